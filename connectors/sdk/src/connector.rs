@@ -1,0 +1,145 @@
+//! The traits of a connector and what passes through them.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fault::Fault,
+    sandbox::SandboxSystem,
+    settings::{BadSettings, Settings},
+};
+
+/// One per connector crate; `connectors/bundle` lists them. The hub never names a connector.
+#[derive(Clone, Copy)]
+pub struct Descriptor {
+    /// The kind, as `[connectors.X] kind = …` names it.
+    pub kind: &'static str,
+    /// Checks the instance's settings (all errors at once) and builds it. No network.
+    pub build: fn(&Settings) -> Result<Arc<dyn Connector>, BadSettings>,
+    /// The simulated system, to be mounted under `/<kind>` of the sandbox process.
+    pub sandbox: fn(&crate::sandbox::SandboxOptions) -> Arc<dyn SandboxSystem>,
+}
+
+impl fmt::Debug for Descriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Descriptor").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// What a call is given besides its arguments: the time by the program's clock and who asks.
+#[derive(Debug, Clone)]
+pub struct Ctx {
+    pub now: DateTime<Utc>,
+    pub correlation_id: String,
+}
+
+#[async_trait]
+pub trait Connector: Send + Sync + 'static {
+    /// The cheapest call that real work needs as well (sign-in, period covers today). Changes nothing over there.
+    async fn check(&self, cx: &Ctx) -> Result<(), Fault>;
+
+    /// The streams that can be pulled, when there are any.
+    fn source(&self) -> Option<&dyn Source> {
+        None
+    }
+
+    /// Called once when the daemon stops: sign out, so that no licence seat stays taken. Errors are ignored.
+    async fn close(&self, _cx: &Ctx) {}
+}
+
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// The streams that this instance is configured to offer.
+    fn streams(&self) -> Vec<StreamSpec>;
+
+    /// One page after `request.cursor`. Order within a pass is the connector's own; a row may come twice, never not
+    /// at all.
+    async fn pull(&self, cx: &Ctx, request: PullRequest<'_>) -> Result<Page, Fault>;
+}
+
+/// A stream that a connector offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSpec {
+    /// `items`, `stock` …: the second half of `logo.items`.
+    pub name: &'static str,
+    /// Mapping file below `mappings/`, without `.toml`: `logo/items`.
+    pub mapping: &'static str,
+    /// Streams of the same instance whose records this one refers to; a full synchronisation runs them first.
+    pub after: &'static [&'static str],
+    /// Whether the source can be asked for changes only. If not, every pass is a full one.
+    pub incremental: bool,
+    /// Default period between passes, in seconds.
+    pub every_secs: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pass {
+    Full,
+    Incremental,
+}
+
+impl Pass {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Pass::Full => "full",
+            Pass::Incremental => "incremental",
+        }
+    }
+}
+
+/// Where a pass stands: written by the connector, kept by the hub with the work that it stands for, never read by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(pub serde_json::Value);
+
+#[derive(Debug)]
+pub struct PullRequest<'a> {
+    pub stream: &'a str,
+    pub pass: Pass,
+    /// `None`: a full pass begins. On the first page of an incremental pass this is the position that the last pass
+    /// ended with, and `first` is set, so that the connector steps back by its overlap window.
+    pub cursor: Option<&'a Cursor>,
+    pub first: bool,
+    /// `sync run --since`: overrides the position of an incremental pass.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// The encoding of a page's records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    Json,
+    Xml,
+    Csv,
+}
+
+impl Format {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Xml => "xml",
+            Format::Csv => "csv",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The answer as it came, decoded to UTF-8.
+    pub body: Bytes,
+    pub format: Format,
+    /// Records in it, as the connector counted them.
+    pub rows: usize,
+    /// The position after this page. When `end` is set: the position from which the next *incremental* pass starts
+    /// (for a full pass: the change stamp noted when it began).
+    pub cursor: Cursor,
+    /// The pass is complete with this page.
+    pub end: bool,
+    /// Records in the whole pass, when the source says so (progress bars only).
+    pub expected: Option<u64>,
+}

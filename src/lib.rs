@@ -1,0 +1,3 @@
+//! Köprü: an ERP integration hub. See ARCHITECTURE.md for the map of the rooms.
+
+pub mod canonical;
