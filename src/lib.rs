@@ -1,3 +1,4 @@
 //! Köprü: an ERP integration hub. See ARCHITECTURE.md for the map of the rooms.
 
 pub mod canonical;
+pub mod database;

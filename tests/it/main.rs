@@ -1,0 +1,4 @@
+//! Integration tests: one binary, one module a surface. Each test that needs a database gets one of its own.
+
+mod migrations;
+mod support;
