@@ -1,0 +1,125 @@
+//! One circuit breaker per connector instance, stored, so that every daemon and every person sees the same one.
+//!
+//! Only remote faults count. While it is open nothing is sent but probes (the connector's own `check`), and messages
+//! wait without spending attempts.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgExecutor;
+
+use super::{leases::interval, states::BreakerState};
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Breaker {
+    pub connector: String,
+    pub state: BreakerState,
+    pub faults_in_a_row: i32,
+    pub opened_at: Option<DateTime<Utc>>,
+    pub next_probe_at: Option<DateTime<Utc>>,
+    pub last_fault: Option<String>,
+    pub last_fault_at: Option<DateTime<Utc>>,
+    pub last_success_at: Option<DateTime<Utc>>,
+}
+
+pub async fn list<'e>(db: impl PgExecutor<'e>) -> Result<Vec<Breaker>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select connector, state, faults_in_a_row, opened_at, next_probe_at, last_fault, last_fault_at, last_success_at
+         from hub.breaker order by connector"
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Breaker {
+            connector: row.connector,
+            state: BreakerState::parse(&row.state).unwrap_or(BreakerState::Open),
+            faults_in_a_row: row.faults_in_a_row,
+            opened_at: row.opened_at,
+            next_probe_at: row.next_probe_at,
+            last_fault: row.last_fault,
+            last_fault_at: row.last_fault_at,
+            last_success_at: row.last_success_at,
+        })
+        .collect())
+}
+
+pub async fn state<'e>(db: impl PgExecutor<'e>, connector: &str) -> Result<BreakerState, sqlx::Error> {
+    let state = sqlx::query_scalar!("select state from hub.breaker where connector = $1", connector)
+        .fetch_optional(db)
+        .await?;
+    Ok(state.and_then(|text| BreakerState::parse(&text)).unwrap_or(BreakerState::Closed))
+}
+
+/// Counts a remote fault; at `threshold` in a row the breaker opens. Returns the state after it.
+pub async fn record_fault<'e>(
+    db: impl PgExecutor<'e>,
+    connector: &str,
+    detail: &str,
+    threshold: u32,
+    probe_after: Duration,
+) -> Result<BreakerState, sqlx::Error> {
+    let state = sqlx::query_scalar!(
+        r#"insert into hub.breaker as b
+               (connector, faults_in_a_row, last_fault, last_fault_at, state, opened_at, next_probe_at)
+           values ($1, 1, $2, clock_timestamp(),
+                   case when $3 <= 1 then 'open' else 'closed' end,
+                   case when $3 <= 1 then clock_timestamp() end,
+                   case when $3 <= 1 then clock_timestamp() + $4::interval end)
+           on conflict (connector) do update set
+               faults_in_a_row = b.faults_in_a_row + 1,
+               last_fault = excluded.last_fault,
+               last_fault_at = excluded.last_fault_at,
+               state = case when b.state <> 'closed' or b.faults_in_a_row + 1 >= $3 then 'open' else 'closed' end,
+               opened_at = case when b.state <> 'closed' then b.opened_at
+                                when b.faults_in_a_row + 1 >= $3 then clock_timestamp() end,
+               next_probe_at = case when b.state <> 'closed' or b.faults_in_a_row + 1 >= $3
+                                    then clock_timestamp() + $4::interval end
+           returning state"#,
+        connector,
+        detail,
+        i32::try_from(threshold).unwrap_or(i32::MAX),
+        interval(probe_after),
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(BreakerState::parse(&state).unwrap_or(BreakerState::Open))
+}
+
+/// Notes that the system answered real work. Writes only when there is something to note, at most once in a while.
+pub async fn record_success<'e>(db: impl PgExecutor<'e>, connector: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into hub.breaker as b (connector, last_success_at) values ($1, clock_timestamp())
+         on conflict (connector) do update set
+             state = 'closed', faults_in_a_row = 0, opened_at = null, next_probe_at = null,
+             last_success_at = clock_timestamp()
+         where b.faults_in_a_row > 0 or b.state <> 'closed'
+            or b.last_success_at is null or b.last_success_at < clock_timestamp() - interval '10 seconds'",
+        connector,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Takes the next due probe of an open breaker: half open until its result is recorded.
+pub async fn claim_probe<'e>(
+    db: impl PgExecutor<'e>,
+    connectors: &[String],
+    probe_after: Duration,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "update hub.breaker set state = 'half_open', next_probe_at = clock_timestamp() + $2::interval
+         where connector = (
+             select connector from hub.breaker
+             where state <> 'closed' and next_probe_at <= clock_timestamp() and connector = any($1)
+             order by next_probe_at limit 1 for update skip locked)
+         returning connector",
+        connectors,
+        interval(probe_after),
+    )
+    .fetch_optional(db)
+    .await
+}

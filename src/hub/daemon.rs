@@ -1,0 +1,75 @@
+//! The daemon: all parts of the engine, started together and stopped so that nothing in hand is lost.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::{
+    daemons,
+    engine::{Engine, EngineError},
+    housekeeping, leases, retention, scheduler, worker,
+};
+
+/// A started engine.
+#[derive(Debug)]
+pub struct Daemon {
+    engine: Engine,
+    tasks: JoinSet<()>,
+}
+
+/// How long work in hand may take to end.
+const GRACE: Duration = Duration::from_secs(30);
+
+impl Daemon {
+    /// Starts polling and working. Partitions are made first, so that history has its place.
+    pub async fn start(engine: &Engine) -> Result<Daemon, EngineError> {
+        let settings = &engine.settings;
+        let now = engine.database_now().await?;
+        retention::round(&engine.pool, now, settings.payload_days, settings.history_days).await?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(housekeeping::heartbeat(engine.clone()));
+        tasks.spawn(housekeeping::mend(engine.clone()));
+        tasks.spawn(housekeeping::sweep(engine.clone()));
+        tasks.spawn(housekeeping::listen(engine.clone()));
+        for _ in 0..settings.workers {
+            tasks.spawn(worker::run(engine.clone()));
+        }
+        let poller = engine.clone();
+        tasks.spawn(async move {
+            if let Err(error) = scheduler::run(poller).await {
+                tracing::error!(%error, "the scheduler ended");
+            }
+        });
+        Ok(Daemon { engine: engine.clone(), tasks })
+    }
+
+    /// Stops claiming, lets what is in hand end, gives every lease back and signs out of the systems.
+    pub async fn stop(mut self) {
+        self.engine.stop.cancel();
+        let ended = tokio::time::timeout(GRACE, async { while self.tasks.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            tracing::warn!("work did not end in time; its leases run out by themselves");
+            self.tasks.abort_all();
+        }
+        leave(&self.engine).await;
+    }
+}
+
+/// Takes this process out of the store's books.
+pub async fn leave(engine: &Engine) {
+    for instance in engine.instances.values() {
+        let _ = tokio::time::timeout(
+            Duration::from_secs(3),
+            instance.connector.close(&engine.context(format!("close-{}", instance.name))),
+        )
+        .await;
+    }
+    for result in [
+        leases::release_all(&engine.pool, engine.id).await,
+        daemons::leave(&engine.pool, engine.id).await,
+    ] {
+        if let Err(error) = result {
+            tracing::warn!(%error, "this process could not sign off; its leases run out by themselves");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The engine itself: what all its parts share, and the daemon that runs them together.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use chrono::{DateTime, NaiveTime, Utc};
+use chrono_tz::Tz;
+use kopru_sdk::{Connector, Ctx, StreamSpec, async_trait};
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{messages::Claimed, retry::RetrySchedule};
+use crate::{clock::Clock, mapping::Library};
+
+/// Figures of `[retry]` and `[hub]` that the engine works by.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    pub retry: RetrySchedule,
+    pub breaker_threshold: u32,
+    pub probe_after: Duration,
+    pub lease: Duration,
+    pub heartbeat: Duration,
+    pub defer_for: Duration,
+    /// Claims without an outcome after which a message is put aside as a bug of ours.
+    pub max_claims: u32,
+    /// Messages that a worker claims at a time.
+    pub batch: i64,
+    pub workers: usize,
+    /// Messages a second that are let go when a system is back.
+    pub release_per_second: f64,
+    pub timezone: Tz,
+    pub payload_days: u32,
+    pub history_days: u32,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            retry: RetrySchedule::default(),
+            breaker_threshold: 3,
+            probe_after: Duration::from_secs(10),
+            lease: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(3),
+            defer_for: Duration::from_secs(24 * 3600),
+            max_claims: 10,
+            batch: 500,
+            workers: 2,
+            release_per_second: 500.0,
+            timezone: chrono_tz::Europe::Istanbul,
+            payload_days: 30,
+            history_days: 180,
+        }
+    }
+}
+
+/// A configured system: an instance of a connector kind.
+pub struct Instance {
+    pub name: String,
+    pub kind: String,
+    pub connector: Arc<dyn Connector>,
+    /// Called only by the daemon that holds its lease.
+    pub exclusive: bool,
+    pub streams: Vec<Stream>,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// A stream of an instance as it is configured.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    pub spec: StreamSpec,
+    pub enabled: bool,
+    pub every: Duration,
+    /// When the daily complete pass is due, in the engine's time zone.
+    pub full_at: Option<NaiveTime>,
+    /// Mapping in the library, `logo/items`.
+    pub mapping: String,
+}
+
+/// Works on queued messages of one kind that are not plain documents.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    fn kind(&self) -> &'static str;
+
+    /// Whether it calls the connector's system: then an open breaker or a pause holds its messages. After a fault
+    /// `unknown_outcome` (told by the message's own history) it must look before it sends again.
+    fn needs_system(&self) -> bool;
+
+    /// One result for each message, in order: the internal id of what was done, or the fault.
+    async fn work(&self, engine: &Engine, messages: &[Claimed]) -> Vec<Result<Option<i64>, kopru_sdk::Fault>>;
+}
+
+pub struct Inner {
+    /// This process among all that share the database.
+    pub id: Uuid,
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub library: Arc<Library>,
+    pub instances: BTreeMap<String, Arc<Instance>>,
+    pub handlers: BTreeMap<&'static str, Arc<dyn Handler>>,
+    pub settings: EngineSettings,
+    pub stop: CancellationToken,
+    /// Rung when there may be queued messages.
+    pub work: Notify,
+    /// Rung when a stream may be due.
+    pub due: Notify,
+}
+
+/// Cheap to clone; every part of the engine holds one.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("id", &self.0.id).finish_non_exhaustive()
+    }
+}
+
+impl std::ops::Deref for Engine {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("no connector instance is called `{0}`; `kopru sync list` shows those there are")]
+    UnknownInstance(String),
+    #[error("`{0}` has no stream `{1}`; `kopru sync list` shows those there are")]
+    UnknownStream(String, String),
+    #[error("the stream {0} names the mapping `{1}`, which is not in the library")]
+    UnknownMapping(String, String),
+    #[error("the scheduler failed: {0}")]
+    Scheduler(#[from] tokio_cron_scheduler::JobSchedulerError),
+}
+
+impl Engine {
+    pub fn new(
+        pool: PgPool,
+        clock: Clock,
+        library: Arc<Library>,
+        instances: Vec<Instance>,
+        handlers: Vec<Arc<dyn Handler>>,
+        settings: EngineSettings,
+    ) -> Result<Engine, EngineError> {
+        for instance in &instances {
+            for stream in instance.streams.iter().filter(|stream| stream.enabled) {
+                if library.get(&stream.mapping).is_none() {
+                    let name = format!("{}.{}", instance.name, stream.spec.name);
+                    return Err(EngineError::UnknownMapping(name, stream.mapping.clone()));
+                }
+            }
+        }
+        Ok(Engine(Arc::new(Inner {
+            id: Uuid::now_v7(),
+            pool,
+            clock,
+            library,
+            instances: instances.into_iter().map(|one| (one.name.clone(), Arc::new(one))).collect(),
+            handlers: handlers.into_iter().map(|one| (one.kind(), one)).collect(),
+            settings,
+            stop: CancellationToken::new(),
+            work: Notify::new(),
+            due: Notify::new(),
+        })))
+    }
+
+    pub fn instance(&self, name: &str) -> Result<&Arc<Instance>, EngineError> {
+        self.instances.get(name).ok_or_else(|| EngineError::UnknownInstance(name.to_owned()))
+    }
+
+    pub fn stream(&self, instance: &str, stream: &str) -> Result<(&Arc<Instance>, &Stream), EngineError> {
+        let found = self.instance(instance)?;
+        found
+            .streams
+            .iter()
+            .find(|one| one.spec.name == stream)
+            .map(|one| (found, one))
+            .ok_or_else(|| EngineError::UnknownStream(instance.to_owned(), stream.to_owned()))
+    }
+
+    pub fn instance_names(&self) -> Vec<String> {
+        self.instances.keys().cloned().collect()
+    }
+
+    /// What a connector call is given.
+    pub fn context(&self, correlation_id: impl Into<String>) -> Ctx {
+        Ctx { now: self.clock.now(), correlation_id: correlation_id.into() }
+    }
+
+    /// The time by the database's clock: receipts, leases and due times are told by it.
+    pub async fn database_now(&self) -> Result<DateTime<Utc>, sqlx::Error> {
+        sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&self.pool).await
+    }
+}

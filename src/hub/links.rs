@@ -1,0 +1,277 @@
+//! Links: which internal row an external code of an instance is, what content it had last and which version.
+//!
+//! Invariants
+//! - A code, an external id and an internal id each occur at most once per instance and entity.
+//! - `last_synced_at` is the receipt of the document that was applied last, by the database's clock.
+//! - A link is written in the transaction of the commerce row that it names, or not at all.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::canonical::{Entity, Hash, Version};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    pub id: i64,
+    pub internal_id: i64,
+    pub code: String,
+    pub external_id: Option<String>,
+    pub hash: Option<Hash>,
+    pub version: Option<Version>,
+    pub last_synced_at: DateTime<Utc>,
+}
+
+struct LinkRow {
+    id: i64,
+    internal_id: i64,
+    external_code: String,
+    external_id: Option<String>,
+    content_hash: Option<Vec<u8>>,
+    version_kind: Option<String>,
+    source_version: Option<i64>,
+    last_synced_at: DateTime<Utc>,
+}
+
+impl From<LinkRow> for Link {
+    fn from(row: LinkRow) -> Link {
+        Link {
+            id: row.id,
+            internal_id: row.internal_id,
+            code: row.external_code,
+            external_id: row.external_id,
+            hash: row.content_hash.and_then(|bytes| bytes.try_into().ok()),
+            version: row.version_kind.zip(row.source_version).map(|(kind, value)| Version { kind: kind.into(), value }),
+            last_synced_at: row.last_synced_at,
+        }
+    }
+}
+
+/// The links of these codes.
+pub async fn by_code(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    codes: &[&str],
+) -> Result<HashMap<String, Link>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        LinkRow,
+        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at
+         from hub.external_ref
+         where connector = $1 and entity = $2 and external_code = any($3)",
+        connector,
+        entity.as_str(),
+        codes as &[&str],
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.external_code.clone(), Link::from(row))).collect())
+}
+
+/// The links of these external ids, for codes that are not known: a card that was renamed over there.
+pub async fn by_external_id(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    external_ids: &[&str],
+) -> Result<HashMap<String, Link>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        LinkRow,
+        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at
+         from hub.external_ref
+         where connector = $1 and entity = $2 and external_id = any($3)",
+        connector,
+        entity.as_str(),
+        external_ids as &[&str],
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.external_id.clone()?, Link::from(row)))).collect())
+}
+
+/// External codes to internal ids, following the old names of renamed cards.
+pub async fn resolve(
+    db: &mut PgConnection,
+    connector: &str,
+    entities: &[&str],
+    codes: &[&str],
+) -> Result<HashMap<(Entity, String), i64>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select w.entity as "entity!", w.code as "code!", coalesce(r.internal_id, a.internal_id) as "internal_id!"
+           from unnest($2::text[], $3::text[]) as w (entity, code)
+           left join hub.external_ref r
+             on r.connector = $1 and r.entity = w.entity and r.external_code = w.code
+           left join hub.external_ref_alias a
+             on a.connector = $1 and a.entity = w.entity and a.external_code = w.code
+           where r.internal_id is not null or a.internal_id is not null"#,
+        connector,
+        entities as &[&str],
+        codes as &[&str],
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| Some(((Entity::parse(&row.entity)?, row.code), row.internal_id)))
+        .collect())
+}
+
+/// Locks links in the order of their codes and tells which of them are no longer as they were read.
+pub async fn lock(db: &mut PgConnection, links: &[&Link]) -> Result<bool, sqlx::Error> {
+    let ids: Vec<i64> = links.iter().map(|link| link.id).collect();
+    let rows = sqlx::query!(
+        "select id, content_hash, source_version, last_synced_at from hub.external_ref
+         where id = any($1) order by external_code for update",
+        &ids,
+    )
+    .fetch_all(db)
+    .await?;
+    let now: HashMap<i64, _> = rows.into_iter().map(|row| (row.id, row)).collect();
+    Ok(links.iter().all(|link| {
+        now.get(&link.id).is_some_and(|row| {
+            row.content_hash.as_deref() == link.hash.as_ref().map(|hash| hash.as_slice())
+                && row.source_version == link.version.as_ref().map(|version| version.value)
+                && row.last_synced_at == link.last_synced_at
+        })
+    }))
+}
+
+/// What a link says after its record was applied.
+#[derive(Debug, Clone)]
+pub struct LinkWrite<'a> {
+    /// The link's own id; 0 for a new one.
+    pub id: i64,
+    pub internal_id: i64,
+    pub code: &'a str,
+    pub external_id: Option<&'a str>,
+    /// `None` on a placeholder that stands for a record which is still to come.
+    pub hash: Option<&'a Hash>,
+    /// `None` leaves the version of an existing link as it is.
+    pub version: Option<&'a Version>,
+    pub received_at: DateTime<Utc>,
+}
+
+/// Inserts new links; sorted by code. `false`: one of them exists meanwhile, so the caller starts over.
+pub async fn insert(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    links: &[LinkWrite<'_>],
+) -> Result<bool, sqlx::Error> {
+    let columns = Columns::of(links);
+    let done = sqlx::query!(
+        "insert into hub.external_ref
+             (connector, entity, internal_id, external_code, external_id, content_hash, version_kind, source_version,
+              last_synced_at)
+         select $1, $2, * from unnest($3::bigint[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::bigint[],
+                                      $9::timestamptz[])
+         on conflict do nothing",
+        connector,
+        entity.as_str(),
+        &columns.internal_ids,
+        columns.codes as _,
+        columns.external_ids as _,
+        columns.hashes as _,
+        columns.version_kinds as _,
+        columns.versions as _,
+        &columns.received_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == links.len() as u64)
+}
+
+/// Writes what was applied on links that are locked.
+pub async fn update(db: &mut PgConnection, links: &[LinkWrite<'_>]) -> Result<(), sqlx::Error> {
+    let columns = Columns::of(links);
+    let ids: Vec<i64> = links.iter().map(|link| link.id).collect();
+    sqlx::query!(
+        "update hub.external_ref r
+         set external_code = u.code,
+             external_id = coalesce(u.external_id, r.external_id),
+             content_hash = u.hash,
+             version_kind = coalesce(u.version_kind, r.version_kind),
+             source_version = coalesce(u.version, r.source_version),
+             last_synced_at = u.received_at
+         from unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::bigint[], $7::timestamptz[])
+              as u (id, code, external_id, hash, version_kind, version, received_at)
+         where r.id = u.id",
+        &ids,
+        columns.codes as _,
+        columns.external_ids as _,
+        columns.hashes as _,
+        columns.version_kinds as _,
+        columns.versions as _,
+        &columns.received_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Takes back the links of records that the command refused.
+pub async fn delete_new(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    codes: &[&str],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from hub.external_ref where connector = $1 and entity = $2 and external_code = any($3)",
+        connector,
+        entity.as_str(),
+        codes as &[&str],
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Keeps the old codes of renamed cards.
+pub async fn remember_aliases(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    renamed: &[(&str, i64)],
+) -> Result<(), sqlx::Error> {
+    let codes: Vec<&str> = renamed.iter().map(|(code, _)| *code).collect();
+    let ids: Vec<i64> = renamed.iter().map(|(_, id)| *id).collect();
+    sqlx::query!(
+        "insert into hub.external_ref_alias (connector, entity, external_code, internal_id)
+         select $1, $2, * from unnest($3::text[], $4::bigint[])
+         on conflict (connector, entity, external_code) do update
+             set internal_id = excluded.internal_id, renamed_at = clock_timestamp()",
+        connector,
+        entity.as_str(),
+        &codes as &[&str],
+        &ids,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+struct Columns<'a> {
+    internal_ids: Vec<i64>,
+    codes: Vec<&'a str>,
+    external_ids: Vec<Option<&'a str>>,
+    hashes: Vec<Option<&'a [u8]>>,
+    version_kinds: Vec<Option<Cow<'static, str>>>,
+    versions: Vec<Option<i64>>,
+    received_at: Vec<DateTime<Utc>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(links: &[LinkWrite<'a>]) -> Columns<'a> {
+        Columns {
+            internal_ids: links.iter().map(|link| link.internal_id).collect(),
+            codes: links.iter().map(|link| link.code).collect(),
+            external_ids: links.iter().map(|link| link.external_id).collect(),
+            hashes: links.iter().map(|link| link.hash.map(|hash| hash.as_slice())).collect(),
+            version_kinds: links.iter().map(|link| link.version.map(|version| version.kind.clone())).collect(),
+            versions: links.iter().map(|link| link.version.map(|version| version.value)).collect(),
+            received_at: links.iter().map(|link| link.received_at).collect(),
+        }
+    }
+}

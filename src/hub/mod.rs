@@ -1,0 +1,44 @@
+//! The engine: everything that crosses the hub's border, and what becomes of it.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`states`] | the words |
+//! | [`engine`], [`daemon`] | what the parts share; the parts started and stopped together |
+//! | [`scheduler`], [`pull`], [`runs`], [`cursors`], [`streams`] | polling: who, when, page by page |
+//! | [`pages`], [`entities`], [`links`] | how records reach the commerce tables |
+//! | [`messages`], [`worker`], [`documents`] | the queued lane |
+//! | [`deferral`], [`dead_letters`] | what waits, and what could not go in |
+//! | [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
+//! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
+//! | [`retention`] | history by dropped partitions |
+//!
+//! Invariants
+//! - Received means kept; at least once in, exactly once in effect; newer wins; unchanged costs nothing.
+//! - Every early return names the state that it leaves behind; nothing ends in silence.
+//! - The database's clock decides leases, receipts and due times.
+//!
+//! Deliberately absent: what a document means (mappings), what a command does (commerce), what a system's words are
+//! (connectors).
+
+pub mod breaker;
+pub mod cursors;
+pub mod daemon;
+pub mod daemons;
+pub mod dead_letters;
+pub mod deferral;
+pub mod documents;
+pub mod engine;
+pub mod entities;
+pub mod housekeeping;
+pub mod leases;
+pub mod links;
+pub mod messages;
+pub mod pages;
+pub mod pull;
+pub mod retention;
+pub mod retry;
+pub mod runs;
+pub mod scheduler;
+pub mod states;
+pub mod streams;
+pub mod worker;

@@ -1,0 +1,557 @@
+//! Applies the records of a page within the caller's transaction and tells what became of each.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use kopru_sdk::Cause;
+use sqlx::{Connection, PgConnection};
+
+use super::plan::{Incoming, Standing, fold, standing};
+use crate::{
+    canonical::{Change, Entity, Value},
+    commerce::{Outcome, Violation, WriteContext},
+    hub::{
+        entities::{self, Resolved},
+        links::{self, Link, LinkWrite},
+    },
+    mapping::OnMissing,
+};
+
+/// What a page's records share.
+#[derive(Debug, Clone)]
+pub struct ApplyContext<'a> {
+    /// The instance whose links are meant.
+    pub connector: &'a str,
+    pub entity: Entity,
+    /// The reference fields of the mapping, and what to do when the record they name is not there.
+    pub references: &'a [(usize, Entity, OnMissing)],
+    pub write: WriteContext<'a>,
+    /// When the records come from a complete pass: its start, by the database's clock.
+    pub full_pass_started: Option<DateTime<Utc>>,
+}
+
+/// Why a record was not applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub cause: Cause,
+    /// Stable code, `snake_case`.
+    pub reason: String,
+    pub field: Option<String>,
+    pub value: Option<String>,
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Created(i64),
+    Updated(i64),
+    Unchanged,
+    Stale,
+    /// A newer document of the same code stands in the same page.
+    Superseded,
+    /// Refers to records that are not there yet.
+    Deferred(Vec<(Entity, String)>),
+    Refused(Failure),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Somebody else wrote the same links meanwhile, or the database chose us to end a deadlock: start the page over.
+    #[error("another writer was faster; the page starts over")]
+    Conflict,
+    /// Another daemon has taken over the stream: stop, write nothing.
+    #[error("the stream's lease was lost to another daemon")]
+    LeaseLost,
+    #[error("the database failed: {0}")]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for ApplyError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|database| database.code());
+        match code.as_deref() {
+            // serialization_failure, deadlock_detected, lock_not_available
+            Some("40001" | "40P01" | "55P03") => ApplyError::Conflict,
+            _ => ApplyError::Database(error),
+        }
+    }
+}
+
+/// A record that is going to be written.
+struct Row<'a> {
+    place: usize,
+    incoming: Incoming<'a>,
+    link: Option<Link>,
+    internal_id: i64,
+    /// No commerce row is known for it yet.
+    is_new: bool,
+    refs: Vec<Option<i64>>,
+}
+
+/// Applies `incoming`, all of `cx.entity`, and answers a verdict for each in the same order.
+pub async fn apply(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    incoming: &[Incoming<'_>],
+) -> Result<Vec<Verdict>, ApplyError> {
+    let mut verdicts: Vec<Verdict> = vec![Verdict::Unchanged; incoming.len()];
+    let (places, overtaken) = fold(incoming);
+    for place in overtaken {
+        verdicts[place] = Verdict::Superseded;
+    }
+
+    let codes: Vec<&str> = places.iter().map(|place| incoming[*place].change.code.as_ref()).collect();
+    let mut held = links::by_code(tx, cx.connector, cx.entity, &codes).await?;
+    let mut notes: Vec<(Link, usize)> = Vec::new();
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for place in places {
+        let record = incoming[place];
+        match held.remove(record.change.code.as_ref()) {
+            None => rows.push(Row::new(place, record, None)),
+            Some(link) => match standing(record, &link, cx.full_pass_started) {
+                Standing::Unchanged { note: false } => {}
+                Standing::Unchanged { note: true } => notes.push((link, place)),
+                Standing::Stale => verdicts[place] = Verdict::Stale,
+                Standing::Changed => rows.push(Row::new(place, record, Some(link))),
+            },
+        }
+    }
+
+    if !rows.is_empty() {
+        adopt_renamed(tx, cx, &mut rows, &mut verdicts, &mut notes).await?;
+        lock(tx, rows.iter().filter_map(|row| row.link.as_ref())).await?;
+        identify(tx, cx, &mut rows).await?;
+        let rows = resolve(tx, cx, rows, &mut verdicts).await?;
+        write(tx, cx, &rows, &mut verdicts).await?;
+    }
+    if !notes.is_empty() {
+        note_versions(tx, incoming, &notes).await?;
+    }
+    Ok(verdicts)
+}
+
+impl<'a> Row<'a> {
+    fn new(place: usize, incoming: Incoming<'a>, link: Option<Link>) -> Row<'a> {
+        let internal_id = link.as_ref().map_or(0, |link| link.internal_id);
+        Row { place, incoming, link, internal_id, is_new: false, refs: Vec::new() }
+    }
+
+    fn code(&self) -> &str {
+        self.incoming.change.code.as_ref()
+    }
+}
+
+async fn lock(tx: &mut PgConnection, links: impl Iterator<Item = &Link>) -> Result<(), ApplyError> {
+    let links: Vec<&Link> = links.collect();
+    if links.is_empty() || links::lock(tx, &links).await? { Ok(()) } else { Err(ApplyError::Conflict) }
+}
+
+/// Code unknown but external id known: the card was renamed over there. Its link is kept, with the old code as alias.
+async fn adopt_renamed<'a>(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    rows: &mut Vec<Row<'a>>,
+    verdicts: &mut [Verdict],
+    notes: &mut Vec<(Link, usize)>,
+) -> Result<(), ApplyError> {
+    let ids: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.link.is_none())
+        .filter_map(|row| row.incoming.change.external_id.as_deref())
+        .collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut known = links::by_external_id(tx, cx.connector, cx.entity, &ids).await?;
+    if known.is_empty() {
+        return Ok(());
+    }
+    let mut renamed: Vec<(String, i64)> = Vec::new();
+    rows.retain_mut(|row| {
+        let Some(link) =
+            row.incoming.change.external_id.as_deref().filter(|_| row.link.is_none()).and_then(|id| known.remove(id))
+        else {
+            return true;
+        };
+        match standing(row.incoming, &link, cx.full_pass_started) {
+            // An older document under an old or new name changes nothing.
+            Standing::Stale => {
+                verdicts[row.place] = Verdict::Stale;
+                false
+            }
+            Standing::Unchanged { .. } => {
+                renamed.push((link.code.clone(), link.internal_id));
+                notes.push((link, row.place));
+                false
+            }
+            Standing::Changed => {
+                renamed.push((link.code.clone(), link.internal_id));
+                row.internal_id = link.internal_id;
+                row.link = Some(link);
+                true
+            }
+        }
+    });
+    let aliases: Vec<(&str, i64)> = renamed.iter().map(|(code, id)| (code.as_str(), *id)).collect();
+    if !aliases.is_empty() {
+        links::remember_aliases(tx, cx.connector, cx.entity, &aliases).await?;
+    }
+    Ok(())
+}
+
+/// Gives rows without a link an internal id: that of a record with the same natural code (of another instance, or made
+/// by a person), else a new one.
+async fn identify(tx: &mut PgConnection, cx: &ApplyContext<'_>, rows: &mut [Row<'_>]) -> Result<(), ApplyError> {
+    let fresh: Vec<usize> = (0..rows.len()).filter(|place| rows[*place].link.is_none()).collect();
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    let codes: Vec<&str> = fresh.iter().map(|place| rows[*place].incoming.change.code.as_ref()).collect();
+    let known = entities::ids_by_code(tx, cx.entity, &codes).await?;
+    let missing = known.iter().filter(|id| id.is_none()).count();
+    let mut allocated = entities::allocate_ids(tx, cx.entity, missing).await?.into_iter();
+    for (place, id) in fresh.into_iter().zip(known) {
+        let row = &mut rows[place];
+        match id.or_else(|| {
+            row.is_new = true;
+            allocated.next()
+        }) {
+            Some(id) => row.internal_id = id,
+            None => return Err(ApplyError::Conflict),
+        }
+    }
+    Ok(())
+}
+
+/// Turns the external codes of references into internal ids; rows that name something unknown are deferred, refused,
+/// or have it made for them.
+async fn resolve<'a>(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    rows: Vec<Row<'a>>,
+    verdicts: &mut [Verdict],
+) -> Result<Vec<Row<'a>>, ApplyError> {
+    if cx.references.is_empty() {
+        return Ok(rows);
+    }
+    let mut wanted: BTreeSet<(Entity, &str)> = BTreeSet::new();
+    for row in &rows {
+        for (field, entity, _) in cx.references {
+            if let Some(code) = row.incoming.change.values[*field].as_text() {
+                wanted.insert((*entity, code));
+            }
+        }
+    }
+    let entities: Vec<&str> = wanted.iter().map(|(entity, _)| entity.as_str()).collect();
+    let codes: Vec<&str> = wanted.iter().map(|(_, code)| *code).collect();
+    let mut known = if wanted.is_empty() {
+        HashMap::new()
+    } else {
+        links::resolve(tx, cx.connector, &entities, &codes).await?
+    };
+    for (_, entity, on_missing) in cx.references {
+        if *on_missing == OnMissing::Create {
+            let missing: Vec<&str> = wanted
+                .iter()
+                .filter(|(of, code)| of == entity && !known.contains_key(&(*of, (*code).to_owned())))
+                .map(|(_, code)| *code)
+                .collect();
+            create_placeholders(tx, cx, *entity, &missing, &mut known).await?;
+        }
+    }
+
+    // A record may refer to another one of its own page (a category to its parent), as long as that one goes in.
+    let mut going: HashMap<&str, i64> = if cx.references.iter().any(|(_, entity, _)| *entity == cx.entity) {
+        rows.iter().map(|row| (row.incoming.change.code.as_ref(), row.internal_id)).collect()
+    } else {
+        HashMap::new()
+    };
+    let mut dropped: HashSet<usize> = HashSet::new();
+    loop {
+        let before = dropped.len();
+        for row in &rows {
+            if dropped.contains(&row.place) {
+                continue;
+            }
+            if let Some(verdict) = missing_of(cx, row.incoming.change, &known, &going) {
+                going.remove(row.code());
+                verdicts[row.place] = verdict;
+                dropped.insert(row.place);
+            }
+        }
+        if dropped.len() == before {
+            break;
+        }
+    }
+    let mut kept = rows;
+    kept.retain(|row| !dropped.contains(&row.place));
+    for row in &mut kept {
+        let change = row.incoming.change;
+        row.refs = vec![None; change.values.len()];
+        for (field, entity, _) in cx.references {
+            if let Some(code) = change.values[*field].as_text() {
+                row.refs[*field] = lookup(cx, *entity, code, &known, &going);
+            }
+        }
+    }
+    Ok(kept)
+}
+
+fn lookup(
+    cx: &ApplyContext<'_>,
+    entity: Entity,
+    code: &str,
+    known: &HashMap<(Entity, String), i64>,
+    going: &HashMap<&str, i64>,
+) -> Option<i64> {
+    let own = if entity == cx.entity { going.get(code).copied() } else { None };
+    own.or_else(|| known.get(&(entity, code.to_owned())).copied())
+}
+
+/// What to do with a record because of the references that lead nowhere; a refusal weighs more than a wait.
+fn missing_of(
+    cx: &ApplyContext<'_>,
+    change: &Change<'_>,
+    known: &HashMap<(Entity, String), i64>,
+    going: &HashMap<&str, i64>,
+) -> Option<Verdict> {
+    let mut waits = Vec::new();
+    for (field, entity, on_missing) in cx.references {
+        let Some(code) = change.values[*field].as_text() else { continue };
+        if lookup(cx, *entity, code, known, going).is_some() {
+            continue;
+        }
+        if *on_missing == OnMissing::Fail {
+            return Some(Verdict::Refused(missing_reference(cx.entity, *field, *entity, code)));
+        }
+        waits.push((*entity, code.to_owned()));
+    }
+    (!waits.is_empty()).then_some(Verdict::Deferred(waits))
+}
+
+/// The failure of a record whose reference does not exist: `Category not found: X`.
+pub fn missing_reference(of: Entity, field: usize, entity: Entity, code: &str) -> Failure {
+    let name = entity.as_str().replace('_', " ");
+    let mut letters = name.chars();
+    let title: String = letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect();
+    Failure {
+        cause: Cause::Data,
+        reason: "missing_reference".to_owned(),
+        field: of.fields().get(field).map(|spec| spec.name.to_owned()),
+        value: Some(code.to_owned()),
+        detail: format!("{title} not found: {code}"),
+    }
+}
+
+/// Makes records that a mapping says may be made (a warehouse of which only the number is known), with the code as
+/// name and a link without content, so that the first real document about them fills them in.
+async fn create_placeholders(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    entity: Entity,
+    codes: &[&str],
+    known: &mut HashMap<(Entity, String), i64>,
+) -> Result<(), ApplyError> {
+    if codes.is_empty() {
+        return Ok(());
+    }
+    let existing = entities::ids_by_code(tx, entity, codes).await?;
+    let missing = existing.iter().filter(|id| id.is_none()).count();
+    let mut allocated = entities::allocate_ids(tx, entity, missing).await?.into_iter();
+    let changes: Vec<Change<'_>> = codes
+        .iter()
+        .map(|code| Change {
+            entity,
+            code: (*code).into(),
+            external_id: None,
+            version: None,
+            values: entity
+                .fields()
+                .iter()
+                .map(|field| if field.name == "name" { Value::Text((*code).into()) } else { Value::Absent })
+                .collect(),
+            hash: [0; 16],
+            ordinal: 0,
+        })
+        .collect();
+    let mut resolved = Vec::new();
+    let mut writes = Vec::new();
+    for (change, id) in changes.iter().zip(existing) {
+        let Some(internal_id) = id.or_else(|| allocated.next()) else { return Err(ApplyError::Conflict) };
+        if id.is_none() {
+            resolved.push(Resolved { id: internal_id, is_new: true, change, refs: &[] });
+        }
+        writes.push(LinkWrite {
+            id: 0,
+            internal_id,
+            code: &change.code,
+            external_id: None,
+            hash: None,
+            version: None,
+            received_at: DateTime::UNIX_EPOCH,
+        });
+    }
+    if !links::insert(tx, cx.connector, entity, &writes).await? {
+        return Err(ApplyError::Conflict);
+    }
+    if !resolved.is_empty() {
+        entities::upsert(tx, entity, &cx.write, &resolved).await?;
+    }
+    for write in writes {
+        known.insert((entity, write.code.to_owned()), write.internal_id);
+    }
+    Ok(())
+}
+
+/// Writes rows and their links. What still raises in the database is isolated: the batch is halved under savepoints
+/// until the record that is to blame stands alone.
+async fn write(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    rows: &[Row<'_>],
+    verdicts: &mut [Verdict],
+) -> Result<(), ApplyError> {
+    let mut pending: Vec<&[Row<'_>]> = vec![rows];
+    while let Some(batch) = pending.pop() {
+        if batch.is_empty() {
+            continue;
+        }
+        let mut savepoint = tx.begin().await?;
+        match write_batch(&mut savepoint, cx, batch).await {
+            Ok(outcomes) => {
+                savepoint.commit().await?;
+                for (row, outcome) in batch.iter().zip(outcomes) {
+                    verdicts[row.place] = match outcome {
+                        Outcome::Created => Verdict::Created(row.internal_id),
+                        Outcome::Updated => Verdict::Updated(row.internal_id),
+                        Outcome::Unchanged => Verdict::Unchanged,
+                        Outcome::Refused(violation) => Verdict::Refused(refused(violation)),
+                    };
+                }
+            }
+            Err(other @ (ApplyError::Conflict | ApplyError::LeaseLost)) => return Err(other),
+            Err(ApplyError::Database(error)) => {
+                let Some(failure) = blame(&error) else { return Err(ApplyError::Database(error)) };
+                savepoint.rollback().await?;
+                if let [row] = batch {
+                    verdicts[row.place] = Verdict::Refused(failure);
+                } else {
+                    let (left, right) = batch.split_at(batch.len() / 2);
+                    pending.push(right);
+                    pending.push(left);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn write_batch(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    rows: &[Row<'_>],
+) -> Result<Vec<Outcome>, ApplyError> {
+    let fresh: Vec<LinkWrite<'_>> = rows.iter().filter(|row| row.link.is_none()).map(Row::link_write).collect();
+    // Links first: a second writer of the same new code waits here for our end instead of making a second row.
+    if !fresh.is_empty() && !links::insert(tx, cx.connector, cx.entity, &fresh).await? {
+        return Err(ApplyError::Conflict);
+    }
+    let resolved: Vec<Resolved<'_>> = rows
+        .iter()
+        .map(|row| Resolved {
+            id: row.internal_id,
+            is_new: row.is_new,
+            change: row.incoming.change,
+            refs: &row.refs,
+        })
+        .collect();
+    let outcomes = entities::upsert(tx, cx.entity, &cx.write, &resolved).await?;
+
+    let refused_new: Vec<&str> = rows
+        .iter()
+        .zip(&outcomes)
+        .filter(|(row, outcome)| row.link.is_none() && matches!(outcome, Outcome::Refused(_)))
+        .map(|(row, _)| row.code())
+        .collect();
+    if !refused_new.is_empty() {
+        links::delete_new(tx, cx.connector, cx.entity, &refused_new).await?;
+    }
+    let applied: Vec<LinkWrite<'_>> = rows
+        .iter()
+        .zip(&outcomes)
+        .filter(|(row, outcome)| row.link.is_some() && !matches!(outcome, Outcome::Refused(_)))
+        .map(|(row, _)| row.link_write())
+        .collect();
+    if !applied.is_empty() {
+        links::update(tx, &applied).await?;
+    }
+    Ok(outcomes)
+}
+
+impl Row<'_> {
+    fn link_write(&self) -> LinkWrite<'_> {
+        let change = self.incoming.change;
+        LinkWrite {
+            id: self.link.as_ref().map_or(0, |link| link.id),
+            internal_id: self.internal_id,
+            code: change.code.as_ref(),
+            external_id: change.external_id.as_deref(),
+            hash: Some(&change.hash),
+            version: change.version.as_ref(),
+            received_at: self.incoming.received_at,
+        }
+    }
+}
+
+/// Equal content under a newer version, a new name or a new id: only the link moves.
+async fn note_versions(
+    tx: &mut PgConnection,
+    incoming: &[Incoming<'_>],
+    notes: &[(Link, usize)],
+) -> Result<(), ApplyError> {
+    lock(tx, notes.iter().map(|(link, _)| link)).await?;
+    let writes: Vec<LinkWrite<'_>> = notes
+        .iter()
+        .map(|(link, place)| {
+            let record = incoming[*place];
+            LinkWrite {
+                id: link.id,
+                internal_id: link.internal_id,
+                code: record.change.code.as_ref(),
+                external_id: record.change.external_id.as_deref(),
+                hash: Some(&record.change.hash),
+                version: record.change.version.as_ref(),
+                received_at: record.received_at.max(link.last_synced_at),
+            }
+        })
+        .collect();
+    links::update(tx, &writes).await?;
+    Ok(())
+}
+
+fn refused(violation: Violation) -> Failure {
+    Failure {
+        cause: Cause::Data,
+        reason: violation.rule.to_owned(),
+        field: Some(violation.field.to_owned()),
+        value: violation.value,
+        detail: violation.detail,
+    }
+}
+
+/// Whether the database refused what a record says (and which rule), rather than being in trouble itself.
+fn blame(error: &sqlx::Error) -> Option<Failure> {
+    if let Some(violation) = crate::commerce::violation_of(error) {
+        return Some(refused(violation));
+    }
+    let database = error.as_database_error()?;
+    let code = database.code()?;
+    // 22: the value cannot be stored; 23: a constraint says no.
+    (code.starts_with("22") || code.starts_with("23")).then(|| Failure {
+        cause: Cause::Ours,
+        reason: database.constraint().map_or_else(|| format!("database_{code}"), str::to_owned),
+        field: None,
+        value: None,
+        detail: format!("the store refused the record: {}", database.message()),
+    })
+}

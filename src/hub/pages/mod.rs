@@ -1,0 +1,15 @@
+//! How records of one entity reach the commerce tables: the same way for a polled page, a push and a replay.
+//!
+//! Invariants
+//! - Everything that a page causes (rows, links, events, letters, parked records, cursor) commits together.
+//! - One bad record spoils nothing: what the command refuses, and what the database refuses, is told per record.
+//! - Unchanged costs nothing: its link is read and nothing is written.
+//! - Locks are taken in the order of codes within an entity, entities in the order of [`crate::canonical::Entity::ALL`].
+
+mod apply;
+mod plan;
+mod record;
+
+pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply, missing_reference};
+pub use plan::{Incoming, Standing, fold, standing};
+pub use record::{MappedPage, PageContext, apply_page, flush, missing_of, rejected, settle};

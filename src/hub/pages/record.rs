@@ -1,0 +1,350 @@
+//! The inline lane: a polled page is one message, written in the transaction of its effect.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use kopru_sdk::{Cause, Pass};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    apply::{ApplyContext, ApplyError, Failure, Verdict, apply},
+    plan::Incoming,
+};
+use crate::{
+    canonical::Change,
+    commerce::WriteContext,
+    hub::{
+        cursors::{self, Position},
+        dead_letters::{self, NewLetter},
+        deferral::{self, Parked},
+        engine::Engine,
+        leases,
+        messages::{self, NewMessage, pack},
+        runs::{self, Tally},
+    },
+    mapping::{Format, Mapped, Mapping},
+};
+
+/// The run that a page belongs to.
+#[derive(Debug, Clone)]
+pub struct PageContext<'a> {
+    pub run_id: Uuid,
+    pub connector: &'a str,
+    pub stream: &'a str,
+    /// The lease under which the run writes.
+    pub lease: &'a str,
+    pub pass: Pass,
+    pub pass_started_at: DateTime<Utc>,
+    /// The first load of a stream and full passes mark their events, so that nobody is flooded by them.
+    pub bulk: bool,
+    pub dry_run: bool,
+    pub correlation_id: &'a str,
+}
+
+/// A fetched and mapped page.
+pub struct MappedPage<'a> {
+    pub body: &'a Bytes,
+    pub format: Format,
+    pub mapping: &'a Mapping,
+    pub mapped: &'a Mapped<'a>,
+    pub received_at: DateTime<Utc>,
+    /// Where the pass stands after it.
+    pub position: &'a Position,
+    pub expected: Option<i64>,
+}
+
+/// Applies a page in one transaction of its own. `pending` are counters of earlier pages without effect that were not
+/// written yet; they go along, and are zeroed, when this page writes anything.
+pub async fn apply_page(
+    engine: &Engine,
+    cx: &PageContext<'_>,
+    page: &MappedPage<'_>,
+    pending: &mut Tally,
+) -> Result<Tally, ApplyError> {
+    let mut tx = engine.pool.begin().await?;
+    let write = WriteContext {
+        origin: cx.connector,
+        bulk: cx.bulk,
+        correlation_id: cx.correlation_id,
+        now: engine.clock.now(),
+    };
+    let context = ApplyContext {
+        connector: cx.connector,
+        entity: page.mapping.entity(),
+        references: page.mapping.references(),
+        write,
+        full_pass_started: (cx.pass == Pass::Full).then_some(cx.pass_started_at),
+    };
+    let incoming: Vec<Incoming<'_>> = page
+        .mapped
+        .changes
+        .iter()
+        .map(|change| Incoming { change, received_at: page.received_at })
+        .collect();
+    let verdicts = apply(&mut tx, &context, &incoming).await?;
+    let tally = count(page.mapped, &verdicts);
+
+    settle(&mut tx, &context, &page.mapped.changes, &verdicts, &[]).await?;
+    if tally.has_effect() {
+        if !cx.dry_run && !leases::fence(&mut tx, cx.lease, engine.id, engine.settings.lease).await? {
+            return Err(ApplyError::LeaseLost);
+        }
+        let message_id = Uuid::now_v7();
+        store(&mut tx, cx, page, &context, message_id, &verdicts, engine).await?;
+        let mut sum = *pending;
+        sum.add(&tally);
+        if cx.dry_run {
+            tx.rollback().await?;
+            runs::progress(&engine.pool, cx.run_id, &sum, page.expected).await?;
+        } else {
+            cursors::write(&mut *tx, cx.connector, cx.stream, cx.pass, page.position).await?;
+            runs::progress(&mut *tx, cx.run_id, &sum, page.expected).await?;
+            tx.commit().await?;
+        }
+        *pending = Tally::default();
+    } else {
+        if cx.dry_run {
+            tx.rollback().await?;
+        } else {
+            tx.commit().await?;
+        }
+        pending.add(&tally);
+    }
+    Ok(tally)
+}
+
+/// Writes the counters and the position of pages that had no effect.
+pub async fn flush(
+    engine: &Engine,
+    cx: &PageContext<'_>,
+    position: &Position,
+    pending: &mut Tally,
+    expected: Option<i64>,
+) -> Result<(), ApplyError> {
+    let mut tx = engine.pool.begin().await?;
+    if !cx.dry_run {
+        if !leases::fence(&mut tx, cx.lease, engine.id, engine.settings.lease).await? {
+            return Err(ApplyError::LeaseLost);
+        }
+        cursors::write(&mut *tx, cx.connector, cx.stream, cx.pass, position).await?;
+    }
+    runs::progress(&mut *tx, cx.run_id, pending, expected).await?;
+    tx.commit().await?;
+    *pending = Tally::default();
+    Ok(())
+}
+
+/// What the records that went in mean for others: who waited for them is woken, letters and parked documents of the
+/// same codes are superseded.
+pub async fn settle(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    changes: &[Change<'_>],
+    verdicts: &[Verdict],
+    replaying: &[Uuid],
+) -> Result<(), ApplyError> {
+    let codes = |wanted: fn(&Verdict) -> bool| -> Vec<&str> {
+        changes
+            .iter()
+            .zip(verdicts)
+            .filter(|(_, verdict)| wanted(verdict))
+            .map(|(change, _)| change.code.as_ref())
+            .collect()
+    };
+    let created = codes(|verdict| matches!(verdict, Verdict::Created(_) | Verdict::Updated(_)));
+    if !created.is_empty() {
+        deferral::wake(tx, cx.connector, cx.entity, &created).await?;
+    }
+    if dead_letters::any_open(&mut *tx, cx.connector, cx.entity).await? {
+        let current =
+            codes(|verdict| matches!(verdict, Verdict::Created(_) | Verdict::Updated(_) | Verdict::Unchanged));
+        dead_letters::supersede(tx, cx.connector, cx.entity, &current, replaying).await?;
+    }
+    if !created.is_empty() {
+        let connectors = vec![cx.connector.to_owned(); created.len()];
+        let entities = vec![cx.entity.as_str().to_owned(); created.len()];
+        let keys: Vec<String> = created.iter().map(|code| (*code).to_owned()).collect();
+        deferral::supersede(tx, &connectors, &entities, &keys, &[]).await?;
+    }
+    Ok(())
+}
+
+fn count(mapped: &Mapped<'_>, verdicts: &[Verdict]) -> Tally {
+    let mut tally = Tally {
+        pages: 1,
+        records: i64::try_from(mapped.records).unwrap_or(i64::MAX),
+        failed: i64::try_from(mapped.rejected.len()).unwrap_or(i64::MAX),
+        skipped: mapped.skipped.iter().map(|(_, count)| i64::try_from(*count).unwrap_or(i64::MAX)).sum(),
+        ..Tally::default()
+    };
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Created(_) => tally.created += 1,
+            Verdict::Updated(_) => tally.updated += 1,
+            Verdict::Unchanged => tally.unchanged += 1,
+            Verdict::Stale => tally.stale += 1,
+            Verdict::Superseded => tally.superseded += 1,
+            Verdict::Deferred(_) => tally.deferred += 1,
+            Verdict::Refused(_) => tally.failed += 1,
+        }
+    }
+    tally
+}
+
+/// The failure of a record that the mapping rejected.
+pub fn rejected(record: &crate::mapping::Rejected) -> Failure {
+    Failure {
+        cause: Cause::Data,
+        reason: record.reason.to_string(),
+        field: Some(match &record.source {
+            Some(source) => format!("{} ({source})", record.field),
+            None => record.field.to_string(),
+        }),
+        value: record.value.clone(),
+        detail: record.detail.clone(),
+    }
+}
+
+/// The reference that a refused record lacks, when that is why.
+pub fn missing_of(failure: &Failure, entity: crate::canonical::Entity) -> Option<(crate::canonical::Entity, String)> {
+    if failure.reason != "missing_reference" {
+        return None;
+    }
+    let field = entity.field(failure.field.as_deref()?)?;
+    match entity.fields()[field].kind {
+        crate::canonical::FieldType::Ref(target) => Some((target, failure.value.clone()?)),
+        _ => None,
+    }
+}
+
+async fn store(
+    tx: &mut PgConnection,
+    cx: &PageContext<'_>,
+    page: &MappedPage<'_>,
+    context: &ApplyContext<'_>,
+    message_id: Uuid,
+    verdicts: &[Verdict],
+    engine: &Engine,
+) -> Result<(), ApplyError> {
+    let mut items = Items::default();
+    let mut letters: Vec<NewLetter> = Vec::new();
+    let mut parked: Vec<Parked> = Vec::new();
+    let document = |ordinal: u32, key: Option<String>| NewMessage {
+        id: Uuid::now_v7(),
+        kind: messages::DOCUMENT,
+        connector: cx.connector.to_owned(),
+        stream: Some(cx.stream.to_owned()),
+        entity: Some(context.entity.as_str()),
+        key,
+        mapping: Some(page.mapping.name().to_owned()),
+        mapping_hash: Some(page.mapping.hash().to_owned()),
+        format: page.format.as_str(),
+        // The mapping found the record in this very page.
+        body: page.mapping.raw_record(page.format, page.body, ordinal).unwrap_or_else(|| page.body.to_vec()),
+        correlation_id: cx.correlation_id.to_owned(),
+        run_id: Some(cx.run_id),
+        dead_letter_id: None,
+        received_at: page.received_at,
+    };
+    for (change, verdict) in page.mapped.changes.iter().zip(verdicts) {
+        let code = change.code.as_ref();
+        match verdict {
+            Verdict::Created(id) => items.push(change.ordinal, "created", Some(code), Some(*id)),
+            Verdict::Updated(id) => items.push(change.ordinal, "updated", Some(code), Some(*id)),
+            Verdict::Deferred(waits_for) => {
+                items.push(change.ordinal, "deferred", Some(code), None);
+                let message = document(change.ordinal, Some(code.to_owned()));
+                parked.push(Parked { message, waits_for: waits_for.clone() });
+            }
+            Verdict::Refused(failure) => {
+                items.push(change.ordinal, "failed", Some(code), None);
+                let message = document(change.ordinal, Some(code.to_owned()));
+                let missing = missing_of(failure, context.entity);
+                letters.push(NewLetter { message, failure: failure.clone(), missing, attempts: 1 });
+            }
+            Verdict::Unchanged | Verdict::Stale | Verdict::Superseded => {}
+        }
+    }
+    for record in &page.mapped.rejected {
+        items.push(record.ordinal, "failed", record.code.as_deref(), None);
+        let message = document(record.ordinal, record.code.clone());
+        letters.push(NewLetter { message, failure: rejected(record), missing: None, attempts: 1 });
+    }
+    // Two records of one code may both be bad; the letter is one, of the later.
+    let mut seen = std::collections::HashSet::new();
+    letters.reverse();
+    letters.retain(|letter| letter.message.key.is_none() || seen.insert(letter.message.key.clone()));
+    if !letters.is_empty() {
+        dead_letters::record(tx, &letters).await?;
+    }
+    deferral::park(tx, &parked, engine.settings.defer_for).await?;
+    write_message(tx, cx, page, context, message_id).await?;
+    items.write(tx, message_id).await
+}
+
+async fn write_message(
+    tx: &mut PgConnection,
+    cx: &PageContext<'_>,
+    page: &MappedPage<'_>,
+    context: &ApplyContext<'_>,
+    message_id: Uuid,
+) -> Result<(), ApplyError> {
+    let body = pack(page.body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    sqlx::query!(
+        "with message as (
+             insert into hub.message_history
+                 (id, kind, state, connector, stream, entity, mapping, mapping_hash, format, correlation_id, run_id,
+                  records, attempts, received_at)
+             values ($1, 'page', 'done', $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11)
+         )
+         insert into hub.payload_history (message_id, body) values ($1, $12)",
+        message_id,
+        cx.connector,
+        cx.stream,
+        context.entity.as_str(),
+        page.mapping.name(),
+        page.mapping.hash(),
+        page.format.as_str(),
+        cx.correlation_id,
+        cx.run_id,
+        i32::try_from(page.mapped.records).unwrap_or(i32::MAX),
+        page.received_at,
+        body,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The item rows of a page.
+#[derive(Default)]
+struct Items<'a> {
+    ordinals: Vec<i32>,
+    outcomes: Vec<&'static str>,
+    codes: Vec<Option<&'a str>>,
+    internal_ids: Vec<Option<i64>>,
+}
+
+impl<'a> Items<'a> {
+    fn push(&mut self, ordinal: u32, outcome: &'static str, code: Option<&'a str>, internal_id: Option<i64>) {
+        self.ordinals.push(i32::try_from(ordinal).unwrap_or(i32::MAX));
+        self.outcomes.push(outcome);
+        self.codes.push(code);
+        self.internal_ids.push(internal_id);
+    }
+
+    async fn write(self, tx: &mut PgConnection, message_id: Uuid) -> Result<(), ApplyError> {
+        sqlx::query!(
+            "insert into hub.message_item (message_id, ordinal, outcome, code, internal_id)
+             select $1, * from unnest($2::int[], $3::text[], $4::text[], $5::bigint[])",
+            message_id,
+            &self.ordinals,
+            self.outcomes as _,
+            self.codes as _,
+            self.internal_ids as _,
+        )
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! Runs: one pass over a stream, with what it found. The row is written as the run goes, so that anybody can follow.
+
+use chrono::{DateTime, Utc};
+use kopru_sdk::{Cause, Pass};
+use serde::Serialize;
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::states::{RunState, Trigger};
+
+/// Channel that tells daemons of a requested run; the poll is the truth.
+pub const CHANNEL: &str = "hub_run";
+
+#[derive(Debug, Clone)]
+pub struct NewRun<'a> {
+    pub connector: &'a str,
+    pub stream: &'a str,
+    pub pass: Pass,
+    pub trigger: Trigger,
+    pub dry_run: bool,
+    pub since: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    pub id: Uuid,
+    pub connector: String,
+    pub stream: String,
+    pub pass: String,
+    pub trigger: String,
+    pub state: String,
+    pub dry_run: bool,
+    pub since: Option<DateTime<Utc>>,
+    pub correlation_id: String,
+    pub requested_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub expected: Option<i64>,
+    pub pages: i64,
+    pub records: i64,
+    pub created: i64,
+    pub updated: i64,
+    pub unchanged: i64,
+    pub stale: i64,
+    pub superseded: i64,
+    pub deferred: i64,
+    pub failed: i64,
+    pub skipped: i64,
+    pub cause: Option<String>,
+    pub error: Option<String>,
+}
+
+/// What became of the records of one or more pages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    pub pages: i64,
+    pub records: i64,
+    pub created: i64,
+    pub updated: i64,
+    pub unchanged: i64,
+    pub stale: i64,
+    pub superseded: i64,
+    pub deferred: i64,
+    pub failed: i64,
+    pub skipped: i64,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Tally) {
+        self.pages += other.pages;
+        self.records += other.records;
+        self.created += other.created;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.stale += other.stale;
+        self.superseded += other.superseded;
+        self.deferred += other.deferred;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// Whether anything was written for it besides counters.
+    pub const fn has_effect(&self) -> bool {
+        self.created + self.updated + self.deferred + self.failed > 0
+    }
+}
+
+/// Asks for a run. `requested`: some daemon takes it up; else it is `running` under `owner` at once.
+pub async fn create<'e>(db: impl PgExecutor<'e>, run: &NewRun<'_>, owner: Option<Uuid>) -> Result<Uuid, sqlx::Error> {
+    let id = Uuid::now_v7();
+    let state = if owner.is_some() { RunState::Running } else { RunState::Requested };
+    sqlx::query!(
+        "with made as (
+             insert into hub.run
+                 (id, connector, stream, pass, trigger, state, dry_run, since, owner, correlation_id, started_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+                     case when $9::uuid is not null then clock_timestamp() end)
+         )
+         select pg_notify($11, $2 || '.' || $3)",
+        id,
+        run.connector,
+        run.stream,
+        run.pass.as_str(),
+        run.trigger.as_str(),
+        state.as_str(),
+        run.dry_run,
+        run.since,
+        owner,
+        id.to_string(),
+        CHANNEL,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(id)
+}
+
+/// Takes the oldest requested run of one of these instances.
+pub async fn claim_requested<'e>(
+    db: impl PgExecutor<'e>,
+    owner: Uuid,
+    connectors: &[String],
+) -> Result<Option<Run>, sqlx::Error> {
+    sqlx::query_as!(
+        Run,
+        "update hub.run set state = 'running', owner = $1, started_at = clock_timestamp()
+         where id = (select id from hub.run where state = 'requested' and connector = any($2)
+                     order by requested_at limit 1 for update skip locked)
+         returning id, connector, stream, pass, trigger, state, dry_run, since, correlation_id, requested_at, started_at,
+                   finished_at, expected, pages, records, created, updated, unchanged, stale, superseded, deferred,
+                   failed, skipped, cause, error",
+        owner,
+        connectors,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Gives a claimed run back to whoever can take it: its stream is busy elsewhere.
+pub async fn give_back<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update hub.run set state = 'requested', owner = null, started_at = null
+         where id = $1 and state = 'running'",
+        id
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub async fn get<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<Option<Run>, sqlx::Error> {
+    sqlx::query_as!(
+        Run,
+        "select id, connector, stream, pass, trigger, state, dry_run, since, correlation_id, requested_at, started_at,
+                finished_at, expected, pages, records, created, updated, unchanged, stale, superseded, deferred, failed,
+                skipped, cause, error
+         from hub.run where id = $1",
+        id
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Newest first.
+pub async fn list<'e>(
+    db: impl PgExecutor<'e>,
+    connector: Option<&str>,
+    stream: Option<&str>,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Run>, sqlx::Error> {
+    sqlx::query_as!(
+        Run,
+        "select id, connector, stream, pass, trigger, state, dry_run, since, correlation_id, requested_at, started_at,
+                finished_at, expected, pages, records, created, updated, unchanged, stale, superseded, deferred, failed,
+                skipped, cause, error
+         from hub.run
+         where ($1::text is null or connector = $1) and ($2::text is null or stream = $2)
+           and ($3::uuid is null or id < $3)
+         order by id desc limit $4",
+        connector,
+        stream,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Adds what a page brought. Belongs to the transaction of the page.
+pub async fn progress<'e>(
+    db: impl PgExecutor<'e>,
+    id: Uuid,
+    tally: &Tally,
+    expected: Option<i64>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update hub.run set
+             pages = pages + $2, records = records + $3, created = created + $4, updated = updated + $5,
+             unchanged = unchanged + $6, stale = stale + $7, superseded = superseded + $8, deferred = deferred + $9,
+             failed = failed + $10, skipped = skipped + $11, expected = coalesce($12, expected)
+         where id = $1",
+        id,
+        tally.pages,
+        tally.records,
+        tally.created,
+        tally.updated,
+        tally.unchanged,
+        tally.stale,
+        tally.superseded,
+        tally.deferred,
+        tally.failed,
+        tally.skipped,
+        expected,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Ends a run that is still `running`; one that was taken for dead meanwhile stays as it is.
+pub async fn finish<'e>(
+    db: impl PgExecutor<'e>,
+    id: Uuid,
+    state: RunState,
+    failure: Option<(Cause, &str)>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update hub.run set state = $2, finished_at = clock_timestamp(), cause = $3, error = $4
+         where id = $1 and state = 'running'",
+        id,
+        state.as_str(),
+        failure.map(|(cause, _)| cause.as_str()),
+        failure.map(|(_, error)| error),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A run whose daemon is gone, marked as interrupted; the caller takes up its stream.
+#[derive(Debug, Clone)]
+pub struct Orphan {
+    pub connector: String,
+    pub stream: String,
+    pub pass: String,
+    pub trigger: String,
+    pub dry_run: bool,
+}
+
+/// Marks the runs of daemons that no longer hold their stream's lease.
+pub async fn reap_orphans<'e>(db: impl PgExecutor<'e>) -> Result<Vec<Orphan>, sqlx::Error> {
+    sqlx::query_as!(
+        Orphan,
+        "update hub.run r
+         set state = 'interrupted', finished_at = clock_timestamp(), cause = 'ours',
+             error = 'the daemon that ran it is gone'
+         where r.state = 'running' and r.started_at < clock_timestamp() - interval '2 seconds'
+           and not exists (select from hub.lease l
+                           where l.name = 'stream:' || r.connector || '.' || r.stream and l.owner = r.owner
+                             and l.expires_at >= clock_timestamp())
+         returning connector, stream, pass, trigger, dry_run"
+    )
+    .fetch_all(db)
+    .await
+}
