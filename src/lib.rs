@@ -1,4 +1,6 @@
 //! Köprü: an ERP integration hub. See ARCHITECTURE.md for the map of the rooms.
 
 pub mod canonical;
+pub mod clock;
+pub mod config;
 pub mod database;
