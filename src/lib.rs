@@ -1,5 +1,7 @@
 //! Köprü: an ERP integration hub. See ARCHITECTURE.md for the map of the rooms.
 
 pub mod canonical;
+pub mod clock;
+pub mod config;
 pub mod database;
 pub mod hub;
