@@ -29,6 +29,7 @@ pub mod deferral;
 pub mod documents;
 pub mod engine;
 pub mod entities;
+pub mod history;
 pub mod housekeeping;
 pub mod leases;
 pub mod links;

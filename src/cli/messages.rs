@@ -1,0 +1,140 @@
+//! `kopru messages …`: what came in, and what became of it.
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{failure::Failure, output, run::Global};
+use crate::{
+    app::App,
+    hub::history::{self, MessageFilter},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Newest first
+    List(ListArgs),
+    /// One message with its attempts, records and payload
+    Show { id: Uuid },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    #[arg(long)]
+    connector: Option<String>,
+    #[arg(long)]
+    stream: Option<String>,
+    /// received, working, waiting, held, deferred, blocked, done, unchanged, stale, superseded, dead or discarded
+    #[arg(long)]
+    state: Option<String>,
+    /// External code of the message or of a record in it
+    #[arg(long)]
+    code: Option<String>,
+    #[arg(long)]
+    run: Option<Uuid>,
+    /// RFC 3339
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
+    limit: i64,
+    /// `nextCursor` of the page before
+    #[arg(long)]
+    cursor: Option<Uuid>,
+}
+
+pub(super) async fn messages(global: &Global, command: Command) -> Result<(), Failure> {
+    let app = global.open().await?;
+    let outcome = match command {
+        Command::List(args) => list(global, &app, args).await,
+        Command::Show { id } => show(global, &app, id).await,
+    };
+    App::close(app).await;
+    outcome
+}
+
+async fn list(global: &Global, app: &App, args: ListArgs) -> Result<(), Failure> {
+    if let Some(state) = &args.state
+        && crate::hub::states::MessageState::parse(state).is_none()
+    {
+        let known: Vec<_> = crate::hub::states::MessageState::ALL.iter().map(|state| state.as_str()).collect();
+        return Err(Failure::Usage(format!("`{state}` is no state of a message; known are {}", known.join(", "))));
+    }
+    let filter = MessageFilter {
+        connector: args.connector,
+        stream: args.stream,
+        state: args.state,
+        code: args.code,
+        run: args.run,
+        since: args.since,
+    };
+    let rows = history::list(&app.database.pool, &filter, args.cursor, args.limit).await?;
+    let next = rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|count| count == args.limit)).map(|row| row.id);
+    if global.json {
+        return output::print_json(&json!({ "items": rows, "nextCursor": next }));
+    }
+    if rows.is_empty() {
+        return output::print("no messages");
+    }
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            vec![
+                row.id.to_string(),
+                row.received_at.format("%F %T").to_string(),
+                row.state.clone(),
+                format!("{}.{}", row.connector, row.stream.as_deref().unwrap_or("-")),
+                row.kind.clone(),
+                row.code.clone().unwrap_or_else(|| format!("{} records", row.records)),
+                row.detail.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    output::print(&output::table(&["ID", "RECEIVED (UTC)", "STATE", "STREAM", "KIND", "CODE", "NOTE"], &cells))?;
+    if let Some(next) = next {
+        eprintln!("more: --cursor {next}");
+    }
+    Ok(())
+}
+
+async fn show(global: &Global, app: &App, id: Uuid) -> Result<(), Failure> {
+    let Some(detail) = history::show(&app.database.pool, id).await? else {
+        return Err(Failure::Failed(format!("there is no message {id}; its history may have been trimmed")));
+    };
+    if global.json {
+        return output::print_json(&detail);
+    }
+    let row = &detail.message;
+    let mut text = format!(
+        "message   {}\nstate     {}\nstream    {}.{}\nkind      {}\nreceived  {}\nrun       {}\nmapping   {} {}\n",
+        row.id,
+        row.state,
+        row.connector,
+        row.stream.as_deref().unwrap_or("-"),
+        row.kind,
+        row.received_at,
+        row.run_id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+        row.mapping.as_deref().unwrap_or("-"),
+        row.mapping_hash.as_deref().map_or("", |hash| &hash[..hash.len().min(12)]),
+    );
+    for wait in &detail.waits_for {
+        text.push_str(&format!("waits for {} {}\n", wait.entity, wait.code));
+    }
+    for attempt in &detail.attempts_made {
+        text.push_str(&format!(
+            "attempt {} {} {} {}\n",
+            attempt.number,
+            attempt.started_at.format("%F %T"),
+            attempt.outcome,
+            attempt.detail.as_deref().unwrap_or("")
+        ));
+    }
+    for item in &detail.items {
+        text.push_str(&format!("  {:>5} {:<9} {}\n", item.ordinal, item.outcome, item.code.as_deref().unwrap_or("-")));
+    }
+    match &detail.payload {
+        Some(payload) => text.push_str(&format!("\n{payload}\n")),
+        None => text.push_str("\n(the payload is gone: retention)\n"),
+    }
+    output::print(&text)
+}
