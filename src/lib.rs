@@ -2,3 +2,4 @@
 
 pub mod canonical;
 pub mod database;
+pub mod mapping;
