@@ -1,5 +1,7 @@
 //! The sandbox harness over real sockets, in front of a small system that counts what it did.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use std::{
     net::SocketAddr,
     path::PathBuf,
