@@ -1,0 +1,41 @@
+# `make demo` and `make test` install what is missing (scripts/setup.sh), work as root or with sudo, and may be repeated.
+.POSIX:
+.PHONY: help demo test check soak bench prepare clean setup
+
+help:
+	@echo 'make demo      build the release binary and run the hub with its sandboxes and demo data'
+	@echo 'make test      run all tests beside a throw-away PostgreSQL   (ARGS: for the test runner)'
+	@echo 'make check     formatting and lints, without a database'
+	@echo 'make soak      the same scenarios as make test at their full size; takes hours'
+	@echo 'make bench     measure; docs/benchmarks.md says what'
+	@echo 'make prepare   write .sqlx, after any change of a query or a migration'
+	@echo 'make clean     remove everything that was built and the demo data'
+
+demo: setup
+	cargo build --release --locked
+	target/release/kopru demo $(ARGS)
+
+test: setup
+	scripts/with-test-cluster.sh scripts/run-tests.sh $(ARGS)
+
+check:
+	cargo fmt --all --check
+	SQLX_OFFLINE=true cargo clippy --workspace --all-targets -- -D warnings
+
+soak: setup
+	KOPRU_SOAK=1 scripts/with-test-cluster.sh scripts/run-tests.sh --release $(ARGS)
+
+bench: setup
+	cargo bench --benches $(ARGS)
+
+prepare: setup
+	cargo sqlx --version >/dev/null 2>&1 || \
+		cargo install sqlx-cli --version '^0.9' --locked --no-default-features --features postgres,rustls
+	scripts/with-test-cluster.sh cargo sqlx prepare --workspace -- --all-targets
+
+clean:
+	cargo clean
+	rm -rf data
+
+setup:
+	@scripts/setup.sh
