@@ -2,14 +2,21 @@
 //!
 //! A command opens the app, works, and closes it. Closing is what stops a private server that nobody else uses.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use kopru_sdk::{Connector, Descriptor, settings::unknown_key};
+use chrono::NaiveTime;
+use kopru_sdk::{Connector, Descriptor, StreamSpec, settings::unknown_key};
 
 use crate::{
+    canonical::Entity,
     clock::Clock,
-    config::{Config, ConfigError, Problem},
+    config::{Config, ConfigError, ConnectorConfig, Problem},
     database::{Database, DatabaseError},
+    hub::{
+        engine::{Engine, EngineError, EngineSettings, Handler, Instance, Stream},
+        retry::RetrySchedule,
+    },
+    mapping::{self, Library},
 };
 
 /// Every connector of this build.
@@ -22,6 +29,14 @@ pub enum AppError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("the mappings have errors, see `kopru mapping check`: {}", first_of(.0))]
+    Mappings(Vec<mapping::Problem>),
+}
+
+fn first_of(problems: &[mapping::Problem]) -> String {
+    problems.first().map(ToString::to_string).unwrap_or_default()
 }
 
 pub struct App {
@@ -37,8 +52,82 @@ impl App {
         Ok(App { config: Arc::new(config), clock, database })
     }
 
+    /// The engine over the configured instances; it does nothing until it is started.
+    pub fn engine(&self) -> Result<Engine, AppError> {
+        self.engine_with(Vec::new())
+    }
+
+    /// The same with handlers for further kinds of queued messages.
+    pub fn engine_with(&self, handlers: Vec<Arc<dyn Handler>>) -> Result<Engine, AppError> {
+        let library = library(&self.config)?;
+        let instances = connectors(&self.config, CONNECTORS)?
+            .into_iter()
+            .map(|(name, connector)| instance(&self.config, name, connector))
+            .collect();
+        let pool = self.database.pool.clone();
+        let settings = engine_settings(&self.config);
+        Ok(Engine::new(pool, self.clock.clone(), Arc::new(library), instances, handlers, settings)?)
+    }
+
     pub async fn close(self) {
         self.database.close().await;
+    }
+}
+
+/// The mappings in force: those of the configured directory when it exists, else the built-in ones.
+pub fn library(config: &Config) -> Result<Library, AppError> {
+    let dir = Some(config.mappings.dir.as_path()).filter(|dir| dir.is_dir());
+    Library::load(dir).map_err(AppError::Mappings)
+}
+
+fn instance(config: &Config, name: String, connector: Arc<dyn Connector>) -> Instance {
+    let configured = config.connectors.get(&name).cloned().unwrap_or_default();
+    let streams = connector.source().map(|source| source.streams()).unwrap_or_default();
+    Instance {
+        kind: configured.kind.clone(),
+        exclusive: configured.exclusive.unwrap_or_else(|| connector.exclusive()),
+        master: configured
+            .master
+            .as_ref()
+            .map(|names| names.iter().filter_map(|name| Entity::parse(name)).collect()),
+        streams: streams.into_iter().map(|spec| stream(config, &configured, spec)).collect(),
+        name,
+        connector,
+    }
+}
+
+fn stream(config: &Config, configured: &ConnectorConfig, spec: StreamSpec) -> Stream {
+    let chosen = configured.streams.get(spec.name).cloned().unwrap_or_default();
+    let full_at = chosen.full_at.as_deref().unwrap_or(&config.hub.full_at);
+    Stream {
+        enabled: chosen.enabled,
+        every: Duration::from_secs(chosen.every_secs.unwrap_or(spec.every_secs)),
+        // The configuration has checked it; empty means never.
+        full_at: NaiveTime::parse_from_str(full_at, "%H:%M").ok(),
+        mapping: chosen.mapping.unwrap_or_else(|| spec.mapping.to_owned()),
+        spec,
+    }
+}
+
+fn engine_settings(config: &Config) -> EngineSettings {
+    let retry = &config.retry;
+    EngineSettings {
+        retry: RetrySchedule {
+            delays: retry.delays_secs.iter().copied().map(Duration::from_secs).collect(),
+            jitter: retry.jitter,
+            ..RetrySchedule::default()
+        },
+        breaker_threshold: retry.breaker_threshold,
+        probe_after: Duration::from_secs(retry.probe_secs),
+        lease: retry.lease(),
+        heartbeat: retry.heartbeat(),
+        defer_for: Duration::from_secs(retry.defer_for_secs),
+        max_claims: retry.max_claims,
+        workers: config.hub.workers,
+        timezone: config.hub.timezone,
+        payload_days: config.retention.payload_days,
+        history_days: config.retention.history_days,
+        ..EngineSettings::default()
     }
 }
 

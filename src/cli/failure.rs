@@ -46,6 +46,19 @@ impl From<AppError> for Failure {
         match error {
             AppError::Config(error) => error.into(),
             AppError::Database(error) => error.into(),
+            error @ (AppError::Engine(_) | AppError::Mappings(_)) => Failure::Usage(error.to_string()),
         }
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Failure {
+        Failure::Failed(format!("the database failed: {error}; `kopru doctor` tells more"))
+    }
+}
+
+impl From<crate::hub::dead_letters::LetterError> for Failure {
+    fn from(error: crate::hub::dead_letters::LetterError) -> Failure {
+        Failure::Failed(error.to_string())
     }
 }

@@ -19,18 +19,16 @@ use crate::{
     canonical::Entity,
     commerce::WriteContext,
     mapping::{Format, Mapped, Mapping, Overlay},
+    outbox::Provenance,
 };
 
 pub fn format_word(word: &str) -> &'static str {
     parse_format(word).as_str()
 }
 
+/// What the store holds was written by [`Format::as_str`].
 fn parse_format(word: &str) -> Format {
-    match word {
-        "xml" => Format::Xml,
-        "csv" => Format::Csv,
-        _ => Format::Json,
-    }
+    Format::parse(word).unwrap_or(Format::Json)
 }
 
 /// Works off claimed documents of one connector and mapping.
@@ -119,12 +117,13 @@ async fn apply_documents(
         connector,
         entity: mapping.entity(),
         references: mapping.references(),
-        write: WriteContext {
+        write: WriteContext::source(Provenance {
             origin: connector,
             bulk: false,
             correlation_id: &claimed[0].correlation_id,
             now: engine.clock.now(),
-        },
+        }),
+        may_create: engine.is_master(connector, mapping.entity()),
         full_pass_started: None,
     };
     let verdicts = apply(tx, &context, &incoming).await?;

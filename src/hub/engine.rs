@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{messages::Claimed, retry::RetrySchedule};
-use crate::{clock::Clock, mapping::Library};
+use crate::{canonical::Entity, clock::Clock, mapping::Library};
 
 /// Figures of `[retry]` and `[hub]` that the engine works by.
 #[derive(Debug, Clone)]
@@ -61,6 +61,8 @@ pub struct Instance {
     pub connector: Arc<dyn Connector>,
     /// Called only by the daemon that holds its lease.
     pub exclusive: bool,
+    /// Entities of which this instance may create records; others it matches by code. `None`: all.
+    pub master: Option<Vec<Entity>>,
     pub streams: Vec<Stream>,
 }
 
@@ -186,6 +188,14 @@ impl Engine {
             .find(|one| one.spec.name == stream)
             .map(|one| (found, one))
             .ok_or_else(|| EngineError::UnknownStream(instance.to_owned(), stream.to_owned()))
+    }
+
+    /// Whether this instance may create records of `entity`.
+    pub fn is_master(&self, instance: &str, entity: Entity) -> bool {
+        self.instances
+            .get(instance)
+            .and_then(|instance| instance.master.as_ref())
+            .is_none_or(|entities| entities.contains(&entity))
     }
 
     pub fn instance_names(&self) -> Vec<String> {

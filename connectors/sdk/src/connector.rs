@@ -48,6 +48,12 @@ pub trait Connector: Send + Sync + 'static {
         None
     }
 
+    /// Whether only one process at a time may call the system (one licence seat, one writer), unless the
+    /// configuration says otherwise.
+    fn exclusive(&self) -> bool {
+        false
+    }
+
     /// Called once when the daemon stops: sign out, so that no licence seat stays taken. Errors are ignored.
     async fn close(&self, _cx: &Ctx) {}
 }

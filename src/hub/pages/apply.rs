@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection};
 use super::plan::{Incoming, Standing, fold, standing};
 use crate::{
     canonical::{Change, Entity, Value},
-    commerce::{Outcome, Violation, WriteContext},
+    commerce::{CommandError, Outcome, Violation, WriteContext},
     hub::{
         entities::{self, Resolved},
         links::{self, Link, LinkWrite},
@@ -26,6 +26,8 @@ pub struct ApplyContext<'a> {
     /// The reference fields of the mapping, and what to do when the record they name is not there.
     pub references: &'a [(usize, Entity, OnMissing)],
     pub write: WriteContext<'a>,
+    /// Whether the instance may create records of this entity, or only finds existing ones by their code.
+    pub may_create: bool,
     /// When the records come from a complete pass: its start, by the database's clock.
     pub full_pass_started: Option<DateTime<Utc>>,
 }
@@ -64,6 +66,16 @@ pub enum ApplyError {
     LeaseLost,
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
+}
+
+impl From<CommandError> for ApplyError {
+    fn from(error: CommandError) -> Self {
+        if error.retry_at_once() {
+            return ApplyError::Conflict;
+        }
+        let CommandError::Database(error) = error;
+        ApplyError::Database(error)
+    }
 }
 
 impl From<sqlx::Error> for ApplyError {
@@ -120,7 +132,7 @@ pub async fn apply(
     if !rows.is_empty() {
         adopt_renamed(tx, cx, &mut rows, &mut verdicts, &mut notes).await?;
         lock(tx, rows.iter().filter_map(|row| row.link.as_ref())).await?;
-        identify(tx, cx, &mut rows).await?;
+        identify(tx, cx, &mut rows, &mut verdicts).await?;
         let rows = resolve(tx, cx, rows, &mut verdicts).await?;
         write(tx, cx, &rows, &mut verdicts).await?;
     }
@@ -201,17 +213,26 @@ async fn adopt_renamed<'a>(
 
 /// Gives rows without a link an internal id: that of a record with the same natural code (of another instance, or made
 /// by a person), else a new one.
-async fn identify(tx: &mut PgConnection, cx: &ApplyContext<'_>, rows: &mut [Row<'_>]) -> Result<(), ApplyError> {
+async fn identify(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    rows: &mut Vec<Row<'_>>,
+    verdicts: &mut [Verdict],
+) -> Result<(), ApplyError> {
     let fresh: Vec<usize> = (0..rows.len()).filter(|place| rows[*place].link.is_none()).collect();
     if fresh.is_empty() {
         return Ok(());
     }
     let codes: Vec<&str> = fresh.iter().map(|place| rows[*place].incoming.change.code.as_ref()).collect();
     let known = entities::ids_by_code(tx, cx.entity, &codes).await?;
-    let missing = known.iter().filter(|id| id.is_none()).count();
+    let missing = if cx.may_create { known.iter().filter(|id| id.is_none()).count() } else { 0 };
     let mut allocated = entities::allocate_ids(tx, cx.entity, missing).await?.into_iter();
     for (place, id) in fresh.into_iter().zip(known) {
         let row = &mut rows[place];
+        if id.is_none() && !cx.may_create {
+            verdicts[row.place] = Verdict::Refused(not_master(cx, row.code()));
+            continue;
+        }
         match id.or_else(|| {
             row.is_new = true;
             allocated.next()
@@ -220,7 +241,18 @@ async fn identify(tx: &mut PgConnection, cx: &ApplyContext<'_>, rows: &mut [Row<
             None => return Err(ApplyError::Conflict),
         }
     }
+    rows.retain(|row| row.internal_id != 0);
     Ok(())
+}
+
+fn not_master(cx: &ApplyContext<'_>, code: &str) -> Failure {
+    Failure {
+        cause: Cause::Data,
+        reason: "not_master".to_owned(),
+        field: Some("code".to_owned()),
+        value: Some(code.to_owned()),
+        detail: format!("{} may not create a {}, and none has the code {code}", cx.connector, cx.entity),
+    }
 }
 
 /// Turns the external codes of references into internal ids; rows that name something unknown are deferred, refused,

@@ -23,6 +23,7 @@ use crate::{
         runs::{self, Tally},
     },
     mapping::{Format, Mapped, Mapping},
+    outbox::Provenance,
 };
 
 /// The run that a page belongs to.
@@ -62,17 +63,18 @@ pub async fn apply_page(
     pending: &mut Tally,
 ) -> Result<Tally, ApplyError> {
     let mut tx = engine.pool.begin().await?;
-    let write = WriteContext {
+    let write = WriteContext::source(Provenance {
         origin: cx.connector,
         bulk: cx.bulk,
         correlation_id: cx.correlation_id,
         now: engine.clock.now(),
-    };
+    });
     let context = ApplyContext {
         connector: cx.connector,
         entity: page.mapping.entity(),
         references: page.mapping.references(),
         write,
+        may_create: engine.is_master(cx.connector, page.mapping.entity()),
         full_pass_started: (cx.pass == Pass::Full).then_some(cx.pass_started_at),
     };
     let incoming: Vec<Incoming<'_>> = page
@@ -196,9 +198,10 @@ pub fn rejected(record: &crate::mapping::Rejected) -> Failure {
     Failure {
         cause: Cause::Data,
         reason: record.reason.to_string(),
-        field: Some(match &record.source {
-            Some(source) => format!("{} ({source})", record.field),
-            None => record.field.to_string(),
+        field: Some(if record.source.is_empty() {
+            record.field.clone()
+        } else {
+            format!("{} ({})", record.field, record.source)
         }),
         value: record.value.clone(),
         detail: record.detail.clone(),
