@@ -1,0 +1,5 @@
+//! Price lists.
+
+mod queries;
+
+pub use queries::{allocate_ids, ids_by_code, upsert_price_lists};

@@ -1,0 +1,5 @@
+//! Warehouses.
+
+mod queries;
+
+pub use queries::{allocate_ids, ids_by_code, upsert_warehouses};
