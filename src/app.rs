@@ -86,10 +86,7 @@ fn instance(config: &Config, name: String, connector: Arc<dyn Connector>) -> Ins
     Instance {
         kind: configured.kind.clone(),
         exclusive: configured.exclusive.unwrap_or_else(|| connector.exclusive()),
-        master: configured
-            .master
-            .as_ref()
-            .map(|names| names.iter().filter_map(|name| Entity::parse(name)).collect()),
+        master: configured.master.as_ref().map(|names| names.iter().filter_map(|name| Entity::parse(name)).collect()),
         streams: streams.into_iter().map(|spec| stream(config, &configured, spec)).collect(),
         name,
         connector,

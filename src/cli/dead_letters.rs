@@ -102,7 +102,10 @@ impl FilterArgs {
                 "code" => filter.code = value,
                 _ => {
                     let known = ["connector", "stream", "entity", "cause", "reason", "fingerprint", "code"];
-                    return Err(Failure::Usage(format!("--filter: `{key}`: {}", kopru_sdk::settings::unknown_key(key, &known))));
+                    return Err(Failure::Usage(format!(
+                        "--filter: `{key}`: {}",
+                        kopru_sdk::settings::unknown_key(key, &known)
+                    )));
                 }
             }
         }
@@ -220,9 +223,9 @@ async fn replay(
         Some(_) if ids.len() != 1 => {
             return Err(Failure::Usage("--edit goes with exactly one letter".to_owned()));
         }
-        Some(path) => Some(std::fs::read(&path).map_err(|error| {
-            Failure::Usage(format!("cannot read {}: {error}", path.display()))
-        })?),
+        Some(path) => Some(
+            std::fs::read(&path).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?,
+        ),
         None => None,
     };
     let queued = dead_letters::replay(pool, &ids, edited.as_deref()).await?;
@@ -246,7 +249,9 @@ fn told(global: &Global, what: &str, done: u64, meant: u64) -> Result<(), Failur
         output::print(&format!("{done} of {meant} letters {what}"))?;
     }
     if done < meant {
-        eprintln!("kopru: the others are resolved, being replayed, or do not exist; `kopru dead-letters list` shows what is open");
+        eprintln!(
+            "kopru: the others are resolved, being replayed, or do not exist; `kopru dead-letters list` shows what is open"
+        );
         return Err(Failure::Told(1));
     }
     Ok(())

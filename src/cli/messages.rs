@@ -69,7 +69,8 @@ async fn list(global: &Global, app: &App, args: ListArgs) -> Result<(), Failure>
         since: args.since,
     };
     let rows = history::list(&app.database.pool, &filter, args.cursor, args.limit).await?;
-    let next = rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|count| count == args.limit)).map(|row| row.id);
+    let next =
+        rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|count| count == args.limit)).map(|row| row.id);
     if global.json {
         return output::print_json(&json!({ "items": rows, "nextCursor": next }));
     }

@@ -8,12 +8,15 @@
 //! A new group of commands is one file here and one variant of `Command`.
 
 mod config;
+mod dead_letters;
 mod doctor;
 mod failure;
 mod logging;
+mod messages;
 mod migrate;
 mod output;
 mod run;
+mod sync;
 
 pub use failure::Failure;
 pub use run::main;

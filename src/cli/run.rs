@@ -6,10 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    config, doctor,
+    config, dead_letters, doctor,
     failure::Failure,
     logging::{self, Voice},
-    migrate,
+    messages, migrate, sync,
 };
 use crate::{
     app::App,
@@ -53,6 +53,15 @@ enum Command {
     Doctor,
     /// Print the configuration in force, secrets masked
     Config,
+    /// Streams: run, list, pause, resume
+    #[command(subcommand)]
+    Sync(sync::Command),
+    /// What came in, and what became of it
+    #[command(subcommand)]
+    Messages(messages::Command),
+    /// What could not go in, and mending it
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
 }
 
 impl Global {
@@ -72,7 +81,6 @@ impl Global {
     }
 
     /// The open app, for a command that works and ends.
-    #[expect(dead_code, reason = "the commands that work on data follow")]
     pub async fn open(&self) -> Result<App, Failure> {
         Ok(App::open(self.load(Voice::Command)?, Clock::system()).await?)
     }
@@ -105,6 +113,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Migrate => interruptible(migrate::migrate(global)).await,
         Command::Doctor => interruptible(doctor::doctor(global)).await,
         Command::Config => config::config(global),
+        Command::Sync(command) => interruptible(sync::sync(global, command)).await,
+        Command::Messages(command) => interruptible(messages::messages(global, command)).await,
+        Command::DeadLetters(command) => interruptible(dead_letters::dead_letters(global, command)).await,
     }
 }
 

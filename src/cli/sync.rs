@@ -78,7 +78,8 @@ fn split(target: &str) -> Result<(&str, &str), Failure> {
 async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Failure> {
     let (connector, stream) = split(&args.target)?;
     let (instance, spec) = engine.stream(connector, stream).map_err(|error| Failure::Usage(error.to_string()))?;
-    let never_complete = streams::get(&engine.pool, connector, stream).await?.is_none_or(|row| row.last_full_at.is_none());
+    let never_complete =
+        streams::get(&engine.pool, connector, stream).await?.is_none_or(|row| row.last_full_at.is_none());
     let full = args.full || !spec.spec.incremental || (never_complete && args.since.is_none());
     let new = NewRun {
         connector,
@@ -93,7 +94,10 @@ async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Fai
         follow(global, engine, id).await?
     } else {
         if !scheduler::may_poll(engine, instance, stream).await? {
-            return Err(Failure::Failed(format!("{} is being run by another process; try again when it is done", args.target)));
+            return Err(Failure::Failed(format!(
+                "{} is being run by another process; try again when it is done",
+                args.target
+            )));
         }
         let id = runs::create(&engine.pool, &new, Some(engine.id)).await?;
         let beat = tokio::spawn(housekeeping::heartbeat(engine.clone()));
@@ -125,7 +129,9 @@ async fn follow(global: &Global, engine: &Engine, id: uuid::Uuid) -> Result<Run,
     let mut told = std::time::Instant::now();
     let plain = bar.is_hidden() && !global.json;
     let run = pull::follow(&engine.pool, id, |run| {
-        if let Some(expected) = run.expected.filter(|_| bar.length() != run.expected.and_then(|n| u64::try_from(n).ok())) {
+        if let Some(expected) =
+            run.expected.filter(|_| bar.length() != run.expected.and_then(|n| u64::try_from(n).ok()))
+        {
             bar.set_length(u64::try_from(expected).unwrap_or(0));
             if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {eta}") {
                 bar.set_style(style);
@@ -166,7 +172,10 @@ fn tell(global: &Global, run: &Run) -> Result<(), Failure> {
             run.skipped
         ))?;
         if run.failed > 0 {
-            eprintln!("kopru: {} records failed; `kopru dead-letters list --connector {}` shows why", run.failed, run.connector);
+            eprintln!(
+                "kopru: {} records failed; `kopru dead-letters list --connector {}` shows why",
+                run.failed, run.connector
+            );
         }
     }
     if run.state == RunState::Done.as_str() {
@@ -221,7 +230,9 @@ async fn list(global: &Global, engine: &Engine) -> Result<(), Failure> {
                 format!("{connector}.{}", stream.spec.name),
                 (*state).to_owned(),
                 format!("{} s", stream.every.as_secs()),
-                row.as_ref().and_then(|row| row.last_success_at).map_or_else(|| "never".to_owned(), |at| at.format("%F %T").to_string()),
+                row.as_ref()
+                    .and_then(|row| row.last_success_at)
+                    .map_or_else(|| "never".to_owned(), |at| at.format("%F %T").to_string()),
                 last.as_ref().map_or_else(String::new, |run| {
                     format!("{} {}: {} records, {} failed", run.pass, run.state, run.records, run.failed)
                 }),

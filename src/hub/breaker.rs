@@ -47,9 +47,8 @@ pub async fn list<'e>(db: impl PgExecutor<'e>) -> Result<Vec<Breaker>, sqlx::Err
 }
 
 pub async fn state<'e>(db: impl PgExecutor<'e>, connector: &str) -> Result<BreakerState, sqlx::Error> {
-    let state = sqlx::query_scalar!("select state from hub.breaker where connector = $1", connector)
-        .fetch_optional(db)
-        .await?;
+    let state =
+        sqlx::query_scalar!("select state from hub.breaker where connector = $1", connector).fetch_optional(db).await?;
     Ok(state.and_then(|text| BreakerState::parse(&text)).unwrap_or(BreakerState::Closed))
 }
 

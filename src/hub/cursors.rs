@@ -52,12 +52,7 @@ pub async fn write<'e>(
     Ok(())
 }
 
-pub async fn clear<'e>(
-    db: impl PgExecutor<'e>,
-    connector: &str,
-    stream: &str,
-    pass: Pass,
-) -> Result<(), sqlx::Error> {
+pub async fn clear<'e>(db: impl PgExecutor<'e>, connector: &str, stream: &str, pass: Pass) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "delete from hub.cursor where connector = $1 and stream = $2 and pass = $3",
         connector,

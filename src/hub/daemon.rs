@@ -64,10 +64,7 @@ pub async fn leave(engine: &Engine) {
         )
         .await;
     }
-    for result in [
-        leases::release_all(&engine.pool, engine.id).await,
-        daemons::leave(&engine.pool, engine.id).await,
-    ] {
+    for result in [leases::release_all(&engine.pool, engine.id).await, daemons::leave(&engine.pool, engine.id).await] {
         if let Err(error) = result {
             tracing::warn!(%error, "this process could not sign off; its leases run out by themselves");
         }

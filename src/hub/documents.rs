@@ -37,6 +37,7 @@ pub async fn work(
     connector: &str,
     mapping_name: Option<&str>,
     claimed: &[Claimed],
+    isolate: bool,
 ) -> Result<(), ApplyError> {
     let started_at = engine.database_now().await?;
     let mut tx = engine.pool.begin().await?;
@@ -65,11 +66,7 @@ pub async fn work(
                     plan.dead(place, rejected(record), None);
                 } else if document.changes.is_empty() {
                     // Skipped by the mapping of today: nothing to do is an answer too.
-                    plan.finish(place, Finish::Final {
-                        state: MessageState::Done,
-                        internal_id: None,
-                        failure: None,
-                    });
+                    plan.finish(place, Finish::Final { state: MessageState::Done, internal_id: None, failure: None });
                 }
                 mapped.push(Some(document));
             }
@@ -81,7 +78,8 @@ pub async fn work(
     }
 
     if let Some(mapping) = &mapping {
-        apply_documents(engine, &mut tx, connector, mapping, &claimed, &mapped, &mut plan).await?;
+        let scope = Scope { connector, mapping, isolate };
+        apply_documents(engine, &mut tx, &scope, &claimed, &mapped, &mut plan).await?;
     }
     let hash = mapping.as_ref().map(|mapping| mapping.hash().to_owned());
     plan.write(engine, &mut tx, &claimed, &bodies, hash.as_deref(), started_at).await?;
@@ -89,11 +87,17 @@ pub async fn work(
     Ok(())
 }
 
+/// What the documents of a batch share.
+struct Scope<'a> {
+    connector: &'a str,
+    mapping: &'a Mapping,
+    isolate: bool,
+}
+
 async fn apply_documents(
     engine: &Engine,
     tx: &mut PgConnection,
-    connector: &str,
-    mapping: &Mapping,
+    scope: &Scope<'_>,
     claimed: &[&Claimed],
     mapped: &[Option<Mapped<'_>>],
     plan: &mut Plan,
@@ -113,6 +117,7 @@ async fn apply_documents(
     if incoming.is_empty() {
         return Ok(());
     }
+    let Scope { connector, mapping, isolate } = *scope;
     let context = ApplyContext {
         connector,
         entity: mapping.entity(),
@@ -124,6 +129,7 @@ async fn apply_documents(
             now: engine.clock.now(),
         }),
         may_create: engine.is_master(connector, mapping.entity()),
+        isolate,
         full_pass_started: None,
     };
     let verdicts = apply(tx, &context, &incoming).await?;
@@ -187,9 +193,10 @@ impl Plan {
         let is_replay = claim.dead_letter_id.is_some();
         match waits_for.first() {
             Some((target, code)) if claim.gives_up || is_replay => {
-                let field = entity.fields().iter().position(
-                    |field| matches!(field.kind, crate::canonical::FieldType::Ref(of) if of == *target),
-                );
+                let field = entity
+                    .fields()
+                    .iter()
+                    .position(|field| matches!(field.kind, crate::canonical::FieldType::Ref(of) if of == *target));
                 let failure = super::pages::missing_reference(entity, field.unwrap_or(usize::MAX), *target, code);
                 self.dead(place, failure, Some((*target, code.clone())));
             }

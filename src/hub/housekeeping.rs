@@ -122,7 +122,9 @@ pub async fn sweep_once(engine: &Engine) -> Result<(), sqlx::Error> {
     drop(db);
     if !arrived.is_empty() {
         match dead_letters::replay(&engine.pool, &arrived, None).await {
-            Ok(replayed) => tracing::info!(letters = replayed.len(), "missing references arrived; letters are replayed"),
+            Ok(replayed) => {
+                tracing::info!(letters = replayed.len(), "missing references arrived; letters are replayed")
+            }
             Err(error) => tracing::warn!(%error, "letters could not be replayed"),
         }
     }

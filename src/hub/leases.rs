@@ -7,12 +7,7 @@ use sqlx::{PgExecutor, postgres::types::PgInterval};
 use uuid::Uuid;
 
 /// Takes the lease, or renews it when it is ours already. `false`: somebody else holds it.
-pub async fn acquire<'e>(
-    db: impl PgExecutor<'e>,
-    name: &str,
-    owner: Uuid,
-    ttl: Duration,
-) -> Result<bool, sqlx::Error> {
+pub async fn acquire<'e>(db: impl PgExecutor<'e>, name: &str, owner: Uuid, ttl: Duration) -> Result<bool, sqlx::Error> {
     let taken = sqlx::query_scalar!(
         r#"insert into hub.lease as l (name, owner, expires_at)
            values ($1, $2, clock_timestamp() + $3)
@@ -58,12 +53,7 @@ pub async fn renew_all<'e>(db: impl PgExecutor<'e>, owner: Uuid, ttl: Duration) 
 
 /// Renews a lease inside the transaction that writes under it. Its row stays locked until the commit, so nobody can
 /// take it over in between. `false`: it is not ours any more, write nothing.
-pub async fn fence<'e>(
-    db: impl PgExecutor<'e>,
-    name: &str,
-    owner: Uuid,
-    ttl: Duration,
-) -> Result<bool, sqlx::Error> {
+pub async fn fence<'e>(db: impl PgExecutor<'e>, name: &str, owner: Uuid, ttl: Duration) -> Result<bool, sqlx::Error> {
     let held = sqlx::query_scalar!(
         r#"update hub.lease set expires_at = clock_timestamp() + $3::interval
            where name = $1 and owner = $2 and expires_at >= clock_timestamp()

@@ -111,10 +111,7 @@ pub async fn resolve(
     )
     .fetch_all(db)
     .await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| Some(((Entity::parse(&row.entity)?, row.code), row.internal_id)))
-        .collect())
+    Ok(rows.into_iter().filter_map(|row| Some(((Entity::parse(&row.entity)?, row.code), row.internal_id))).collect())
 }
 
 /// Locks links in the order of their codes and tells which of them are no longer as they were read.

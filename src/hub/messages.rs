@@ -103,7 +103,8 @@ pub(super) async fn insert(
     for message in messages {
         bodies.push(pack(&message.body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?);
     }
-    let column = |pick: fn(&NewMessage) -> Option<String>| -> Vec<Option<String>> { messages.iter().map(pick).collect() };
+    let column =
+        |pick: fn(&NewMessage) -> Option<String>| -> Vec<Option<String>> { messages.iter().map(pick).collect() };
     sqlx::query!(
         "insert into hub.message
              (id, kind, state, connector, stream, entity, key, mapping, mapping_hash, format, body, correlation_id,
@@ -201,8 +202,11 @@ pub async fn finish(
     started_at: DateTime<Utc>,
     outcomes: &[(&Claimed, Finish)],
 ) -> Result<(), sqlx::Error> {
-    let released: Vec<Uuid> =
-        outcomes.iter().filter(|(_, finish)| matches!(finish, Finish::Release)).map(|(message, _)| message.id).collect();
+    let released: Vec<Uuid> = outcomes
+        .iter()
+        .filter(|(_, finish)| matches!(finish, Finish::Release))
+        .map(|(message, _)| message.id)
+        .collect();
     if !released.is_empty() {
         sqlx::query!(
             "update hub.message set state = 'received', lease_owner = null, lease_until = null, claims = claims - 1

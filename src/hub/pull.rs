@@ -36,6 +36,8 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a page starts over because another writer was faster, and how long it waits for a lost database.
 const CONFLICTS: u32 = 20;
+/// After so many the page itself is suspected.
+pub(super) const ISOLATE_AFTER: u32 = 5;
 const DATABASE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Why a run stopped before the end of its pass.
@@ -43,7 +45,9 @@ const DATABASE_PATIENCE: Duration = Duration::from_secs(120);
 pub enum RunError {
     #[error("{0}")]
     Remote(#[from] Fault),
-    #[error("{connector} is down (circuit breaker open after: {detail}); the run goes on from its cursor when it answers")]
+    #[error(
+        "{connector} is down (circuit breaker open after: {detail}); the run goes on from its cursor when it answers"
+    )]
     BreakerOpen { connector: String, detail: String },
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -173,6 +177,7 @@ async fn pass(
         bulk,
         dry_run: run.dry_run,
         correlation_id: &run.correlation_id,
+        isolate: false,
     };
 
     let fetcher = Fetcher {
@@ -263,7 +268,8 @@ async fn apply_with_patience(
     let began = Instant::now();
     let mut conflicts = 0;
     loop {
-        match apply_page(engine, cx, &input, pending).await {
+        let cx = PageContext { isolate: conflicts >= ISOLATE_AFTER, ..cx.clone() };
+        match apply_page(engine, &cx, &input, pending).await {
             Ok(tally) => return Ok(tally),
             Err(ApplyError::Conflict) if conflicts < CONFLICTS => conflicts += 1,
             Err(ApplyError::Database(error)) if is_outage(&error) && began.elapsed() < DATABASE_PATIENCE => {
@@ -350,8 +356,13 @@ impl Fetcher {
             let Some(source) = self.instance.connector.source() else {
                 return Err(RunError::Remote(Fault::contract("the connector offers no streams")));
             };
-            let request =
-                PullRequest { stream: &self.stream, pass: self.pass, cursor, first, since: self.since.filter(|_| first) };
+            let request = PullRequest {
+                stream: &self.stream,
+                pass: self.pass,
+                cursor,
+                first,
+                since: self.since.filter(|_| first),
+            };
             let fault = match source.pull(&self.engine.context(&self.correlation_id), request).await {
                 Ok(page) => {
                     self.note_success().await;
@@ -404,4 +415,3 @@ pub async fn follow(
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
-

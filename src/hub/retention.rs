@@ -73,8 +73,9 @@ pub async fn strays(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
     let mut found = Vec::new();
     for (table, _) in TABLES {
         // The table names are the constants above.
-        let count: i64 =
-            sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from hub.{table}_default"))).fetch_one(pool).await?;
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from hub.{table}_default")))
+            .fetch_one(pool)
+            .await?;
         if count > 0 {
             found.push((format!("hub.{table}_default"), count));
         }
@@ -139,6 +140,9 @@ mod tests {
     fn weeks_begin_on_monday_and_names_sort_by_time() {
         let saturday = DateTime::parse_from_rfc3339("2026-11-21T10:00:00Z").unwrap().to_utc();
         assert_eq!(partition_name("attempt", week_of(saturday)), "attempt_20261116");
-        assert!(partition_name("attempt", week_of(saturday)) < partition_name("attempt", week_of(saturday + TimeDelta::weeks(9))));
+        assert!(
+            partition_name("attempt", week_of(saturday))
+                < partition_name("attempt", week_of(saturday + TimeDelta::weeks(9)))
+        );
     }
 }

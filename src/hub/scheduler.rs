@@ -128,9 +128,9 @@ async fn plan(
         return Ok(());
     }
     let unfinished = cursors::read(&engine.pool, &instance.name, stream.spec.name, Pass::Full).await?.is_some();
-    let (pass, trigger) =
-        if unfinished { (Pass::Full, Trigger::Resume) } else { (pass, Trigger::Schedule) };
-    let new = NewRun { connector: &instance.name, stream: stream.spec.name, pass, trigger, dry_run: false, since: None };
+    let (pass, trigger) = if unfinished { (Pass::Full, Trigger::Resume) } else { (pass, Trigger::Schedule) };
+    let new =
+        NewRun { connector: &instance.name, stream: stream.spec.name, pass, trigger, dry_run: false, since: None };
     let id = runs::create(&engine.pool, &new, Some(engine.id)).await?;
     if let Some(run) = runs::get(&engine.pool, id).await? {
         launch(engine, busy, running, run).await;
@@ -154,12 +154,7 @@ async fn start(
     Ok(true)
 }
 
-async fn launch(
-    engine: &Engine,
-    busy: &Arc<Mutex<HashSet<(String, String)>>>,
-    running: &mut JoinSet<()>,
-    run: Run,
-) {
+async fn launch(engine: &Engine, busy: &Arc<Mutex<HashSet<(String, String)>>>, running: &mut JoinSet<()>, run: Run) {
     let key = (run.connector.clone(), run.stream.clone());
     busy.lock().await.insert(key.clone());
     let (engine, busy) = (engine.clone(), Arc::clone(busy));
@@ -178,9 +173,7 @@ async fn launch(
 /// Takes the leases that polling needs: the instance's, when only one daemon may call it, and the stream's.
 pub async fn may_poll(engine: &Engine, instance: &Instance, stream: &str) -> Result<bool, sqlx::Error> {
     let ttl = engine.settings.lease;
-    if instance.exclusive
-        && !leases::acquire(&engine.pool, &connector_lease(&instance.name), engine.id, ttl).await?
-    {
+    if instance.exclusive && !leases::acquire(&engine.pool, &connector_lease(&instance.name), engine.id, ttl).await? {
         return Ok(false);
     }
     leases::acquire(&engine.pool, &pull::stream_lease(&instance.name, stream), engine.id, ttl).await

@@ -108,12 +108,7 @@ pub async fn resume<'e>(db: impl PgExecutor<'e>, connector: &str, streams: &[Str
     Ok(done.rows_affected())
 }
 
-pub async fn started<'e>(
-    db: impl PgExecutor<'e>,
-    connector: &str,
-    stream: &str,
-    run: Uuid,
-) -> Result<(), sqlx::Error> {
+pub async fn started<'e>(db: impl PgExecutor<'e>, connector: &str, stream: &str, run: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into hub.stream (connector, stream, last_run_id, last_started_at)
          values ($1, $2, $3, clock_timestamp())

@@ -13,7 +13,7 @@ use super::{
     engine::{Engine, Handler},
     messages::{self, Claimed, DOCUMENT, Finish, NewMessage, unpack},
     pages::{ApplyError, Failure},
-    pull::is_outage,
+    pull::{ISOLATE_AFTER, is_outage},
     retry::{Next, next_after},
     states::{BreakerState, MessageState},
     streams,
@@ -92,7 +92,7 @@ async fn work_documents(
 ) -> Result<(), sqlx::Error> {
     let mut conflicts = 0;
     loop {
-        match documents::work(engine, connector, mapping, batch).await {
+        match documents::work(engine, connector, mapping, batch, conflicts >= ISOLATE_AFTER).await {
             Ok(()) => return Ok(()),
             Err(ApplyError::Conflict) if conflicts < 20 => conflicts += 1,
             Err(ApplyError::Database(error)) if is_outage(&error) => return Err(error),

@@ -2,10 +2,7 @@
 //! needs more than a name; nothing here decides anything.
 
 mod fields;
-mod customer;
-mod price;
 mod product;
-mod stock;
 
 use sqlx::PgConnection;
 
@@ -13,8 +10,8 @@ use self::fields::Fields;
 use crate::{
     canonical::{Change, Entity},
     commerce::{
-        CodeListUpsert, CommandError, Outcome, WriteContext, brands, categories, customers, price_lists, prices,
-        products, stock as stock_levels, unit_sets, warehouses,
+        CodeListUpsert, CommandError, Outcome, WriteContext, brands, categories, price_lists, products, unit_sets,
+        warehouses,
     },
 };
 
@@ -40,9 +37,7 @@ pub async fn allocate_ids(db: &mut PgConnection, entity: Entity, count: usize) -
         Entity::Warehouse => warehouses::allocate_ids(db, count).await,
         Entity::PriceList => price_lists::allocate_ids(db, count).await,
         Entity::Product => products::allocate_ids(db, count).await,
-        Entity::Price => prices::allocate_ids(db, count).await,
-        Entity::Stock => stock_levels::allocate_ids(db, count).await,
-        Entity::Customer => customers::allocate_ids(db, count).await,
+        Entity::Price | Entity::Stock | Entity::Customer => Ok(Vec::new()),
     }
 }
 
@@ -52,18 +47,20 @@ pub async fn ids_by_code(
     entity: Entity,
     codes: &[&str],
 ) -> Result<Vec<Option<i64>>, sqlx::Error> {
-    match entity {
+    let found = match entity {
         Entity::Category => categories::ids_by_code(db, codes).await,
         Entity::Brand => brands::ids_by_code(db, codes).await,
         Entity::UnitSet => unit_sets::ids_by_code(db, codes).await,
         Entity::Warehouse => warehouses::ids_by_code(db, codes).await,
         Entity::PriceList => price_lists::ids_by_code(db, codes).await,
         Entity::Product => products::ids_by_code(db, codes).await,
-        Entity::Price => prices::ids_by_code(db, codes).await,
-        Entity::Customer => customers::ids_by_code(db, codes).await,
-        // A stock level has no code of its own: it is known by product and warehouse, see `stock`.
-        Entity::Stock => Ok(vec![None; codes.len()]),
+        Entity::Price | Entity::Stock | Entity::Customer => Ok(Vec::new()),
+    }?;
+    let mut ids = vec![None; codes.len()];
+    for (place, id) in found {
+        ids[place] = Some(id);
     }
+    Ok(ids)
 }
 
 /// Hands rows to the command of their entity.
@@ -111,9 +108,7 @@ pub async fn upsert(
         Entity::Warehouse => warehouses::upsert_warehouses(db, cx, &code_list(rows)).await,
         Entity::PriceList => price_lists::upsert_price_lists(db, cx, &code_list(rows)).await,
         Entity::Product => product::upsert(db, cx, rows).await,
-        Entity::Price => price::upsert(db, cx, rows).await,
-        Entity::Stock => stock::upsert(db, cx, rows).await,
-        Entity::Customer => customer::upsert(db, cx, rows).await,
+        Entity::Price | Entity::Stock | Entity::Customer => Ok(Vec::new()),
     }
 }
 

@@ -48,10 +48,7 @@ fn product<'a>(row: &Resolved<'a>) -> ProductUpsert<'a> {
         short_description: fields.text("shortDescription"),
         description: fields.text("description"),
         units: fields.units("units"),
-        images: fields.list("images", |image| ImageLine {
-            url: image.text("url").unwrap_or_default(),
-            alt: image.text("alt"),
-            position: image.int("position").and_then(|position| i32::try_from(position).ok()),
-        }),
+        images: fields
+            .list("images", |image| ImageLine { url: image.text("url").unwrap_or_default(), alt: image.text("alt") }),
     }
 }

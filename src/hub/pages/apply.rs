@@ -28,6 +28,8 @@ pub struct ApplyContext<'a> {
     pub write: WriteContext<'a>,
     /// Whether the instance may create records of this entity, or only finds existing ones by their code.
     pub may_create: bool,
+    /// Starting over has not helped: what looks like another writer is a record's own fault, and is isolated.
+    pub isolate: bool,
     /// When the records come from a complete pass: its start, by the database's clock.
     pub full_pass_started: Option<DateTime<Utc>>,
 }
@@ -66,16 +68,8 @@ pub enum ApplyError {
     LeaseLost,
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
-}
-
-impl From<CommandError> for ApplyError {
-    fn from(error: CommandError) -> Self {
-        if error.retry_at_once() {
-            return ApplyError::Conflict;
-        }
-        let CommandError::Database(error) = error;
-        ApplyError::Database(error)
-    }
+    #[error("a command failed: {0}")]
+    Command(#[source] CommandError),
 }
 
 impl From<sqlx::Error> for ApplyError {
@@ -276,11 +270,8 @@ async fn resolve<'a>(
     }
     let entities: Vec<&str> = wanted.iter().map(|(entity, _)| entity.as_str()).collect();
     let codes: Vec<&str> = wanted.iter().map(|(_, code)| *code).collect();
-    let mut known = if wanted.is_empty() {
-        HashMap::new()
-    } else {
-        links::resolve(tx, cx.connector, &entities, &codes).await?
-    };
+    let mut known =
+        if wanted.is_empty() { HashMap::new() } else { links::resolve(tx, cx.connector, &entities, &codes).await? };
     for (_, entity, on_missing) in cx.references {
         if *on_missing == OnMissing::Create {
             let missing: Vec<&str> = wanted
@@ -427,7 +418,11 @@ async fn create_placeholders(
         return Err(ApplyError::Conflict);
     }
     if !resolved.is_empty() {
-        entities::upsert(tx, entity, &cx.write, &resolved).await?;
+        entities::upsert(tx, entity, &cx.write, &resolved).await.map_err(|error| match error {
+            error if error.retry_at_once() => ApplyError::Conflict,
+            CommandError::Database(error) => error.into(),
+            error => ApplyError::Command(error),
+        })?;
     }
     for write in writes {
         known.insert((entity, write.code.to_owned()), write.internal_id);
@@ -449,7 +444,7 @@ async fn write(
             continue;
         }
         let mut savepoint = tx.begin().await?;
-        match write_batch(&mut savepoint, cx, batch).await {
+        let failure = match write_batch(&mut savepoint, cx, batch).await {
             Ok(outcomes) => {
                 savepoint.commit().await?;
                 for (row, outcome) in batch.iter().zip(outcomes) {
@@ -460,44 +455,64 @@ async fn write(
                         Outcome::Refused(violation) => Verdict::Refused(refused(violation)),
                     };
                 }
+                continue;
             }
-            Err(other @ (ApplyError::Conflict | ApplyError::LeaseLost)) => return Err(other),
-            Err(ApplyError::Database(error)) => {
-                let Some(failure) = blame(&error) else { return Err(ApplyError::Database(error)) };
-                savepoint.rollback().await?;
-                if let [row] = batch {
-                    verdicts[row.place] = Verdict::Refused(failure);
-                } else {
-                    let (left, right) = batch.split_at(batch.len() / 2);
-                    pending.push(right);
-                    pending.push(left);
-                }
-            }
+            Err(BatchError::Whole(error)) => return Err(error),
+            Err(BatchError::OneOfThem(failure)) => failure,
+        };
+        savepoint.rollback().await?;
+        if let [row] = batch {
+            verdicts[row.place] = Verdict::Refused(failure);
+        } else {
+            let (left, right) = batch.split_at(batch.len() / 2);
+            pending.push(right);
+            pending.push(left);
         }
     }
     Ok(())
+}
+
+/// Why a batch could not be written.
+enum BatchError {
+    /// Nothing to do with what the records say.
+    Whole(ApplyError),
+    /// Some record of it is to blame, for this.
+    OneOfThem(Failure),
+}
+
+impl From<sqlx::Error> for BatchError {
+    fn from(error: sqlx::Error) -> Self {
+        match blame(&error) {
+            Some(failure) => BatchError::OneOfThem(failure),
+            None => BatchError::Whole(error.into()),
+        }
+    }
 }
 
 async fn write_batch(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
     rows: &[Row<'_>],
-) -> Result<Vec<Outcome>, ApplyError> {
+) -> Result<Vec<Outcome>, BatchError> {
     let fresh: Vec<LinkWrite<'_>> = rows.iter().filter(|row| row.link.is_none()).map(Row::link_write).collect();
     // Links first: a second writer of the same new code waits here for our end instead of making a second row.
     if !fresh.is_empty() && !links::insert(tx, cx.connector, cx.entity, &fresh).await? {
-        return Err(ApplyError::Conflict);
+        return Err(if cx.isolate {
+            BatchError::OneOfThem(link_conflict(fresh[0].code))
+        } else {
+            BatchError::Whole(ApplyError::Conflict)
+        });
     }
     let resolved: Vec<Resolved<'_>> = rows
         .iter()
-        .map(|row| Resolved {
-            id: row.internal_id,
-            is_new: row.is_new,
-            change: row.incoming.change,
-            refs: &row.refs,
-        })
+        .map(|row| Resolved { id: row.internal_id, is_new: row.is_new, change: row.incoming.change, refs: &row.refs })
         .collect();
-    let outcomes = entities::upsert(tx, cx.entity, &cx.write, &resolved).await?;
+    let outcomes = match entities::upsert(tx, cx.entity, &cx.write, &resolved).await {
+        Ok(outcomes) => outcomes,
+        Err(error) if error.retry_at_once() && !cx.isolate => return Err(BatchError::Whole(ApplyError::Conflict)),
+        Err(CommandError::Database(error)) => return Err(error.into()),
+        Err(error) => return Err(BatchError::Whole(ApplyError::Command(error))),
+    };
 
     let refused_new: Vec<&str> = rows
         .iter()
@@ -559,6 +574,16 @@ async fn note_versions(
         .collect();
     links::update(tx, &writes).await?;
     Ok(())
+}
+
+fn link_conflict(code: &str) -> Failure {
+    Failure {
+        cause: Cause::Data,
+        reason: "link_conflict".to_owned(),
+        field: Some("code".to_owned()),
+        value: Some(code.to_owned()),
+        detail: format!("{code} claims an external id or a record that another code has"),
+    }
 }
 
 fn refused(violation: Violation) -> Failure {

@@ -21,7 +21,9 @@ pub struct Incoming<'a> {
 pub enum Standing {
     Changed,
     /// Equal content. `note`: the link's version or external id moves all the same.
-    Unchanged { note: bool },
+    Unchanged {
+        note: bool,
+    },
     Stale,
 }
 

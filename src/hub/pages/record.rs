@@ -40,6 +40,8 @@ pub struct PageContext<'a> {
     pub bulk: bool,
     pub dry_run: bool,
     pub correlation_id: &'a str,
+    /// See [`ApplyContext::isolate`].
+    pub isolate: bool,
 }
 
 /// A fetched and mapped page.
@@ -75,20 +77,17 @@ pub async fn apply_page(
         references: page.mapping.references(),
         write,
         may_create: engine.is_master(cx.connector, page.mapping.entity()),
+        isolate: cx.isolate,
         full_pass_started: (cx.pass == Pass::Full).then_some(cx.pass_started_at),
     };
-    let incoming: Vec<Incoming<'_>> = page
-        .mapped
-        .changes
-        .iter()
-        .map(|change| Incoming { change, received_at: page.received_at })
-        .collect();
+    let incoming: Vec<Incoming<'_>> =
+        page.mapped.changes.iter().map(|change| Incoming { change, received_at: page.received_at }).collect();
     let verdicts = apply(&mut tx, &context, &incoming).await?;
     let tally = count(page.mapped, &verdicts);
 
     settle(&mut tx, &context, &page.mapped.changes, &verdicts, &[]).await?;
     if tally.has_effect() {
-        if !cx.dry_run && !leases::fence(&mut tx, cx.lease, engine.id, engine.settings.lease).await? {
+        if !cx.dry_run && !leases::fence(&mut *tx, cx.lease, engine.id, engine.settings.lease).await? {
             return Err(ApplyError::LeaseLost);
         }
         let message_id = Uuid::now_v7();
@@ -125,7 +124,7 @@ pub async fn flush(
 ) -> Result<(), ApplyError> {
     let mut tx = engine.pool.begin().await?;
     if !cx.dry_run {
-        if !leases::fence(&mut tx, cx.lease, engine.id, engine.settings.lease).await? {
+        if !leases::fence(&mut *tx, cx.lease, engine.id, engine.settings.lease).await? {
             return Err(ApplyError::LeaseLost);
         }
         cursors::write(&mut *tx, cx.connector, cx.stream, cx.pass, position).await?;
