@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 /// A text that is never printed: not by `Debug`, not by `config`, not in logs.
@@ -87,6 +87,21 @@ pub fn unknown_key(key: &str, known: &[&str]) -> String {
 }
 
 impl Settings {
+    /// Reads the settings into a struct at once; an unknown key is named together with the nearest of `known`. Where
+    /// values have bounds of their own, use [`Settings::reader`].
+    pub fn parse<T: DeserializeOwned>(&self, known: &[&str]) -> Result<T, BadSettings> {
+        let unknown =
+            self.values.as_object().into_iter().flat_map(Map::keys).filter(|key| !known.contains(&key.as_str()));
+        let bad: Vec<BadSetting> =
+            unknown.map(|key| BadSetting { key: key.clone(), problem: unknown_key(key, known) }).collect();
+        if !bad.is_empty() {
+            return Err(BadSettings(bad));
+        }
+        serde_json::from_value(self.values.clone())
+            .map_err(|error| BadSettings(vec![BadSetting { key: String::new(), problem: error.to_string() }]))
+    }
+
+    /// Reads them key by key, with bounds, gathering everything that is wrong.
     pub fn reader(&self) -> Reader<'_> {
         let mut reader =
             Reader { values: self.values.as_object(), prefix: String::new(), known: Vec::new(), bad: Vec::new() };

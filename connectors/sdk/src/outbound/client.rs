@@ -48,6 +48,7 @@ impl Policy {
 }
 
 /// One call. Secrets belong into `headers` or `body`, which are never printed.
+#[derive(Clone)]
 pub struct Call {
     pub effect: Effect,
     pub method: Method,

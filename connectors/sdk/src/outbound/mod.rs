@@ -17,4 +17,8 @@ mod tls;
 
 pub use answer::{Answer, by_status};
 pub use client::{Call, Effect, Outbound, Policy, Timeouts};
+pub use reqwest::{
+    Method, StatusCode, Url,
+    header::{self, HeaderMap, HeaderValue},
+};
 pub use tls::{Fingerprint, Tls};
