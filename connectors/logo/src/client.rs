@@ -46,8 +46,8 @@ impl LogoClient {
     /// SQL through the service.
     pub async fn query(&self, query: &Query) -> Result<List, Fault> {
         let text = sql::render(query);
-        // The service gives up at cmdTimeout and says so; our own time-out is only for when it does not.
-        let patience = self.settings.cmd_timeout + std::time::Duration::from_secs(10);
+        // The service gives up at cmdTimeout; to give up before it would only leave the query running there.
+        let patience = self.settings.cmd_timeout.max(self.settings.policy.timeouts.read);
         let call = match self.settings.sql_call {
             SqlCall::Unsafe => Call::read(Method::POST, "/api/v1/queries/unsafe")
                 .query("cmdTimeout", self.settings.cmd_timeout.as_secs().to_string())
@@ -56,7 +56,7 @@ impl LogoClient {
             SqlCall::Safe => Call::read(Method::GET, "/api/v1/queries").query("tsql", text),
             SqlCall::Off => return Err(Fault::contract("SQL through the service is switched off (stock_source)")),
         };
-        self.list(call.timeout(patience.max(self.settings.policy.timeouts.read))).await.map_err(|fault| match fault {
+        self.list(call.timeout(patience)).await.map_err(|fault| match fault {
             Fault::Contract { detail } => Fault::Contract {
                 detail: format!(
                     "{detail} (is SELECT allowed in the service's settings, and are firm and period the right ones?)"

@@ -88,13 +88,14 @@ impl Tls {
 pub(super) fn is_refused_certificate(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(inner) = cause {
-        let found = inner.downcast_ref::<rustls::Error>().or_else(|| {
-            inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref())
-        });
-        if let Some(found) = found {
+        if let Some(found) = inner.downcast_ref::<rustls::Error>() {
             return matches!(found, rustls::Error::InvalidCertificate(_) | rustls::Error::General(_));
         }
-        cause = inner.source();
+        // `source` of an I/O error passes over the error that it was made from.
+        cause = match inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(made_from) => Some(made_from),
+            None => inner.source(),
+        };
     }
     false
 }
