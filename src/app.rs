@@ -19,9 +19,6 @@ use crate::{
     mapping::{self, Library},
 };
 
-/// Every connector of this build.
-pub use kopru_bundle::CONNECTORS;
-
 /// Why the app could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -60,7 +57,7 @@ impl App {
     /// The same with handlers for further kinds of queued messages.
     pub fn engine_with(&self, handlers: Vec<Arc<dyn Handler>>) -> Result<Engine, AppError> {
         let library = library(&self.config)?;
-        let instances = connectors(&self.config, CONNECTORS)?
+        let instances = connectors(&self.config, kopru_bundle::all())?
             .into_iter()
             .map(|(name, connector)| instance(&self.config, name, connector))
             .collect();

@@ -1,0 +1,211 @@
+//! One function per remote operation.
+
+use chrono::NaiveDate;
+use kopru_sdk::{
+    Fault,
+    outbound::{Answer, Call, Effect, HeaderValue, Method, Outbound, header},
+};
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::{
+    faults,
+    settings::{LogoSettings, SqlCall},
+    sql::{self, Query},
+    token::Tokens,
+    wire::{self, List, Period},
+};
+
+pub struct LogoClient {
+    pub settings: LogoSettings,
+    outbound: Outbound,
+    tokens: Tokens,
+    reads: Semaphore,
+    /// The period in whose tables we read, as long as it covers the day that is asked for.
+    period: Mutex<Option<Period>>,
+}
+
+impl LogoClient {
+    pub fn new(settings: LogoSettings) -> Result<LogoClient, String> {
+        let outbound = Outbound::new(&settings.base_url, settings.policy.clone())?;
+        let reads = Semaphore::new(usize::from(settings.read_concurrency));
+        Ok(LogoClient { settings, outbound, tokens: Tokens::default(), reads, period: Mutex::new(None) })
+    }
+
+    /// Signs in, when that is not done.
+    pub async fn sign_in(&self) -> Result<(), Fault> {
+        self.tokens.get(&self.outbound, &self.settings).await.map(drop)
+    }
+
+    /// `GET /{resource}`: a page of records.
+    pub async fn records(&self, resource: &str, query: Vec<(&'static str, String)>) -> Result<List, Fault> {
+        let mut call = Call::read(Method::GET, format!("/api/v1/{resource}"));
+        call.query = query;
+        self.list(call).await
+    }
+
+    /// SQL through the service.
+    pub async fn query(&self, query: &Query) -> Result<List, Fault> {
+        let text = sql::render(query);
+        // The service gives up at cmdTimeout; to give up before it would only leave the query running there.
+        let patience = self.settings.cmd_timeout.max(self.settings.policy.timeouts.read);
+        let call = match self.settings.sql_call {
+            SqlCall::Unsafe => Call::read(Method::POST, "/api/v1/queries/unsafe")
+                .query("cmdTimeout", self.settings.cmd_timeout.as_secs().to_string())
+                .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))
+                .body(serde_json::Value::String(text).to_string()),
+            SqlCall::Safe => Call::read(Method::GET, "/api/v1/queries").query("tsql", text),
+            SqlCall::Off => return Err(Fault::contract("SQL through the service is switched off (stock_source)")),
+        };
+        self.list(call.timeout(patience)).await.map_err(|fault| match fault {
+            Fault::Contract { detail } => Fault::Contract {
+                detail: format!(
+                    "{detail} (is SELECT allowed in the service's settings, and are firm and period the right ones?)"
+                ),
+            },
+            fault => fault,
+        })
+    }
+
+    /// `GET /methods/CurrentPeriod`: the active period of the firm, a bare number.
+    pub async fn active_period(&self) -> Result<u16, Fault> {
+        let answer = self.call(Call::read(Method::GET, "/api/v1/methods/CurrentPeriod")).await?;
+        let text = answer.json_text()?;
+        let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().trim_matches('"').parse().ok());
+        number.ok_or_else(|| Fault::transient(format!("{}: the answer is not the number of a period", answer.call)))
+    }
+
+    /// The period in whose tables we read: the configured one, else the active one that covers `today`. Asked once,
+    /// until it is over or `anew` asks again.
+    pub async fn period(&self, today: NaiveDate, anew: bool) -> Result<Period, Fault> {
+        let mut known = self.period.lock().await;
+        if let Some(period) = *known
+            && period.covers(today)
+            && !anew
+        {
+            return Ok(period);
+        }
+        *known = None;
+        let list = self.query(&Query::Periods { firm: self.settings.firm }).await?;
+        let periods =
+            wire::read_periods(&list).map_err(|problem| self.unreadable(problem, "the query of the periods"))?;
+        let period = choose_period(&periods, self.settings.firm, self.settings.period, today)?;
+        *known = Some(period);
+        Ok(period)
+    }
+
+    /// Gives the token back, so that its licence seat is free.
+    pub async fn sign_out(&self) -> Result<(), Fault> {
+        let Some(bearer) = self.tokens.take().await else { return Ok(()) };
+        let call = Call::read(Method::GET, "/api/v1/revoke")
+            .header(header::AUTHORIZATION, (*bearer).clone())
+            .timeout(std::time::Duration::from_secs(5));
+        self.outbound.send(call).await.map(drop)
+    }
+
+    async fn list(&self, call: Call) -> Result<List, Fault> {
+        let answer = self.call(call).await?;
+        wire::read_list(answer.json_text()?).map_err(|problem| self.unreadable(problem, &answer.call))
+    }
+
+    pub fn unreadable(&self, problem: wire::NotAList, call: &str) -> Fault {
+        as_reading(problem.fault(call, &self.settings.transient_error_texts))
+    }
+
+    /// A call with the token; a token that is refused is renewed once, and the call repeated once.
+    async fn call(&self, call: Call) -> Result<Answer, Fault> {
+        let call = call.header(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let _permit = self.reads.acquire().await.map_err(|_| Fault::transient("the connector is closing"))?;
+        let bearer = self.tokens.get(&self.outbound, &self.settings).await?;
+        match self.attempt(call.clone(), &bearer).await {
+            Err(Fault::Unauthenticated { .. }) => {
+                self.tokens.forget(&bearer).await;
+                let bearer = self.tokens.get(&self.outbound, &self.settings).await?;
+                self.attempt(call, &bearer).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn attempt(&self, call: Call, bearer: &HeaderValue) -> Result<Answer, Fault> {
+        let answer = self.outbound.send(call.header(header::AUTHORIZATION, bearer.clone())).await?;
+        let texts = &self.settings.transient_error_texts;
+        if let Some(fault) = faults::classify(&answer, Effect::Read, texts) {
+            return Err(as_reading(fault));
+        }
+        // A login that is gone may be told under status 200; a list says so itself, everything else here.
+        if answer.body.len() < 4096
+            && let Ok(text) = answer.text()
+            && let Some(refused) = faults::Refused::read(&text)
+            && let Some(fault @ Fault::Unauthenticated { .. }) = faults::refusal(&refused, texts, &answer.call)
+        {
+            return Err(fault);
+        }
+        Ok(answer)
+    }
+}
+
+/// A read that is refused for good has no document that could be put right: what we ask for, or where, is wrong.
+fn as_reading(fault: Fault) -> Fault {
+    match fault {
+        Fault::Permanent(refusal) => Fault::Contract { detail: refusal.detail },
+        Fault::NotFound { detail } => Fault::Contract { detail },
+        fault => fault,
+    }
+}
+
+fn choose_period(periods: &[Period], firm: u16, configured: Option<u16>, today: NaiveDate) -> Result<Period, Fault> {
+    let fault = |text: String| Err(Fault::Contract { detail: text });
+    match configured {
+        Some(number) => match periods.iter().find(|period| period.number == number) {
+            None => fault(format!("firm {firm} has no period {number} in LOGO: correct `period`")),
+            Some(period) if !period.covers(today) => fault(format!(
+                "period {number} of firm {firm} runs from {} to {} and does not cover {today}: open the new period in \
+                 LOGO and set `period`, or leave `period` empty to follow the active one",
+                period.begins, period.ends
+            )),
+            Some(period) if !period.active => {
+                fault(format!("period {number} of firm {firm} covers {today} but is closed in LOGO"))
+            }
+            Some(period) => Ok(*period),
+        },
+        None => {
+            let covering = periods.iter().filter(|period| period.covers(today));
+            match covering.max_by_key(|period| (period.active, period.number)) {
+                Some(period) if period.active => Ok(*period),
+                Some(period) => {
+                    fault(format!("period {} of firm {firm} covers {today} but is closed in LOGO", period.number))
+                }
+                None => fault(format!("no period of firm {firm} covers {today}: open the new period in LOGO")),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_period_is_the_one_that_covers_today() {
+        let period = |number, from, to, active| Period { number, begins: day(from), ends: day(to), active };
+        let periods = [
+            period(1, "2025-01-01", "2025-12-31", false),
+            period(2, "2026-01-01", "2026-12-31", true),
+            period(3, "2027-01-01", "2027-12-31", false),
+        ];
+        let choose = |configured, today| {
+            choose_period(&periods, 7, configured, day(today)).map(|period| period.number).map_err(|f| f.to_string())
+        };
+        assert_eq!(choose(None, "2026-03-02"), Ok(2));
+        assert_eq!(choose(Some(2), "2026-12-31"), Ok(2));
+        assert!(choose(Some(1), "2026-01-01").unwrap_err().contains("does not cover 2026-01-01"));
+        assert!(choose(Some(9), "2026-01-01").unwrap_err().contains("has no period 9"));
+        assert!(choose(Some(3), "2027-01-01").unwrap_err().contains("is closed"));
+        assert!(choose(None, "2027-01-01").unwrap_err().contains("is closed"));
+        assert!(choose(None, "2028-01-01").unwrap_err().contains("no period of firm 7 covers"));
+    }
+}
