@@ -2,3 +2,5 @@
 
 pub mod canonical;
 pub mod database;
+pub mod http;
+pub mod telemetry;
