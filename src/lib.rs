@@ -1,6 +1,10 @@
 //! Köprü: an ERP integration hub. See ARCHITECTURE.md for the map of the rooms.
 
+pub mod app;
 pub mod canonical;
+pub mod cli;
+pub mod clock;
+pub mod config;
 pub mod database;
 pub mod http;
 pub mod telemetry;

@@ -1,11 +1,21 @@
-//! The store: connection pools, migrations, and the private PostgreSQL of an installation without `database.url`.
+//! The store: connections, migrations, and the private PostgreSQL of an installation without `database.url`.
+//!
+//! Invariants
+//! - A private server belongs to its data directory, not to a process: any number of processes share it, the last one
+//!   out stops it, and whoever comes after a kill -9 adopts it or starts it again.
+//! - From [`Database::open`] on, a private server and one behind a URL are the same thing.
+//! - Migrations are forward-only and let the previous binary run, so a schema newer than this binary is fine.
+//!
+//! Deliberately absent: tables. Each room has its own SQL.
 
-use sqlx::{PgPool, migrate::Migrator};
+mod embedded;
+mod error;
+mod inspect;
+mod open;
+mod schema;
 
-/// Every migration, compiled in. Forward-only: one that has landed is never edited.
-pub static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
-
-/// Brings the schema up to this binary. sqlx holds an advisory lock meanwhile, so any number of processes may call it.
-pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
-    MIGRATOR.run(pool).await
-}
+pub use embedded::{Binaries, Cluster, Home};
+pub use error::DatabaseError;
+pub use inspect::{Health, health};
+pub use open::{Database, LEAST_VERSION};
+pub use schema::{MIGRATOR, SchemaState, migrate, schema_state};

@@ -1,5 +1,8 @@
 //! Integration tests: one binary, one module a surface. Each test that needs a database gets one of its own.
 
+mod commands;
+mod config;
+mod embedded;
 mod http;
 mod migrations;
 mod support;

@@ -1,1 +1,6 @@
-//! placeholder
+//! The connectors that this build knows.
+
+use kopru_sdk::Descriptor;
+
+/// Sorted by kind.
+pub const CONNECTORS: &[Descriptor] = &[];

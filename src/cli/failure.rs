@@ -1,0 +1,51 @@
+//! How a command ends when it does not end well.
+
+use crate::{app::AppError, config::ConfigError, database::DatabaseError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Something in the world: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+    /// The command line or the configuration: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The command has said everything itself, and ends with this code.
+    #[error("exit code {0}")]
+    Told(u8),
+    /// By a signal.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Failed(_) => 1,
+            Failure::Usage(_) => 2,
+            Failure::Told(code) => *code,
+            Failure::Interrupted => 130,
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::Usage(error.to_string())
+    }
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Failure {
+        if error.is_usage() { Failure::Usage(error.to_string()) } else { Failure::Failed(error.to_string()) }
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Failure {
+        match error {
+            AppError::Config(error) => error.into(),
+            AppError::Database(error) => error.into(),
+        }
+    }
+}

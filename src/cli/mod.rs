@@ -1,0 +1,19 @@
+//! The command line: thin. A command opens the app, calls a room, prints what came back.
+//!
+//! Invariants
+//! - Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.
+//! - Results go to standard output, everything else (logs, progress, errors) to standard error, so `--json` is clean.
+//! - An error is one sentence that says what to do next.
+//!
+//! A new group of commands is one file here and one variant of `Command`.
+
+mod config;
+mod doctor;
+mod failure;
+mod logging;
+mod migrate;
+mod output;
+mod run;
+
+pub use failure::Failure;
+pub use run::main;

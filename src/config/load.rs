@@ -1,0 +1,85 @@
+//! The layers and their order: built-in defaults, the file, the environment, the program.
+
+use std::path::{Path, PathBuf};
+
+use toml::Value;
+
+use super::{
+    environment,
+    model::Config,
+    problem::{ConfigError, Origin},
+    read,
+    tree::{Node, Table, lay, parse, put, report_twins},
+};
+
+/// `config.toml` of the repository: the documentation of every key is the source of its default.
+pub const DEFAULTS: &str = include_str!("../../config.toml");
+
+/// The file that is read when none is named and it exists.
+const USUAL_FILE: &str = "config.toml";
+
+/// Where a configuration is taken from.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    file: Option<PathBuf>,
+    environment: Vec<(String, String)>,
+    program: Table,
+}
+
+impl Sources {
+    /// Of this process: the named file, or `./config.toml` if there is one, under the environment.
+    pub fn of_process(file: Option<PathBuf>) -> Sources {
+        let usual = || Path::new(USUAL_FILE).is_file().then(|| PathBuf::from(USUAL_FILE));
+        Sources { file: file.or_else(usual), environment: environment::variables(), program: Table::new() }
+    }
+
+    /// Nothing but the defaults; for tests, which add to it.
+    pub fn none() -> Sources {
+        Sources::default()
+    }
+
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Sources {
+        self.file = Some(path.into());
+        self
+    }
+
+    pub fn variable(mut self, name: &str, value: &str) -> Sources {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A value that the program itself decides, above everything else: `("http.listen", "127.0.0.1:0")`.
+    pub fn set(mut self, path: &str, value: impl Into<Value>) -> Sources {
+        let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+        put(&mut self.program, &path, Node::leaf(Origin::Program, value.into()));
+        self
+    }
+
+    /// The file that is read, if any.
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+}
+
+impl Config {
+    pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+        let mut problems = Vec::new();
+        let mut tree = parse(DEFAULTS, None, &mut problems);
+        if let Some(path) = &sources.file {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                ConfigError::one(format!("cannot read {}: {error}; name another file with --config", path.display()))
+            })?;
+            let file = parse(&text, Some(&path.display().to_string()), &mut problems);
+            report_twins(&file, "", &mut problems);
+            lay(&mut tree, file);
+        }
+        let environment = environment::layer(&sources.environment, &tree, &mut problems);
+        report_twins(&environment, "", &mut problems);
+        lay(&mut tree, environment);
+        lay(&mut tree, sources.program.clone());
+        match read::config(tree, &mut problems) {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(problems)),
+        }
+    }
+}

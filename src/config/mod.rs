@@ -1,0 +1,26 @@
+//! The configuration: `config.toml` under `KOPRU__SECTION__KEY`.
+//!
+//! Invariants
+//! - `config.toml` in the repository root is compiled in and *is* the set of defaults; what it documents holds.
+//! - Nothing wrong is overlooked: unknown keys, wrong types and broken rules are reported together, each with its place.
+//! - A secret never reaches `Debug`, [`Config::masked`] or a message.
+//! - This is the only room that reads the environment.
+//!
+//! Deliberately absent: what a connector's own settings mean. Its crate checks them.
+
+mod connectors;
+mod environment;
+mod load;
+mod model;
+mod problem;
+mod read;
+mod section;
+mod show;
+mod tree;
+
+pub use load::{DEFAULTS, Sources};
+pub use model::{
+    Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, LogFormat, MappingsConfig,
+    RetentionConfig, RetryConfig, StreamConfig,
+};
+pub use problem::{ConfigError, Origin, Problem};

@@ -1,0 +1,193 @@
+//! The typed configuration.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chrono_tz::Tz;
+use kopru_sdk::settings::{Secret, Settings};
+use serde::{Deserialize, Serialize};
+
+use super::problem::Origin;
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub http: HttpConfig,
+    pub database: DatabaseConfig,
+    pub data: DataConfig,
+    pub mappings: MappingsConfig,
+    pub hub: HubConfig,
+    pub retry: RetryConfig,
+    pub retention: RetentionConfig,
+    pub log: LogConfig,
+    pub connectors: BTreeMap<String, ConnectorConfig>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpConfig {
+    pub listen: SocketAddr,
+    pub ops_listen: Option<SocketAddr>,
+    pub body_limit_bytes: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    /// `None`: the embedded server.
+    pub url: Option<Secret>,
+    pub auto_migrate: bool,
+    pub max_connections: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataConfig {
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct MappingsConfig {
+    /// May not exist: the mappings that are compiled in hold then.
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct HubConfig {
+    pub timezone: Tz,
+    /// `HH:MM`, or empty for never.
+    pub full_at: String,
+    pub workers: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryConfig {
+    pub delays_secs: Vec<u64>,
+    pub jitter: f64,
+    pub breaker_threshold: u32,
+    pub probe_secs: u64,
+    pub lease_secs: u64,
+    pub heartbeat_secs: u64,
+    pub max_claims: u32,
+    pub defer_for_secs: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetentionConfig {
+    pub payload_days: u32,
+    pub history_days: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogConfig {
+    /// A `tracing` filter; it was checked.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// One configured instance: the hub's own keys, and the rest for the connector.
+#[derive(Clone)]
+pub struct ConnectorConfig {
+    pub kind: String,
+    pub enabled: bool,
+    /// `None`: as the connector asks.
+    pub exclusive: Option<bool>,
+    /// Entities that this instance may create. `None`: all.
+    pub master: Option<Vec<String>>,
+    pub streams: BTreeMap<String, StreamConfig>,
+    /// An object; `_file` keys are resolved.
+    pub settings: serde_json::Value,
+    /// Where each key of `settings` was given, for messages.
+    pub origins: BTreeMap<String, Origin>,
+    /// Keys of `settings` whose value came out of a file of its own, or holds one that did.
+    pub secrets: BTreeSet<String>,
+}
+
+impl Default for ConnectorConfig {
+    fn default() -> ConnectorConfig {
+        ConnectorConfig {
+            kind: String::new(),
+            enabled: true,
+            exclusive: None,
+            master: None,
+            streams: BTreeMap::new(),
+            settings: serde_json::Value::Object(serde_json::Map::new()),
+            origins: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+        }
+    }
+}
+
+impl fmt::Debug for ConnectorConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectorConfig")
+            .field("kind", &self.kind)
+            .field("enabled", &self.enabled)
+            .field("exclusive", &self.exclusive)
+            .field("master", &self.master)
+            .field("streams", &self.streams)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamConfig {
+    pub enabled: bool,
+    /// `None`: as the connector proposes.
+    pub every_secs: Option<u64>,
+    /// `HH:MM`, empty for never; `None`: `[hub] full_at`.
+    pub full_at: Option<String>,
+    /// `None`: the connector's own mapping.
+    pub mapping: Option<String>,
+}
+
+impl Default for StreamConfig {
+    fn default() -> StreamConfig {
+        StreamConfig { enabled: true, every_secs: None, full_at: None, mapping: None }
+    }
+}
+
+impl Config {
+    /// What the connector of this instance is built from.
+    pub fn connector_settings(&self, instance: &str) -> Option<Settings> {
+        let connector = self.connectors.get(instance)?;
+        Some(Settings {
+            instance: instance.to_owned(),
+            values: connector.settings.clone(),
+            dir: self.data.dir.join("connectors").join(instance),
+        })
+    }
+}
+
+impl DataConfig {
+    /// An absolute path without links as far as the directory exists, so that two processes mean the same one.
+    pub fn absolute(&self) -> std::io::Result<PathBuf> {
+        let path = std::path::absolute(&self.dir)?;
+        Ok(path.canonicalize().unwrap_or_else(|_| canonical_parent(&path)))
+    }
+}
+
+fn canonical_parent(path: &Path) -> PathBuf {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => parent.canonicalize().unwrap_or_else(|_| canonical_parent(parent)).join(name),
+        _ => path.to_owned(),
+    }
+}
+
+impl RetryConfig {
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_secs)
+    }
+
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_secs(self.heartbeat_secs)
+    }
+}

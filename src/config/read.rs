@@ -1,0 +1,165 @@
+//! From the merged tree to the typed configuration: types, ranges and unknown keys, all findings at once.
+
+use chrono::NaiveTime;
+use kopru_sdk::settings::unknown_key;
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    connectors,
+    model::{
+        Config, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, MappingsConfig, RetentionConfig,
+        RetryConfig,
+    },
+    problem::Problem,
+    section::{Section, secret},
+    tree::Table,
+};
+
+const SECTIONS: [&str; 9] = ["http", "database", "data", "mappings", "hub", "retry", "retention", "log", "connectors"];
+
+/// Sections that the contract names and that have no keys in this version.
+const EMPTY_SECTIONS: [&str; 4] = ["auth", "mail", "rate_limit", "webhooks"];
+
+/// `None` only when something was reported.
+pub(super) fn config(mut tree: Table, problems: &mut Vec<Problem>) -> Option<Config> {
+    let http = http(Section::of(&mut tree, "http", problems));
+    let database = database(Section::of(&mut tree, "database", problems));
+    let data = data(Section::of(&mut tree, "data", problems));
+    let mappings = mappings(Section::of(&mut tree, "mappings", problems));
+    let hub = hub(Section::of(&mut tree, "hub", problems));
+    let retry = retry(Section::of(&mut tree, "retry", problems));
+    let retention = retention(Section::of(&mut tree, "retention", problems));
+    let log = log(Section::of(&mut tree, "log", problems));
+    let connectors = connectors::read(tree.remove("connectors"), problems);
+    for name in EMPTY_SECTIONS {
+        Section::of(&mut tree, name, problems).finish();
+    }
+    for (key, node) in tree {
+        let known = [&SECTIONS[..], &EMPTY_SECTIONS[..]].concat();
+        let text = unknown_key(&key, &known).replacen("key", "section", 1);
+        problems.push(Problem { origin: Some(node.origin), key, text });
+    }
+    Some(Config {
+        http: http?,
+        database: database?,
+        data: data?,
+        mappings: mappings?,
+        hub: hub?,
+        retry: retry?,
+        retention: retention?,
+        log: log?,
+        connectors,
+    })
+}
+
+fn http(mut section: Section<'_>) -> Option<HttpConfig> {
+    let address = |text: &str| text.parse().map_err(|_| format!("`{text}` is not ADDRESS:PORT, as in 127.0.0.1:8080"));
+    let listen = section.parsed("listen", address);
+    let ops_listen = section.parsed("ops_listen", address);
+    let body_limit_bytes = section.value("body_limit_bytes");
+    if listen == Some(None) {
+        section.wrong("listen", "must be ADDRESS:PORT, as in 127.0.0.1:8080");
+    }
+    section.finish();
+    Some(HttpConfig { listen: listen??, ops_listen: ops_listen?, body_limit_bytes: body_limit_bytes? })
+}
+
+fn database(mut section: Section<'_>) -> Option<DatabaseConfig> {
+    let url = secret(&mut section, "url", "url_file").filter(|url| !url.expose().trim().is_empty());
+    let auto_migrate = section.optional("auto_migrate").unwrap_or(url.is_none());
+    let max_connections: Option<u32> = section.value("max_connections");
+    if let Some(url) = &url {
+        let scheme = url.expose().starts_with("postgres://") || url.expose().starts_with("postgresql://");
+        section.require("url", scheme, "must begin with postgres://");
+    }
+    section.require("max_connections", max_connections.is_none_or(|n| n >= 4), "must be at least 4");
+    section.finish();
+    Some(DatabaseConfig { url, auto_migrate, max_connections: max_connections? })
+}
+
+fn data(mut section: Section<'_>) -> Option<DataConfig> {
+    let dir: Option<String> = section.value("dir");
+    section.require("dir", dir.as_deref() != Some(""), "must name a directory");
+    section.finish();
+    Some(DataConfig { dir: dir?.into() })
+}
+
+fn mappings(mut section: Section<'_>) -> Option<MappingsConfig> {
+    let dir: Option<String> = section.value("dir");
+    section.finish();
+    Some(MappingsConfig { dir: dir?.into() })
+}
+
+fn hub(mut section: Section<'_>) -> Option<HubConfig> {
+    let timezone = section.parsed("timezone", |text| {
+        text.parse::<chrono_tz::Tz>().map_err(|_| format!("`{text}` is not a time zone, as in Europe/Istanbul"))
+    });
+    let full_at = section.parsed("full_at", time_of_day);
+    let workers: Option<usize> = section.value("workers");
+    if timezone == Some(None) {
+        section.wrong("timezone", "must name a time zone, as in Europe/Istanbul");
+    }
+    section.require("workers", workers.is_none_or(|n| (1..=64).contains(&n)), "must be between 1 and 64");
+    section.finish();
+    Some(HubConfig { timezone: timezone??, full_at: full_at?.unwrap_or_default(), workers: workers? })
+}
+
+/// Checks an `HH:MM` and gives it back.
+pub(super) fn time_of_day(text: &str) -> Result<String, String> {
+    match NaiveTime::parse_from_str(text, "%H:%M") {
+        Ok(time) => Ok(time.format("%H:%M").to_string()),
+        Err(_) => Err(format!("`{text}` is not a time of day, as in 03:30")),
+    }
+}
+
+fn retry(mut section: Section<'_>) -> Option<RetryConfig> {
+    let delays_secs: Option<Vec<u64>> = section.value("delays_secs");
+    let jitter: Option<f64> = section.value("jitter");
+    let breaker_threshold: Option<u32> = section.value("breaker_threshold");
+    let probe_secs: Option<u64> = section.value("probe_secs");
+    let lease_secs: Option<u64> = section.value("lease_secs");
+    let heartbeat_secs: Option<u64> = section.value("heartbeat_secs");
+    let max_claims: Option<u32> = section.value("max_claims");
+    let defer_for_secs: Option<u64> = section.value("defer_for_secs");
+    section.require("delays_secs", delays_secs.as_ref().is_none_or(|d| !d.is_empty()), "must name at least one wait");
+    section.require("jitter", jitter.is_none_or(|j| (0.0..=1.0).contains(&j)), "must be between 0 and 1");
+    section.require("breaker_threshold", breaker_threshold.is_none_or(|n| n > 0), "must be at least 1");
+    section.require("probe_secs", probe_secs.is_none_or(|n| n > 0), "must be at least 1");
+    section.require("max_claims", max_claims.is_none_or(|n| n > 0), "must be at least 1");
+    if let (Some(lease), Some(heartbeat)) = (lease_secs, heartbeat_secs) {
+        let renewed = heartbeat > 0 && heartbeat.saturating_mul(2) <= lease;
+        section.require("heartbeat_secs", renewed, "must be at least 1 and at most half of lease_secs");
+    }
+    section.finish();
+    Some(RetryConfig {
+        delays_secs: delays_secs?,
+        jitter: jitter?,
+        breaker_threshold: breaker_threshold?,
+        probe_secs: probe_secs?,
+        lease_secs: lease_secs?,
+        heartbeat_secs: heartbeat_secs?,
+        max_claims: max_claims?,
+        defer_for_secs: defer_for_secs?,
+    })
+}
+
+fn retention(mut section: Section<'_>) -> Option<RetentionConfig> {
+    let payload_days: Option<u32> = section.value("payload_days");
+    let history_days: Option<u32> = section.value("history_days");
+    section.require("payload_days", payload_days.is_none_or(|days| days > 0), "must be at least 1");
+    if let (Some(payload), Some(history)) = (payload_days, history_days) {
+        section.require("history_days", history >= payload, "must be at least payload_days");
+    }
+    section.finish();
+    Some(RetentionConfig { payload_days: payload_days?, history_days: history_days? })
+}
+
+fn log(mut section: Section<'_>) -> Option<LogConfig> {
+    let level: Option<String> = section.value("level");
+    let format = section.value("format");
+    if let Some(error) = level.as_deref().and_then(|level| EnvFilter::builder().parse(level).err()) {
+        section.wrong("level", format!("not a log filter: {error}"));
+    }
+    section.finish();
+    Some(LogConfig { level: level?, format: format? })
+}

@@ -1,0 +1,118 @@
+//! `migrate`, `doctor` and `config` as a person or a script meets them.
+
+use kopru::{
+    config::{Config, Sources},
+    database::{Database, DatabaseError},
+};
+
+use crate::support::{database::TestDatabase, kopru::Kopru};
+
+#[test]
+fn wrong_usage_and_wrong_configuration_end_with_2() {
+    let kopru = Kopru::new();
+    kopru.run(&["no-such-command"]).expect(2);
+    kopru.run(&["config", "--no-such-flag"]).expect(2);
+    kopru.run(&["config", "--config", "nowhere.toml"]).expect(2);
+
+    kopru.write("config.toml", "[http]\nlissten = \"127.0.0.1:1\"\n\n[retry]\njiter = 0.1\n");
+    for command in ["config", "migrate", "doctor"] {
+        let run = kopru.run(&[command]).expect(2);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert!(said.contains("config.toml:2: http.lissten: unknown key; did you mean `listen`?"), "{said}");
+        assert!(said.contains("config.toml:5: retry.jiter: unknown key; did you mean `jitter`?"), "{said}");
+    }
+    kopru.write("config.toml", "[database]\nurl = \"postgres://kopru@db:not-a-port/x\"\n");
+    kopru.run(&["migrate"]).expect(2);
+}
+
+#[test]
+fn config_prints_what_is_in_force_and_no_secret() {
+    let kopru = Kopru::new();
+    kopru.write("config.toml", "[connectors.logo]\npassword = \"çok gizli\"\nbase_url = \"http://u:p@logo:32001\"\n");
+    let mut command = kopru.command(&["config"]);
+    command.env("KOPRU__HTTP__LISTEN", "127.0.0.1:9999").env("KOPRU__LOG__LEVEL", "debug");
+    let output = command.output().expect("runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let printed: toml::Table = text.parse().expect("TOML");
+    assert_eq!(printed["http"]["listen"].as_str(), Some("127.0.0.1:9999"));
+    assert_eq!(printed["log"]["level"].as_str(), Some("debug"));
+    assert_eq!(printed["connectors"]["logo"]["password"].as_str(), Some("***"));
+    assert!(!text.contains("gizli") && !text.contains(":p@"), "{text}");
+
+    let json = kopru.run(&["--json", "config"]).expect(0).json();
+    assert_eq!(json["http"]["listen"], "127.0.0.1:8080");
+}
+
+#[test]
+fn what_config_prints_can_be_read_back() {
+    let kopru = Kopru::new();
+    let printed = kopru.run(&["config"]).expect(0).stdout;
+    kopru.write("again.toml", &printed);
+    assert_eq!(kopru.run(&["config", "--config", "again.toml"]).expect(0).stdout, printed);
+}
+
+#[test]
+fn doctor_touches_nothing_before_the_first_start() {
+    let kopru = Kopru::new();
+    let report = kopru.run(&["doctor", "--json"]).expect(0).json();
+    assert_eq!(report["ok"], true);
+    assert!(!kopru.data_dir().exists());
+}
+
+#[tokio::test]
+async fn a_schema_behind_is_refused_with_a_url_until_it_is_migrated() {
+    let database = TestDatabase::new().await;
+    let newest: i64 = sqlx::query_scalar("select max(version) from _sqlx_migrations")
+        .fetch_one(&database.pool)
+        .await
+        .expect("migrated");
+    let kopru = Kopru::new();
+    kopru.write("config.toml", &format!("[database]\nurl = \"{}\"\n", database.url));
+    let config = Config::load(&Sources::none().file(kopru.path().join("config.toml"))).expect("valid");
+    assert_eq!(kopru.run(&["migrate", "--json"]).expect(0).json()["applied"], serde_json::json!([]));
+
+    // As an older binary left it.
+    for statement in [
+        "drop schema if exists commerce cascade",
+        "drop schema if exists hub cascade",
+        "drop schema if exists identity cascade",
+        "delete from _sqlx_migrations",
+    ] {
+        sqlx::query(statement).execute(&database.pool).await.expect(statement);
+    }
+    let refused = Database::open(&config).await.expect_err("behind");
+    assert!(matches!(refused, DatabaseError::Behind { .. }) && refused.to_string().contains("kopru migrate"));
+    let doctor = kopru.run(&["doctor"]).expect(1);
+    assert!(doctor.stdout.contains("run `kopru migrate`"), "{}", doctor.stdout);
+
+    let applied = kopru.run(&["migrate", "--json"]).expect(0).json();
+    assert!(applied["applied"].as_array().is_some_and(|list| list.contains(&newest.into())), "{applied}");
+    kopru.run(&["doctor"]).expect(0);
+    Database::open(&config).await.expect("current").close().await;
+
+    // A newer binary's migration is none of our business; a changed one is.
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (99991231235959, 'of a newer binary', true, 'x', 0)",
+    )
+    .execute(&database.pool)
+    .await
+    .expect("insert");
+    kopru.run(&["migrate"]).expect(0);
+    sqlx::query("update _sqlx_migrations set checksum = 'other' where version = $1")
+        .bind(newest)
+        .execute(&database.pool)
+        .await
+        .expect("update");
+    let refused = Database::open(&config).await.expect_err("changed");
+    assert!(matches!(refused, DatabaseError::Changed { version } if version == newest), "{refused}");
+}
+
+#[test]
+fn a_database_that_does_not_answer_is_named_without_its_password() {
+    let kopru = Kopru::new();
+    kopru.write("config.toml", "[database]\nurl = \"postgres://kopru:parola@127.0.0.1:1/kopru\"\n");
+    let run = kopru.run(&["migrate"]).expect(1);
+    assert!(run.stderr.contains("cannot reach the database at 127.0.0.1:1/kopru"), "{}", run.stderr);
+    assert!(!run.stderr.contains("parola"), "{}", run.stderr);
+}

@@ -1,0 +1,168 @@
+//! The configuration, from text to types: layers, secrets, and every finding with its place.
+
+use std::fs;
+
+use kopru::config::{Config, ConfigError, LogFormat, Sources};
+use serde_json::json;
+use tempfile::TempDir;
+
+fn with_file(text: &str) -> (TempDir, Sources) {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("config.toml");
+    fs::write(&path, text).expect("write the file");
+    (dir, Sources::none().file(path))
+}
+
+fn refused(sources: &Sources) -> Vec<String> {
+    let ConfigError(problems) = Config::load(sources).expect_err("must be refused");
+    problems.iter().map(|problem| problem.to_string().replacen(&temp_prefix(&problem.to_string()), "", 1)).collect()
+}
+
+/// Findings name the file by its path; the tests compare from its name on.
+fn temp_prefix(text: &str) -> String {
+    text.find("config.toml:").map_or(String::new(), |at| text[..at].to_owned())
+}
+
+#[test]
+fn the_defaults_are_the_documented_file() {
+    let config = Config::load(&Sources::none()).expect("the defaults hold");
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.http.ops_listen, None);
+    assert!(config.database.url.is_none() && config.database.auto_migrate);
+    assert_eq!(config.retry.delays_secs, [1, 2, 4, 8, 16]);
+    assert_eq!(config.retry.defer_for_secs, 86_400);
+    assert_eq!((config.retention.payload_days, config.retention.history_days), (30, 180));
+    assert_eq!(config.hub.timezone.name(), "Europe/Istanbul");
+    assert!(config.connectors.is_empty());
+}
+
+#[test]
+fn every_key_is_documented() {
+    let shown = Config::load(&Sources::none()).expect("the defaults hold").masked();
+    for (section, keys) in shown.as_object().expect("sections") {
+        for key in keys.as_object().expect("keys").keys() {
+            let documented = kopru::config::DEFAULTS
+                .lines()
+                .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));
+            assert!(documented, "config.toml does not show {section}.{key}");
+        }
+    }
+}
+
+#[test]
+fn the_environment_lies_over_the_file_and_the_program_over_both() {
+    let (_dir, sources) = with_file(
+        r#"
+        [http]
+        listen = "127.0.0.1:1111"
+        ops_listen = "127.0.0.1:1112"
+        [connectors.logo]
+        base_url = "http://file.example"
+        firm = 7
+        [connectors.logo.streams.items]
+        every_secs = 60
+        "#,
+    );
+    let sources = sources
+        .variable("KOPRU__HTTP__LISTEN", "127.0.0.1:2222")
+        .variable("KOPRU__HTTP__OPS_LISTEN", "127.0.0.1:2223")
+        .variable("KOPRU__RETRY__DELAYS_SECS", "3,5")
+        .variable("KOPRU__LOG__FORMAT", "json")
+        .variable("KOPRU__CONNECTORS__LOGO__BASE_URL", "http://environment.example")
+        .variable("KOPRU__CONNECTORS__LOGO__STREAMS__ITEMS__EVERY_SECS", "600")
+        .variable("KOPRU__CONNECTORS__LOGO_IZMIR__KIND", "logo")
+        .variable("KOPRU_TEST_DATABASE_URL", "not ours")
+        .set("http.listen", "127.0.0.1:3333");
+    let config = Config::load(&sources).expect("valid");
+    assert_eq!(config.http.listen.port(), 3333);
+    assert_eq!(config.http.ops_listen.map(|address| address.port()), Some(2223));
+    assert_eq!(config.retry.delays_secs, [3, 5]);
+    assert_eq!(config.log.format, LogFormat::Json);
+    let logo = &config.connectors["logo"];
+    assert_eq!(logo.settings, json!({ "base_url": "http://environment.example", "firm": 7 }));
+    assert_eq!(logo.streams["items"].every_secs, Some(600));
+    assert_eq!(config.connectors["logo_izmir"].kind, "logo");
+}
+
+#[test]
+fn a_url_turns_automatic_migration_off_unless_asked() {
+    let url = Sources::none().variable("KOPRU__DATABASE__URL", "postgres://kopru@db/kopru");
+    assert!(!Config::load(&url).expect("valid").database.auto_migrate);
+    let asked = url.variable("KOPRU__DATABASE__AUTO_MIGRATE", "true");
+    assert!(Config::load(&asked).expect("valid").database.auto_migrate);
+}
+
+#[test]
+fn all_findings_come_at_once_with_place_and_nearest_key() {
+    let (_dir, sources) = with_file(
+        "[http]\nlisten = \"nowhere\"\nlissten = \"x\"\n\n[retry]\njitter = 7\nlease_secs = \"ten\"\n\n[hubb]\nworkers = 1\n\n\
+         [connectors.Logo]\n\n[connectors.logo.streams.items]\nevery_sec = 5\n\n[mail]\nhost = \"x\"\n",
+    );
+    let sources = sources.variable("KOPRU__RETENTION__PAYLOAD_DAY", "3");
+    assert_eq!(
+        refused(&sources),
+        [
+            "config.toml:2: http.listen: `nowhere` is not ADDRESS:PORT, as in 127.0.0.1:8080",
+            "config.toml:3: http.lissten: unknown key; did you mean `listen`?",
+            "config.toml:7: retry.lease_secs: invalid type: string \"ten\", expected u64",
+            "config.toml:6: retry.jitter: must be between 0 and 1",
+            "environment KOPRU__RETENTION__PAYLOAD_DAY: retention.payload_day: unknown key; did you mean `payload_days`?",
+            "config.toml:12: connectors.Logo: a name must match [a-z][a-z0-9_]*, without two underscores in a row",
+            "config.toml:15: connectors.logo.streams.items.every_sec: unknown key; did you mean `every_secs`?",
+            "config.toml:18: mail.host: this section has no keys in this version",
+            "config.toml:9: hubb: unknown section; did you mean `hub`?",
+        ]
+    );
+}
+
+#[test]
+fn a_broken_file_is_named_with_its_line() {
+    let (_dir, sources) = with_file("[http]\nlisten = \"127.0.0.1:1\"\nops_listen = \n");
+    let found = refused(&sources);
+    assert!(found[0].starts_with("config.toml:3: not TOML:"), "{found:?}");
+    let missing = Config::load(&Sources::none().file("/does/not/exist.toml")).expect_err("no such file");
+    assert!(missing.to_string().contains("name another file with --config"), "{missing}");
+}
+
+#[test]
+fn secrets_come_from_files_and_are_never_shown() {
+    let dir = TempDir::new().expect("a directory");
+    let secret = dir.path().join("secret");
+    fs::write(&secret, "gizli şifre\n").expect("write");
+    let url = dir.path().join("url");
+    fs::write(&url, "postgres://kopru:parola@db/kopru\r\n").expect("write");
+    let sources = Sources::none()
+        .variable("KOPRU__DATABASE__URL_FILE", &url.display().to_string())
+        .variable("KOPRU__CONNECTORS__LOGO__PASSWORD_FILE", &secret.display().to_string())
+        .variable("KOPRU__CONNECTORS__LOGO__CLIENT_SECRET", "acik-olmasin")
+        .variable("KOPRU__CONNECTORS__LOGO__CODE_FILE", &secret.display().to_string())
+        .variable("KOPRU__CONNECTORS__LOGO__USERNAME", "KOPRU");
+    let config = Config::load(&sources).expect("valid");
+    assert_eq!(config.database.url.as_ref().map(|url| url.expose()), Some("postgres://kopru:parola@db/kopru"));
+    assert_eq!(config.connectors["logo"].settings["password"], json!("gizli şifre"));
+    assert_eq!(config.connectors["logo"].settings.get("password_file"), None);
+
+    let shown = config.masked_toml();
+    assert!(shown.contains("url = \"postgres://kopru:***@db/kopru\""), "{shown}");
+    assert!(shown.contains("username = \"KOPRU\""), "{shown}");
+    for text in [shown, format!("{config:?}"), config.masked().to_string()] {
+        for hidden in ["gizli", "parola", "acik-olmasin"] {
+            assert!(!text.contains(hidden), "{hidden} is shown in {text}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_of_a_higher_layer_replaces_the_file_below_it() {
+    let (_dir, sources) = with_file("[connectors.logo]\npassword_file = \"/run/secrets/none\"\n");
+    let over = sources.clone().variable("KOPRU__CONNECTORS__LOGO__PASSWORD", "12345");
+    assert_eq!(Config::load(&over).expect("valid").connectors["logo"].settings["password"], json!("12345"));
+
+    let unread = refused(&sources);
+    assert!(unread[0].starts_with("config.toml:2: connectors.logo.password_file: cannot read"), "{unread:?}");
+    let disabled = sources.variable("KOPRU__CONNECTORS__LOGO__ENABLED", "false");
+    assert!(!Config::load(&disabled).expect("a disabled instance needs no secrets").connectors["logo"].enabled);
+
+    let (_dir, both) = with_file("[connectors.logo]\npassword = \"a\"\npassword_file = \"b\"\n");
+    assert!(refused(&both)[0].contains("given together with `password`"));
+}
