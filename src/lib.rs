@@ -7,4 +7,5 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod http;
+pub mod mapping;
 pub mod telemetry;

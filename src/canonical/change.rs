@@ -51,7 +51,7 @@ pub struct Change<'a> {
     pub ordinal: u32,
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
     pub const fn is_present(&self) -> bool {
         !matches!(self, Value::Absent)
     }
@@ -91,10 +91,27 @@ impl Value<'_> {
         }
     }
 
-    pub fn as_list(&self) -> Option<&[Vec<Self>]> {
+    pub fn as_list(&self) -> Option<&[Vec<Value<'a>>]> {
         match self {
             Value::List(rows) => Some(rows),
             _ => None,
+        }
+    }
+
+    /// The same value without a borrow from the page.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Absent => Value::Absent,
+            Value::Null => Value::Null,
+            Value::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Value::Int(number) => Value::Int(number),
+            Value::Decimal(number) => Value::Decimal(number),
+            Value::Bool(flag) => Value::Bool(flag),
+            Value::Date(date) => Value::Date(date),
+            Value::Json(text) => Value::Json(Cow::Owned(text.into_owned())),
+            Value::List(rows) => Value::List(
+                rows.into_iter().map(|row| row.into_iter().map(Value::into_owned).collect()).collect(),
+            ),
         }
     }
 
@@ -131,6 +148,21 @@ impl Value<'_> {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Change<'_> {
+    /// The same change without a borrow from the page.
+    pub fn into_owned(self) -> Change<'static> {
+        Change {
+            entity: self.entity,
+            code: Cow::Owned(self.code.into_owned()),
+            external_id: self.external_id.map(|id| Cow::Owned(id.into_owned())),
+            version: self.version,
+            values: self.values.into_iter().map(Value::into_owned).collect(),
+            hash: self.hash,
+            ordinal: self.ordinal,
         }
     }
 }

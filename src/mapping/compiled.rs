@@ -1,0 +1,296 @@
+//! A compiled mapping, and the pass over a page.
+
+use crate::canonical::{Change, Entity, Value, hash_of};
+
+use super::rule::{Condition, Failure, Field, OnMissing, Page, ScalarRule, VersionRule, all_hold};
+use super::source::{Format, Found, Records, Row, Shape, Taker, Unreadable, read_page, standalone};
+use super::value::{Overlay, Reason, Refusal, Unmapped, UnmappedCount};
+
+/// One mapping file, checked and compiled. Immutable; shared between threads.
+#[derive(Debug)]
+pub struct Mapping {
+    pub(super) name: String,
+    pub(super) entity: Entity,
+    pub(super) hash: String,
+    pub(super) records: Records,
+    pub(super) shape: Shape,
+    /// An expression asks for the record's own text.
+    pub(super) needs_whole: bool,
+    pub(super) skips: Vec<Skip>,
+    pub(super) code: ScalarRule,
+    pub(super) external_id: Option<ScalarRule>,
+    pub(super) version: Option<VersionRule>,
+    pub(super) fields: Vec<Field>,
+    pub(super) references: Vec<(usize, Entity, OnMissing)>,
+    pub(super) search_keys: Vec<usize>,
+}
+
+/// Records that are no business of ours, with the reason under which they are counted.
+#[derive(Debug)]
+pub(super) struct Skip {
+    pub reason: String,
+    pub when: Vec<Condition>,
+}
+
+/// What a page became. `records` = changes + rejected + skipped.
+#[derive(Debug, Default, PartialEq)]
+pub struct Mapped<'a> {
+    pub changes: Vec<Change<'a>>,
+    pub rejected: Vec<Rejected>,
+    /// How many records each skip rule left out.
+    pub skipped: Vec<(String, usize)>,
+    pub unmapped: Vec<Unmapped>,
+    pub records: usize,
+}
+
+/// A record that cannot be taken, by itself. The first fault stands here, all others in `further`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    pub ordinal: u32,
+    /// The external code, when that much could be read.
+    pub code: Option<String>,
+    /// The target field; `code`, `version` and `record` stand for the parts that are no field.
+    pub field: String,
+    /// Where in the source the value was looked for.
+    pub source: String,
+    pub reason: Reason,
+    /// Cut to 200 characters.
+    pub value: Option<String>,
+    pub detail: String,
+    pub further: Vec<Fault>,
+}
+
+/// One more fault of a rejected record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub field: String,
+    pub source: String,
+    pub reason: Reason,
+    pub value: Option<String>,
+    pub detail: String,
+}
+
+/// How much of a refused value is kept.
+const SHOWN: usize = 200;
+
+impl Fault {
+    fn new(field: String, failure: Failure) -> Self {
+        let Failure { below, source, value, refusal } = failure;
+        let value = value.map(|text| match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => text[..end].to_owned(),
+            None => text,
+        });
+        Fault { field: field + &below, source, reason: refusal.reason, value, detail: refusal.detail }
+    }
+}
+
+impl Rejected {
+    fn new(ordinal: u32, code: Option<String>, first: Fault, further: Vec<Fault>) -> Self {
+        let Fault { field, source, reason, value, detail } = first;
+        Rejected { ordinal, code, field, source, reason, value, detail, further }
+    }
+}
+
+enum Outcome<'a> {
+    Change(Change<'a>),
+    Rejected(Rejected),
+    /// By which skip rule.
+    Skipped(usize),
+}
+
+impl Mapping {
+    /// `system/subject`, as the file is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn entity(&self) -> Entity {
+        self.entity
+    }
+
+    /// SHA-256 (hex) of the file and of the code tables that it uses.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    pub fn formats(&self) -> Vec<Format> {
+        self.records.formats().collect()
+    }
+
+    /// The fields that refer to other records: place in the entity's fields, entity, what to do when it is missing.
+    pub fn references(&self) -> &[(usize, Entity, OnMissing)] {
+        &self.references
+    }
+
+    pub fn reference_policy(&self, field: usize) -> OnMissing {
+        let found = self.references.iter().find(|(place, _, _)| *place == field);
+        found.map(|(_, _, policy)| *policy).unwrap_or_default()
+    }
+
+    /// The fields by whose values a person searches for the record's messages, beside its code.
+    pub fn search_keys(&self) -> &[usize] {
+        &self.search_keys
+    }
+
+    /// Maps a page. The bytes are UTF-8; a bad record is rejected by itself, a bad page is unreadable as a whole.
+    pub fn map<'a>(&self, format: Format, body: &'a [u8], overlay: &Overlay) -> Result<Mapped<'a>, Unreadable> {
+        let mut run = Run {
+            mapping: self,
+            format,
+            overlay,
+            unmapped: UnmappedCount::default(),
+            skipped: vec![0; self.skips.len()],
+            changes: Vec::new(),
+            rejected: Vec::new(),
+            records: 0,
+        };
+        read_page(format, body, &self.records, &self.shape, self.needs_whole, &mut run)?;
+        let skipped = self.skips.iter().zip(run.skipped).filter(|(_, count)| *count > 0);
+        let mut counts: Vec<(String, usize)> = Vec::new();
+        for (skip, count) in skipped {
+            match counts.iter_mut().find(|(reason, _)| *reason == skip.reason) {
+                Some((_, sum)) => *sum += count,
+                None => counts.push((skip.reason.clone(), count)),
+            }
+        }
+        Ok(Mapped {
+            changes: run.changes,
+            rejected: run.rejected,
+            skipped: counts,
+            unmapped: run.unmapped.into_list(),
+            records: run.records,
+        })
+    }
+
+    /// A document of the same shape that holds only that record: mapping it again gives the same change.
+    pub fn raw_record(&self, format: Format, body: &[u8], ordinal: u32) -> Option<Vec<u8>> {
+        self.raw_records(format, body, &[ordinal]).pop().map(|(_, document)| document)
+    }
+
+    /// Several such documents in one pass over the page, in its order.
+    pub fn raw_records(&self, format: Format, body: &[u8], ordinals: &[u32]) -> Vec<(u32, Vec<u8>)> {
+        // The page has been read before, or there would be no ordinals: what cannot be read now holds none of them.
+        standalone(format, body, &self.records, ordinals).unwrap_or_default()
+    }
+
+    fn evaluate<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Outcome<'a> {
+        if let Some(place) = self.skips.iter().position(|skip| all_hold(&skip.when, row)) {
+            return Outcome::Skipped(place);
+        }
+        let mut faults = Vec::new();
+        let mut code = None;
+        match self.code(row, page) {
+            Ok(text) => code = Some(text),
+            Err(failure) => faults.push(Fault::new("code".to_owned(), failure)),
+        }
+        let mut external_id = None;
+        if let Some(rule) = &self.external_id {
+            match rule.value(row, page) {
+                Ok(Value::Text(text)) => external_id = Some(text),
+                Ok(_) => {}
+                Err(failure) => faults.push(Fault::new("externalId".to_owned(), failure)),
+            }
+        }
+        let mut version = None;
+        if let Some(rule) = &self.version {
+            match rule.version(row) {
+                Ok(found) => version = found,
+                Err(failure) => faults.push(Fault::new("version".to_owned(), failure)),
+            }
+        }
+        let mut values = vec![Value::Absent; self.entity.fields().len()];
+        for field in &self.fields {
+            match field.value(row, page) {
+                Ok(value) => {
+                    if let Some(place) = values.get_mut(field.target) {
+                        *place = value;
+                    }
+                }
+                Err(failure) => faults.push(Fault::new(field.spec.name.to_owned(), failure)),
+            }
+        }
+        let mut faults = faults.into_iter();
+        match (code, faults.next()) {
+            (Some(code), None) => Outcome::Change(Change {
+                entity: self.entity,
+                code,
+                external_id,
+                version,
+                hash: hash_of(self.entity, &values),
+                values,
+                ordinal: row.ordinal,
+            }),
+            (code, Some(first)) => {
+                let code = code.map(|code| code.into_owned());
+                Outcome::Rejected(Rejected::new(row.ordinal, code, first, faults.collect()))
+            }
+            (None, None) => Outcome::Rejected(self.broken(row.ordinal, "the record has no code")),
+        }
+    }
+
+    pub(super) fn code<'a>(
+        &self,
+        row: Row<'_, 'a>,
+        page: &mut Page<'_>,
+    ) -> Result<std::borrow::Cow<'a, str>, Failure> {
+        match self.code.value(row, page)? {
+            Value::Text(code) => Ok(code),
+            _ => Err(Failure {
+                below: String::new(),
+                source: self.code.described(),
+                value: None,
+                refusal: Refusal::new(Reason::MissingCode, "the record has no code"),
+            }),
+        }
+    }
+
+    fn broken(&self, ordinal: u32, detail: &str) -> Rejected {
+        let refusal = Refusal::new(Reason::WrongType, detail);
+        let failure = Failure { below: String::new(), source: "the record".to_owned(), value: None, refusal };
+        Rejected::new(ordinal, None, Fault::new("record".to_owned(), failure), Vec::new())
+    }
+}
+
+/// One pass over a page.
+struct Run<'m, 'a> {
+    mapping: &'m Mapping,
+    format: Format,
+    overlay: &'m Overlay,
+    unmapped: UnmappedCount,
+    skipped: Vec<usize>,
+    changes: Vec<Change<'a>>,
+    rejected: Vec<Rejected>,
+    records: usize,
+}
+
+impl<'a> Run<'_, 'a> {
+    fn take<'r>(&mut self, found: Found<'_, 'r>, keep: impl FnOnce(Change<'r>) -> Change<'a>) {
+        self.records += 1;
+        let outcome = match found {
+            Found::Broken { ordinal, detail } => Outcome::Rejected(self.mapping.broken(ordinal, detail)),
+            Found::Record(row) => {
+                let mut page = Page { format: self.format, overlay: self.overlay, unmapped: &mut self.unmapped };
+                self.mapping.evaluate(row, &mut page)
+            }
+        };
+        match outcome {
+            Outcome::Change(change) => self.changes.push(keep(change)),
+            Outcome::Rejected(rejected) => self.rejected.push(rejected),
+            Outcome::Skipped(place) => {
+                if let Some(count) = self.skipped.get_mut(place) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Taker<'a> for Run<'_, 'a> {
+    fn lasting(&mut self, found: Found<'_, 'a>) {
+        self.take(found, |change| change);
+    }
+
+    fn passing(&mut self, found: Found<'_, '_>) {
+        self.take(found, |change| change.into_owned());
+    }
+}

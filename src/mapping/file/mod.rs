@@ -1,0 +1,15 @@
+//! Reading mapping files: TOML with places, all problems at once, compiled into [`super::Mapping`]s.
+
+mod built_in;
+mod compile;
+mod condition;
+mod field;
+mod library;
+mod origin;
+mod section;
+mod tables;
+mod version;
+
+pub use library::Library;
+pub(super) use library::CaseFile;
+pub(super) use section::{Section, Span, literal, parse_document};

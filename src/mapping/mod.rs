@@ -1,0 +1,27 @@
+//! Mappings: what a system writes becomes what the canonical model says, by rules that stand in TOML files.
+//!
+//! `mappings/<system>/<subject>.toml` is compiled when it is loaded; [`Mapping::map`] turns the bytes of a page into
+//! [`crate::canonical::Change`]s. docs/mappings.md is the reference of the file format.
+//!
+//! Invariants
+//! - Pure: no database, network or clock. Only [`Library::load`] touches the file system.
+//! - The same bytes, mapping and overlay give the same changes and hashes, in every process.
+//! - One bad record is rejected by itself, with the field, the rule and the value; it never hurts its neighbours.
+//! - No input makes it panic, recurse without bound or expand (no DTD, no entities, bounded depth).
+//! - Codes are never folded; numbers never pass through a float.
+//!
+//! Deliberately absent: what a code refers to, and whether it exists. The engine resolves references.
+
+mod compiled;
+mod file;
+mod problem;
+mod rule;
+mod source;
+mod value;
+
+pub use compiled::{Fault, Mapped, Mapping, Rejected};
+pub use file::Library;
+pub use problem::Problem;
+pub use rule::OnMissing;
+pub use source::{Format, Unreadable};
+pub use value::{Overlay, Reason, Unmapped};

@@ -1,0 +1,120 @@
+//! One target field: how its value comes about, and what an absent source means for it.
+
+use crate::canonical::{FieldSpec, FieldType, Value};
+use crate::mapping::source::{Format, Row};
+use crate::mapping::value::{Overlay, Reason, Refusal, UnmappedCount};
+
+use super::list::ListRule;
+use super::object::ObjectRule;
+use super::scalar::ScalarRule;
+
+/// What to do with a record that refers to something not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnMissing {
+    /// Keep the record until the other one arrives.
+    #[default]
+    Defer,
+    /// Make an empty record under that code.
+    Create,
+    /// Refuse the record.
+    Fail,
+}
+
+impl OnMissing {
+    pub(in crate::mapping) const NAMES: [&'static str; 3] = ["defer", "create", "fail"];
+
+    pub(in crate::mapping) fn parse(name: &str) -> Option<Self> {
+        match name {
+            "defer" => Some(OnMissing::Defer),
+            "create" => Some(OnMissing::Create),
+            "fail" => Some(OnMissing::Fail),
+            _ => None,
+        }
+    }
+}
+
+/// What it means that the source does not carry a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::mapping) enum Absent {
+    /// Nothing is known: what the store has stays.
+    #[default]
+    Keep,
+    /// It is empty: the source leaves out what is empty.
+    Null,
+}
+
+#[derive(Debug)]
+pub(in crate::mapping) struct Field {
+    /// Place in the entity's (or list's) fields.
+    pub target: usize,
+    pub spec: &'static FieldSpec,
+    pub kind: FieldKind,
+    pub required: bool,
+    /// By format: json, xml, csv.
+    pub absent: [Absent; 3],
+    pub on_missing: OnMissing,
+}
+
+#[derive(Debug)]
+pub(in crate::mapping) enum FieldKind {
+    Scalar(ScalarRule),
+    List(ListRule),
+    Object(ObjectRule),
+}
+
+/// A refusal with what a person needs to find the value.
+#[derive(Debug)]
+pub(in crate::mapping) struct Failure {
+    /// The part below the field, when it is one: `[1].barcode`.
+    pub below: String,
+    pub source: String,
+    pub value: Option<String>,
+    pub refusal: Refusal,
+}
+
+/// What evaluation needs beside the record.
+pub(in crate::mapping) struct Page<'p> {
+    pub format: Format,
+    pub overlay: &'p Overlay,
+    pub unmapped: &'p mut UnmappedCount,
+}
+
+impl Field {
+    pub(in crate::mapping) fn value<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<Value<'a>, Failure> {
+        let value = match &self.kind {
+            FieldKind::Scalar(rule) => rule.value(row, page)?,
+            FieldKind::List(rule) => rule.value(row, page)?,
+            FieldKind::Object(rule) => rule.value(row)?,
+        };
+        let value = match value {
+            Value::Absent if self.absent[page.format as usize] == Absent::Null => match self.spec.kind {
+                FieldType::List(_) => Value::List(Vec::new()),
+                _ => Value::Null,
+            },
+            other => other,
+        };
+        let empty = match &value {
+            Value::Absent | Value::Null => true,
+            Value::List(rows) => rows.is_empty(),
+            _ => false,
+        };
+        if self.required && empty {
+            return Err(Failure {
+                below: String::new(),
+                source: self.source(),
+                value: None,
+                refusal: Refusal::new(Reason::MissingField, "the field is required, and the source gives nothing for it"),
+            });
+        }
+        Ok(value)
+    }
+
+    /// The paths that the value may come from, for people.
+    pub(in crate::mapping) fn source(&self) -> String {
+        match &self.kind {
+            FieldKind::Scalar(rule) => rule.described(),
+            FieldKind::List(rule) => rule.described(),
+            FieldKind::Object(rule) => rule.described(),
+        }
+    }
+}

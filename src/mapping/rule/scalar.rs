@@ -1,0 +1,179 @@
+//! A single value: cases, alternatives, transforms, code table, default.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::canonical::{FieldType, Value};
+use crate::mapping::source::{Path, Row};
+use crate::mapping::value::{Formats, OnUnmapped, Reason, Refusal, Scalar, Table, Transform, convert};
+
+use super::condition::{Condition, all_hold};
+use super::expression::Expression;
+use super::field::{Failure, Page};
+
+#[derive(Debug)]
+pub(in crate::mapping) struct ScalarRule {
+    /// The first whose conditions hold decides.
+    pub cases: Vec<Case>,
+    pub source: Source,
+    pub transforms: Vec<Transform>,
+    pub table: Option<TableUse>,
+    pub kind: FieldType,
+    pub formats: Formats,
+    pub default: Option<Value<'static>>,
+}
+
+#[derive(Debug)]
+pub(in crate::mapping) struct Case {
+    pub when: Vec<Condition>,
+    pub then: Then,
+}
+
+#[derive(Debug)]
+pub(in crate::mapping) enum Then {
+    Value(Value<'static>),
+    From(Vec<Path>),
+}
+
+#[derive(Debug)]
+pub(in crate::mapping) enum Source {
+    /// Only cases or a default.
+    Nothing,
+    Constant(Value<'static>),
+    /// The first that gives something.
+    From(Vec<Path>),
+    /// All that are filled; with `all`, nothing unless each is.
+    Join { paths: Vec<Path>, separator: String, all: bool },
+    Cel(Expression),
+}
+
+#[derive(Debug)]
+pub(in crate::mapping) struct TableUse {
+    pub table: Arc<Table>,
+    pub on_unmapped: OnUnmapped,
+}
+
+impl ScalarRule {
+    pub(in crate::mapping) fn value<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<Value<'a>, Failure> {
+        let value = match self.cases.iter().find(|case| all_hold(&case.when, row)).map(|case| &case.then) {
+            Some(Then::Value(value)) => return Ok(value.clone()),
+            Some(Then::From(paths)) => self.first_of(paths, row, page)?,
+            None => match &self.source {
+                Source::Nothing => Value::Absent,
+                Source::Constant(value) => return Ok(value.clone()),
+                Source::From(paths) => self.first_of(paths, row, page)?,
+                Source::Join { paths, separator, all } => {
+                    let joined = join(paths, separator, *all, row).map_err(|refusal| self.failure(None, refusal))?;
+                    let shown = joined.clone();
+                    self.finished(joined, page).map_err(|(refusal, _)| self.failure(shown.shown(), refusal))?
+                }
+                Source::Cel(expression) => {
+                    let scalar = expression.evaluate(row, self.kind).map_err(|refusal| self.failure(None, refusal))?;
+                    let shown = scalar.clone();
+                    self.finished(scalar, page).map_err(|(refusal, _)| self.failure(shown.shown(), refusal))?
+                }
+            },
+        };
+        match (&self.default, value) {
+            (Some(default), Value::Absent | Value::Null) => Ok(default.clone()),
+            (_, value) => Ok(value),
+        }
+    }
+
+    /// Takes the alternatives in order until one gives something. Null beats absent.
+    fn first_of<'a>(&self, paths: &[Path], row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<Value<'a>, Failure> {
+        let mut nothing = Value::Absent;
+        for path in paths {
+            let value = path
+                .get(row)
+                .map_err(|refusal| (refusal, None))
+                .and_then(|scalar| self.finished(scalar, page))
+                .map_err(|(refusal, shown)| Failure {
+                    below: String::new(),
+                    source: path.text.to_string(),
+                    value: shown.or_else(|| path.shown(row)),
+                    refusal,
+                })?;
+            match value {
+                Value::Absent => {}
+                Value::Null => nothing = Value::Null,
+                value => return Ok(value),
+            }
+        }
+        Ok(nothing)
+    }
+
+    /// Transforms, table, type. A refusal comes with the value if that is another than the source's.
+    fn finished<'a>(&self, scalar: Scalar<'a>, page: &mut Page<'_>) -> Result<Value<'a>, (Refusal, Option<String>)> {
+        let mut scalar = scalar;
+        for transform in &self.transforms {
+            scalar = transform.apply(scalar).map_err(|refusal| (refusal, None))?;
+        }
+        if let Some(used) = &self.table
+            && let Some(code) = scalar.shown().filter(|_| !scalar.is_empty())
+        {
+            scalar = match used.table.get(code, page.overlay) {
+                Some("") => Scalar::Null,
+                Some(value) => Scalar::Text(Cow::Owned(value.to_owned())),
+                None => {
+                    page.unmapped.add(&used.table.name, code);
+                    match used.on_unmapped {
+                        OnUnmapped::Keep => scalar,
+                        OnUnmapped::Null => Scalar::Null,
+                        OnUnmapped::Fail => {
+                            let detail = format!("the code stands in no row of the table `{}`", used.table.name);
+                            return Err((Refusal::new(Reason::UnmappedCode, detail), Some(code.to_owned())));
+                        }
+                    }
+                }
+            };
+        }
+        convert(scalar, self.kind, self.formats).map_err(|refusal| (refusal, None))
+    }
+
+    fn failure(&self, value: Option<&str>, refusal: Refusal) -> Failure {
+        Failure { below: String::new(), source: self.described(), value: value.map(str::to_owned), refusal }
+    }
+
+    pub(in crate::mapping) fn described(&self) -> String {
+        let names = |paths: &[Path]| paths.iter().map(|path| &*path.text).collect::<Vec<_>>().join(" or ");
+        match &self.source {
+            Source::From(paths) => names(paths),
+            Source::Join { paths, separator, .. } => {
+                paths.iter().map(|path| &*path.text).collect::<Vec<_>>().join(&format!(" + {separator:?} + "))
+            }
+            Source::Cel(expression) => expression.text().to_owned(),
+            Source::Constant(_) => "a constant".to_owned(),
+            Source::Nothing if self.cases.is_empty() => "the default".to_owned(),
+            Source::Nothing => "the cases".to_owned(),
+        }
+    }
+}
+
+fn join<'a>(paths: &[Path], separator: &str, all: bool, row: Row<'_, 'a>) -> Result<Scalar<'a>, Refusal> {
+    let mut out = String::new();
+    let mut carried = false;
+    for path in paths {
+        let scalar = path.get(row)?;
+        carried |= !matches!(scalar, Scalar::Missing);
+        let text = match &scalar {
+            Scalar::Number(text) => crate::mapping::value::whole(text).unwrap_or(text),
+            other => other.text().unwrap_or_default().trim(),
+        };
+        if text.is_empty() {
+            if all {
+                return Ok(Scalar::Null);
+            }
+            continue;
+        }
+        if !out.is_empty() {
+            out.push_str(separator);
+        }
+        out.push_str(text);
+    }
+    Ok(match (out.is_empty(), carried) {
+        (false, _) => Scalar::Text(Cow::Owned(out)),
+        (true, true) => Scalar::Null,
+        (true, false) => Scalar::Missing,
+    })
+}
