@@ -1,1 +1,3 @@
-//! placeholder
+//! LOGO Tiger through the Logo Objects REST service.
+
+pub mod sql;

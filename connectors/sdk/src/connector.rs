@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     fault::Fault,
-    sandbox::SandboxSystem,
+    sandbox::{SandboxOptions, SandboxSystem},
     settings::{BadSettings, Settings},
 };
 
@@ -21,7 +21,8 @@ pub struct Descriptor {
     /// Checks the instance's settings (all errors at once) and builds it. No network.
     pub build: fn(&Settings) -> Result<Arc<dyn Connector>, BadSettings>,
     /// The simulated system, to be mounted under `/<kind>` of the sandbox process.
-    pub sandbox: fn(&crate::sandbox::SandboxOptions) -> Arc<dyn SandboxSystem>,
+    /// Refuses unknown switches by name.
+    pub sandbox: fn(&SandboxOptions) -> Result<Arc<dyn SandboxSystem>, BadSettings>,
 }
 
 impl fmt::Debug for Descriptor {

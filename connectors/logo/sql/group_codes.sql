@@ -1,0 +1,6 @@
+-- Code lists live in one table; the two type numbers pick the group codes of item cards.
+SELECT TOP ({limit}) G.LOGICALREF AS INTERNAL_REFERENCE, G.CODETYPE AS CODE_TYPE, G.SPECODETYPE AS SPE_CODE_TYPE,
+G.SPECODE AS CODE, G.DEFINITION_ AS DEFINITION
+FROM LG_{firm}_SPECODES G WITH (NOLOCK)
+WHERE G.CODETYPE = {code_type} AND G.SPECODETYPE = {card_type} AND G.LOGICALREF > {after}
+ORDER BY G.LOGICALREF

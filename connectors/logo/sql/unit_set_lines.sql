@@ -1,0 +1,7 @@
+-- The lines of one page of unit sets, by pages of their own: a set is never cut by a row limit.
+SELECT TOP ({limit}) L.UNITSETREF, L.LOGICALREF AS INTERNAL_REFERENCE, L.CODE, L.NAME, L.MAINUNIT AS MAIN_UNIT,
+L.CONVFACT1 AS CONV_FACT1, L.CONVFACT2 AS CONV_FACT2
+FROM LG_{firm}_UNITSETL L WITH (NOLOCK)
+WHERE L.UNITSETREF >= {first} AND L.UNITSETREF <= {last}
+AND (L.UNITSETREF > {after_set} OR (L.UNITSETREF = {after_set} AND L.LOGICALREF > {after_line}))
+ORDER BY L.UNITSETREF, L.LOGICALREF
