@@ -61,7 +61,7 @@ fn findings(error: &ConfigError) -> String {
 
 fn connectors(config: &Config) -> Check {
     const NAME: &str = "connectors";
-    match app::connectors(config, app::kopru_bundle::all()) {
+    match app::connectors(config, kopru_bundle::all()) {
         Ok(built) if built.is_empty() => Check::skipped(NAME, "none is configured: add a [connectors.NAME] block"),
         Ok(built) => Check::ok(NAME, built.keys().cloned().collect::<Vec<_>>().join(", ")),
         Err(error) => Check::failed(NAME, findings(&error)),

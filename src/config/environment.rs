@@ -88,9 +88,9 @@ mod tests {
 
     #[test]
     fn reads_literals_where_nothing_was_but_never_for_secrets() {
-        assert_eq!(one("KOPRU__kopru_bundle::all()__LOGO__FIRM", "7", ""), Value::Integer(7));
-        assert_eq!(one("KOPRU__kopru_bundle::all()__LOGO__FIRM", "\"007\"", ""), Value::String("007".into()));
-        assert_eq!(one("KOPRU__kopru_bundle::all()__LOGO__PASSWORD", "7", ""), Value::String("7".into()));
-        assert_eq!(one("KOPRU__kopru_bundle::all()__LOGO__USERNAME", "a\nb = 1", ""), Value::String("a\nb = 1".into()));
+        assert_eq!(one("KOPRU__CONNECTORS__LOGO__FIRM", "7", ""), Value::Integer(7));
+        assert_eq!(one("KOPRU__CONNECTORS__LOGO__FIRM", "\"007\"", ""), Value::String("007".into()));
+        assert_eq!(one("KOPRU__CONNECTORS__LOGO__PASSWORD", "7", ""), Value::String("7".into()));
+        assert_eq!(one("KOPRU__CONNECTORS__LOGO__USERNAME", "a\nb = 1", ""), Value::String("a\nb = 1".into()));
     }
 }

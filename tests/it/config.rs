@@ -68,9 +68,9 @@ fn the_environment_lies_over_the_file_and_the_program_over_both() {
         .variable("KOPRU__HTTP__OPS_LISTEN", "127.0.0.1:2223")
         .variable("KOPRU__RETRY__DELAYS_SECS", "3,5")
         .variable("KOPRU__LOG__FORMAT", "json")
-        .variable("KOPRU__kopru_bundle::all()__LOGO__BASE_URL", "http://environment.example")
-        .variable("KOPRU__kopru_bundle::all()__LOGO__STREAMS__ITEMS__EVERY_SECS", "600")
-        .variable("KOPRU__kopru_bundle::all()__LOGO_IZMIR__KIND", "logo")
+        .variable("KOPRU__CONNECTORS__LOGO__BASE_URL", "http://environment.example")
+        .variable("KOPRU__CONNECTORS__LOGO__STREAMS__ITEMS__EVERY_SECS", "600")
+        .variable("KOPRU__CONNECTORS__LOGO_IZMIR__KIND", "logo")
         .variable("KOPRU_TEST_DATABASE_URL", "not ours")
         .set("http.listen", "127.0.0.1:3333");
     let config = Config::load(&sources).expect("valid");
@@ -133,10 +133,10 @@ fn secrets_come_from_files_and_are_never_shown() {
     fs::write(&url, "postgres://kopru:parola@db/kopru\r\n").expect("write");
     let sources = Sources::none()
         .variable("KOPRU__DATABASE__URL_FILE", &url.display().to_string())
-        .variable("KOPRU__kopru_bundle::all()__LOGO__PASSWORD_FILE", &secret.display().to_string())
-        .variable("KOPRU__kopru_bundle::all()__LOGO__CLIENT_SECRET", "acik-olmasin")
-        .variable("KOPRU__kopru_bundle::all()__LOGO__CODE_FILE", &secret.display().to_string())
-        .variable("KOPRU__kopru_bundle::all()__LOGO__USERNAME", "KOPRU");
+        .variable("KOPRU__CONNECTORS__LOGO__PASSWORD_FILE", &secret.display().to_string())
+        .variable("KOPRU__CONNECTORS__LOGO__CLIENT_SECRET", "acik-olmasin")
+        .variable("KOPRU__CONNECTORS__LOGO__CODE_FILE", &secret.display().to_string())
+        .variable("KOPRU__CONNECTORS__LOGO__USERNAME", "KOPRU");
     let config = Config::load(&sources).expect("valid");
     assert_eq!(config.database.url.as_ref().map(|url| url.expose()), Some("postgres://kopru:parola@db/kopru"));
     assert_eq!(config.connectors["logo"].settings["password"], json!("gizli şifre"));
@@ -155,12 +155,12 @@ fn secrets_come_from_files_and_are_never_shown() {
 #[test]
 fn a_secret_of_a_higher_layer_replaces_the_file_below_it() {
     let (_dir, sources) = with_file("[connectors.logo]\npassword_file = \"/run/secrets/none\"\n");
-    let over = sources.clone().variable("KOPRU__kopru_bundle::all()__LOGO__PASSWORD", "12345");
+    let over = sources.clone().variable("KOPRU__CONNECTORS__LOGO__PASSWORD", "12345");
     assert_eq!(Config::load(&over).expect("valid").connectors["logo"].settings["password"], json!("12345"));
 
     let unread = refused(&sources);
     assert!(unread[0].starts_with("config.toml:2: connectors.logo.password_file: cannot read"), "{unread:?}");
-    let disabled = sources.variable("KOPRU__kopru_bundle::all()__LOGO__ENABLED", "false");
+    let disabled = sources.variable("KOPRU__CONNECTORS__LOGO__ENABLED", "false");
     assert!(!Config::load(&disabled).expect("a disabled instance needs no secrets").connectors["logo"].enabled);
 
     let (_dir, both) = with_file("[connectors.logo]\npassword = \"a\"\npassword_file = \"b\"\n");

@@ -3,5 +3,6 @@
 mod commands;
 mod config;
 mod embedded;
+mod http;
 mod migrations;
 mod support;

@@ -1,0 +1,59 @@
+//! Request bodies of callers that were refused: read to the end for a while, so that the answer arrives.
+//!
+//! Closing a connection with unread bytes resets it, and a reset throws away the answer that is still on its way: a
+//! caller who sends too much would see a broken connection instead of 413.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{body::Body, extract::Request, http::header, middleware::Next, response::Response};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::runtime::Handle;
+
+/// How long the rest of an unwanted body is read and thrown away.
+const LINGER: Duration = Duration::from_secs(5);
+
+struct Lingering(Option<Body>);
+
+impl HttpBody for Lingering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match self.0.as_mut() {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map(HttpBody::size_hint).unwrap_or_default()
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let (Some(mut body), Ok(runtime)) = (self.0.take(), Handle::try_current()) else { return };
+        if body.is_end_stream() {
+            return;
+        }
+        runtime.spawn(tokio::time::timeout(LINGER, async move { while let Some(Ok(_)) = body.frame().await {} }));
+    }
+}
+
+pub(super) async fn linger(request: Request, next: Next) -> Response {
+    // Who waits for leave to send has not sent yet, and reading would give the leave.
+    if request.headers().contains_key(header::EXPECT) {
+        return next.run(request).await;
+    }
+    next.run(request.map(|body| Body::new(Lingering(Some(body))))).await
+}

@@ -1,0 +1,169 @@
+//! Is the process alive, and can it do its work?
+//!
+//! Not ready means: the database does not answer, its schema is not this binary's, or we are going down. A remote
+//! system that is down degrades the hub and does not take it out of service, since everything else still works.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::{sync::Mutex, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::problem::{FieldError, Problem};
+
+/// What the hub knows and this room does not; the composition root answers.
+#[async_trait]
+pub trait Probes: Send + Sync {
+    /// How many migrations of this binary the database does not have yet.
+    async fn pending_migrations(&self) -> Result<usize, Box<dyn std::error::Error + Send + Sync>>;
+
+    async fn open_breakers(&self) -> Result<Vec<OpenBreaker>, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// A remote system that is not called at the moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenBreaker {
+    pub connector: String,
+    pub since: DateTime<Utc>,
+}
+
+/// A probe that takes longer than this has failed.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The routes are open to all and without a rate limit: however often they are asked, the database is asked this often.
+const FRESH: Duration = Duration::from_secs(1);
+
+pub(super) struct Readiness {
+    pool: PgPool,
+    probes: Arc<dyn Probes>,
+    shutdown: CancellationToken,
+    last: Mutex<Option<(Instant, Findings)>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Findings {
+    Fit { open_breakers: Vec<OpenBreaker> },
+    Unfit { part: &'static str, code: &'static str, message: String },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ready {
+    status: &'static str,
+    open_breakers: Vec<OpenBreaker>,
+}
+
+impl Readiness {
+    pub(super) fn new(pool: PgPool, probes: Arc<dyn Probes>, shutdown: CancellationToken) -> Readiness {
+        Readiness { pool, probes, shutdown, last: Mutex::new(None) }
+    }
+
+    async fn findings(&self) -> Findings {
+        if self.shutdown.is_cancelled() {
+            return Findings::Unfit {
+                part: "shutdown",
+                code: "shutting_down",
+                message: "the server is going down and finishes what is in hand".to_owned(),
+            };
+        }
+        // Held while probing: whoever asks meanwhile waits for this answer instead of asking the database as well.
+        let mut last = self.last.lock().await;
+        if let Some((at, findings)) = last.as_ref()
+            && at.elapsed() < FRESH
+        {
+            return findings.clone();
+        }
+        let findings = self.probe().await;
+        if last.as_ref().is_none_or(|(_, before)| *before != findings) {
+            match &findings {
+                Findings::Fit { open_breakers } => {
+                    tracing::info!(open_breakers = open_breakers.len(), "ready to serve");
+                }
+                Findings::Unfit { code, message, .. } => tracing::warn!(code, reason = message, "not ready to serve"),
+            }
+        }
+        *last = Some((Instant::now(), findings.clone()));
+        findings
+    }
+
+    async fn probe(&self) -> Findings {
+        match timeout(PATIENCE, answers(&self.pool)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return silent(&error.to_string()),
+            Err(_) => return silent("no answer in time"),
+        }
+        match timeout(PATIENCE, self.probes.pending_migrations()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(pending)) => {
+                return Findings::Unfit {
+                    part: "migrations",
+                    code: "pending",
+                    message: format!("{pending} migrations are missing in the database: run `kopru migrate`"),
+                };
+            }
+            Ok(Err(error)) => return silent(&error.to_string()),
+            Err(_) => return silent("no answer in time"),
+        }
+        let open_breakers = match timeout(PATIENCE, self.probes.open_breakers()).await {
+            Ok(Ok(breakers)) => breakers,
+            Ok(Err(error)) => return silent(&error.to_string()),
+            Err(_) => return silent("no answer in time"),
+        };
+        Findings::Fit { open_breakers }
+    }
+}
+
+fn silent(error: &str) -> Findings {
+    // The text may name hosts and roles: for the log, not for the world.
+    tracing::debug!(error, "the readiness probe failed");
+    Findings::Unfit { part: "database", code: "unreachable", message: "the database does not answer".to_owned() }
+}
+
+/// Asks on a connection that is idle now, or on a new one: a pool that is merely busy is no reason to be unfit, and a
+/// connection that broke while it was idle says nothing about the server.
+async fn answers(pool: &PgPool) -> Result<(), sqlx::Error> {
+    if let Some(mut idle) = pool.try_acquire()
+        && idle.ping().await.is_ok()
+    {
+        return Ok(());
+    }
+    let mut fresh = PgConnection::connect_with(&pool.connect_options()).await?;
+    fresh.ping().await?;
+    fresh.close().await
+}
+
+/// The process runs and its scheduler turns; nothing else is asked, since a restart would mend nothing else.
+pub(super) async fn live() -> Response {
+    answer(StatusCode::OK, Json(serde_json::json!({ "status": "live" })))
+}
+
+pub(super) async fn ready(State(readiness): State<Arc<Readiness>>) -> Response {
+    match readiness.findings().await {
+        Findings::Fit { open_breakers } => {
+            let status = if open_breakers.is_empty() { "ready" } else { "degraded" };
+            answer(StatusCode::OK, Json(Ready { status, open_breakers }))
+        }
+        Findings::Unfit { part, code, message } => {
+            let errors = vec![FieldError { field: part.to_owned(), code: code.into(), message: message.clone() }];
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "Not ready to serve", message)
+                .with_errors(errors)
+                .into_response()
+        }
+    }
+}
+
+fn answer(status: StatusCode, body: impl IntoResponse) -> Response {
+    (status, [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], body).into_response()
+}

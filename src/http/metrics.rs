@@ -1,0 +1,36 @@
+//! `GET /metrics`: the process's metrics as Prometheus text.
+
+use std::net::SocketAddr;
+
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use super::problem::Problem;
+
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) async fn show(State(metrics): State<PrometheusHandle>) -> Response {
+    ([(header::CONTENT_TYPE, TEXT)], metrics.render()).into_response()
+}
+
+/// Lets through who sits on this machine. The operations listener has no such guard.
+pub(super) async fn from_here_only(
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if peer.ip().to_canonical().is_loopback() && !was_forwarded(request.headers()) {
+        return Ok(next.run(request).await);
+    }
+    Err(Problem::forbidden("metrics are shown on this machine and on [http] ops_listen only"))
+}
+
+/// A proxy on this machine is a loopback peer for all the world.
+fn was_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::FORWARDED) || headers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
+}

@@ -1,0 +1,140 @@
+//! Listeners, connections and their end.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, extract::ConnectInfo};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::{
+    health::Readiness,
+    router::{self, HttpState, Settings},
+};
+
+/// A caller that has not sent its headers by then is let go; also how long an idle connection is kept.
+const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+/// Histograms collect samples until they are drained, by a scrape or by this.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+pub struct Server {
+    state: HttpState,
+    settings: Settings,
+    routes: Router,
+    ops: Option<TcpListener>,
+}
+
+impl Server {
+    pub fn new(state: HttpState, settings: Settings) -> Server {
+        Server { state, settings, routes: Router::new(), ops: None }
+    }
+
+    /// Further routes, inside the same layers.
+    pub fn routes(self, more: Router) -> Server {
+        Server { routes: self.routes.merge(more), ..self }
+    }
+
+    /// A second listener with `/health/*` and `/metrics` alone. It answers until the last request is finished, so
+    /// that whoever watches sees the shutdown instead of a refused connection.
+    pub fn ops(self, listener: Option<TcpListener>) -> Server {
+        Server { ops: listener, ..self }
+    }
+
+    /// Serves until `shutdown`, then takes no more connections, finishes what is in hand within
+    /// [`Settings::drain`], and returns.
+    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
+        let Server { state, settings, routes, ops } = self;
+        let drained = CancellationToken::new();
+        let readiness = Arc::new(Readiness::new(state.pool.clone(), state.probes.clone(), shutdown.clone()));
+        let ops_router = router::ops(&state, &settings, readiness.clone());
+        let public = router::public(&state, &settings, readiness, routes);
+
+        let watching = async {
+            if let Some(ops) = ops {
+                serve(ops, ops_router, drained.clone(), Duration::from_secs(1)).await;
+            }
+        };
+        let serving = async {
+            serve(listener, public, shutdown, settings.drain).await;
+            drained.cancel();
+        };
+        let upkeep = async {
+            let mut ticks = interval(METRICS_UPKEEP);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                state.metrics.run_upkeep();
+            }
+        };
+        tokio::select! {
+            _ = async { tokio::join!(serving, watching) } => {}
+            () = upkeep => {}
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken, drain: Duration) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(connection(stream, peer, router.clone(), shutdown.clone()));
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                // Out of file descriptors or memory: taking the next one at once would only spin.
+                Err(error) => {
+                    tracing::error!(%error, "connections cannot be accepted at the moment");
+                    sleep(Duration::from_millis(200)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    let finished = timeout(drain, async { while connections.join_next().await.is_some() {} }).await;
+    if finished.is_err() {
+        tracing::warn!(connections = connections.len(), "requests were broken off: the time to finish them is over");
+        connections.shutdown().await;
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: CancellationToken) {
+    // Answers are written whole; waiting for more to send with them only adds latency.
+    let _ = stream.set_nodelay(true);
+    let service = router.map_request(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %peer, "a connection ended early");
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
