@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod commerce;
 pub mod config;
+pub mod daemon;
 pub mod database;
 pub mod http;
 pub mod hub;

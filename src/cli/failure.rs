@@ -62,3 +62,12 @@ impl From<crate::hub::dead_letters::LetterError> for Failure {
         Failure::Failed(error.to_string())
     }
 }
+
+impl From<crate::daemon::DaemonError> for Failure {
+    fn from(error: crate::daemon::DaemonError) -> Failure {
+        match error {
+            crate::daemon::DaemonError::App(error) => error.into(),
+            error => Failure::Failed(error.to_string()),
+        }
+    }
+}

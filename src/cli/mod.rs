@@ -16,6 +16,8 @@ mod messages;
 mod migrate;
 mod output;
 mod run;
+mod sandbox;
+mod serve;
 mod sync;
 
 pub use failure::Failure;

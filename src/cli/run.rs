@@ -9,7 +9,7 @@ use super::{
     config, dead_letters, doctor,
     failure::Failure,
     logging::{self, Voice},
-    messages, migrate, sync,
+    messages, migrate, sandbox, serve, sync,
 };
 use crate::{
     app::App,
@@ -49,6 +49,10 @@ pub(super) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The daemon: API, pollers, workers
+    Serve(serve::ServeArgs),
+    /// The simulated systems alone
+    Sandbox(sandbox::SandboxArgs),
     /// Bring the database schema up to date
     Migrate,
     /// Check configuration, data directory, PostgreSQL, schema and connectors
@@ -77,7 +81,12 @@ impl Global {
 
     /// The configuration; logging starts with it.
     pub fn load(&self, voice: Voice) -> Result<Config, ConfigError> {
-        let config = Config::load(&self.sources())?;
+        self.load_with(voice, |sources| sources)
+    }
+
+    /// The same with what a command's own options set.
+    pub fn load_with(&self, voice: Voice, set: impl FnOnce(Sources) -> Sources) -> Result<Config, ConfigError> {
+        let config = Config::load(&set(self.sources()))?;
         logging::start(&config.log, voice);
         Ok(config)
     }
@@ -114,6 +123,8 @@ fn report(failure: &Failure) -> ExitCode {
 async fn run(cli: Cli) -> Result<(), Failure> {
     let global = &cli.global;
     match cli.command {
+        Command::Serve(args) => serve::serve(global, args).await,
+        Command::Sandbox(args) => sandbox::sandbox(global, args).await,
         Command::Migrate => interruptible(migrate::migrate(global)).await,
         Command::Doctor => interruptible(doctor::doctor(global)).await,
         Command::Config => config::config(global),
@@ -123,14 +134,24 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-/// For commands that hold nothing which a signal must not cut: what they opened is closed by dropping it.
-async fn interruptible(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+/// Ends with the first signal to stop, from the moment of this call on.
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let cannot = |error| Failure::Failed(format!("cannot listen for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// For commands that hold nothing which a signal must not cut: what they opened is closed by dropping it.
+async fn interruptible(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let stopped = stop_signal()?;
     tokio::select! {
         outcome = command => outcome,
-        _ = interrupt.recv() => Err(Failure::Interrupted),
-        _ = terminate.recv() => Err(Failure::Interrupted),
+        () = stopped => Err(Failure::Interrupted),
     }
 }

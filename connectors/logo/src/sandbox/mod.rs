@@ -22,6 +22,6 @@ impl SandboxSystem for Nobody {
     fn shift_clock(&self, _seconds: i64) {}
 }
 
-pub fn system(_options: &SandboxOptions) -> Arc<dyn SandboxSystem> {
-    Arc::new(Nobody)
+pub fn system(_options: &SandboxOptions) -> Result<Arc<dyn SandboxSystem>, kopru_sdk::BadSettings> {
+    Ok(Arc::new(Nobody))
 }
