@@ -3,7 +3,7 @@
 use crate::canonical::{Change, Entity, Value, hash_of};
 
 use super::rule::{Condition, Failure, Field, OnMissing, Page, ScalarRule, VersionRule, all_hold};
-use super::source::{Format, Found, Records, Row, Shape, Taker, Unreadable, read_page, standalone};
+use super::source::{Format, Found, Records, Row, Shape, Taker, Unreadable, read_page, standalone, wrapped};
 use super::value::{Overlay, Reason, Refusal, Unmapped, UnmappedCount};
 
 /// One mapping file, checked and compiled. Immutable; shared between threads.
@@ -173,6 +173,12 @@ impl Mapping {
         standalone(format, body, &self.records, ordinals).unwrap_or_default()
     }
 
+    /// A JSON page of just that record.
+    pub(super) fn page_of(&self, record: &str) -> String {
+        let path = self.records.json.as_ref().and_then(|records| records.paths.first());
+        wrapped(path.map(Vec::as_slice).unwrap_or_default(), record)
+    }
+
     fn evaluate<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Outcome<'a> {
         if let Some(place) = self.skips.iter().position(|skip| all_hold(&skip.when, row)) {
             return Outcome::Skipped(place);
@@ -228,11 +234,7 @@ impl Mapping {
         }
     }
 
-    pub(super) fn code<'a>(
-        &self,
-        row: Row<'_, 'a>,
-        page: &mut Page<'_>,
-    ) -> Result<std::borrow::Cow<'a, str>, Failure> {
+    pub(super) fn code<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<std::borrow::Cow<'a, str>, Failure> {
         match self.code.value(row, page)? {
             Value::Text(code) => Ok(code),
             _ => Err(Failure {

@@ -36,12 +36,18 @@ impl<'d> Section<'d> {
         self.table.get(key)
     }
 
+    pub(in crate::mapping) fn table(&self) -> &'d DeTable<'d> {
+        self.table
+    }
+
     pub(in crate::mapping) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
     /// All keys, for sections whose keys are names.
-    pub(in crate::mapping) fn entries(&self) -> impl Iterator<Item = (&'d str, Span, &'d Spanned<DeValue<'d>>)> + use<'d> {
+    pub(in crate::mapping) fn entries(
+        &self,
+    ) -> impl Iterator<Item = (&'d str, Span, &'d Spanned<DeValue<'d>>)> + use<'d> {
         self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
     }
 

@@ -35,10 +35,11 @@ pub(super) fn standalone(body: &str, records: &JsonRecords, wanted: &[u32]) -> R
     let mut elements = Raw { wanted, ordinal: 0, kept: Vec::new() };
     let path = walk(body, records, &mut elements)?;
     let kept = elements.kept;
-    Ok(kept.into_iter().map(|(ordinal, raw)| (ordinal, wrapped(&path, raw))).collect())
+    Ok(kept.into_iter().map(|(ordinal, raw)| (ordinal, wrapped(&path, raw).into_bytes())).collect())
 }
 
-fn wrapped(path: &[String], raw: &str) -> Vec<u8> {
+/// A page whose only record this is.
+pub(in crate::mapping) fn wrapped(path: &[String], raw: &str) -> String {
     let mut out = String::with_capacity(raw.len() + 16);
     for key in path {
         out.push('{');
@@ -49,7 +50,7 @@ fn wrapped(path: &[String], raw: &str) -> Vec<u8> {
     out.push_str(raw);
     out.push(']');
     out.extend(std::iter::repeat_n('}', path.len()));
-    out.into_bytes()
+    out
 }
 
 /// Takes the items of the list of records, one by one.
@@ -109,11 +110,7 @@ impl<'a> Elements<'a> for Raw<'_, 'a> {
 }
 
 /// Goes down to the records; the path on which they were found.
-fn walk<'a>(
-    body: &'a str,
-    records: &JsonRecords,
-    elements: &mut impl Elements<'a>,
-) -> Result<Vec<String>, Unreadable> {
+fn walk<'a>(body: &'a str, records: &JsonRecords, elements: &mut impl Elements<'a>) -> Result<Vec<String>, Unreadable> {
     let mut trail = Trail::default();
     let mut reader = serde_json::Deserializer::from_str(body);
     let paths = records.paths.iter().map(|path| (path.as_slice(), path.as_slice())).collect();
@@ -128,8 +125,11 @@ fn walk<'a>(
     if trail.is_empty_page {
         return Ok(records.paths.first().cloned().unwrap_or_default());
     }
-    let places: Vec<String> =
-        records.paths.iter().map(|path| if path.is_empty() { "the document".to_owned() } else { path.join(".") }).collect();
+    let places: Vec<String> = records
+        .paths
+        .iter()
+        .map(|path| if path.is_empty() { "the document".to_owned() } else { path.join(".") })
+        .collect();
     Err(Unreadable::new("no_records", format!("no list of records at {}", places.join(" or "))))
 }
 
