@@ -8,6 +8,7 @@ pub mod commerce;
 pub mod config;
 pub mod daemon;
 pub mod database;
+pub mod demo;
 pub mod http;
 pub mod hub;
 pub mod mapping;

@@ -9,6 +9,7 @@
 
 mod config;
 mod dead_letters;
+mod demo;
 mod doctor;
 mod failure;
 mod logging;

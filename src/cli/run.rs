@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    config, dead_letters, doctor,
+    config, dead_letters, demo, doctor,
     failure::Failure,
     logging::{self, Voice},
     messages, migrate, sandbox, serve, sync,
@@ -51,6 +51,8 @@ pub(super) struct Global {
 enum Command {
     /// The daemon: API, pollers, workers
     Serve(serve::ServeArgs),
+    /// Simulated systems, a private PostgreSQL, realistic data and the daemon
+    Demo(demo::DemoArgs),
     /// The simulated systems alone
     Sandbox(sandbox::SandboxArgs),
     /// Bring the database schema up to date
@@ -71,6 +73,10 @@ enum Command {
 }
 
 impl Global {
+    pub fn names_data_dir(&self) -> bool {
+        self.data_dir.is_some()
+    }
+
     pub fn sources(&self) -> Sources {
         let sources = Sources::of_process(self.config.clone());
         match &self.data_dir {
@@ -124,6 +130,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let global = &cli.global;
     match cli.command {
         Command::Serve(args) => serve::serve(global, args).await,
+        Command::Demo(args) => demo::demo(global, args).await,
         Command::Sandbox(args) => sandbox::sandbox(global, args).await,
         Command::Migrate => interruptible(migrate::migrate(global)).await,
         Command::Doctor => interruptible(doctor::doctor(global)).await,

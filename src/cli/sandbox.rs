@@ -1,10 +1,10 @@
 //! `kopru sandbox`: the simulated systems alone.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
-use kopru_sdk::sandbox::{RunningSandbox, Sandbox, SandboxOptions};
-use serde_json::{Value, json};
+use kopru_sdk::sandbox::{RunningSandbox, Sandbox, SandboxOptions, SandboxSystem};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
 use super::{
@@ -33,10 +33,17 @@ pub(super) struct SandboxArgs {
     /// Switches of the systems, as JSON: {"logo": {"page_ceiling": 25}}
     #[arg(long, value_name = "JSON")]
     switches: Option<String>,
+    /// End when the process ends that started this one
+    #[arg(long, hide = true)]
+    die_with_parent: bool,
 }
 
 pub(super) async fn sandbox(global: &Global, args: SandboxArgs) -> Result<(), Failure> {
     global.load(Voice::Command)?;
+    if args.die_with_parent {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+            .map_err(|error| Failure::Failed(format!("cannot follow the parent process: {error}")))?;
+    }
     let switches = match &args.switches {
         None => Value::Null,
         Some(text) => {
@@ -45,13 +52,19 @@ pub(super) async fn sandbox(global: &Global, args: SandboxArgs) -> Result<(), Fa
     };
     let options = SandboxOptions { seed: args.seed, items: args.items, dir: args.journal, switches };
     let stopped = stop_signal()?;
-    let running = start(args.listen, &options, args.faults).await?;
-    let addresses = addresses(&running);
+    let systems = systems(&options)?;
+    let running = start(args.listen, &systems, args.faults).await?;
+    let addresses: Map<String, Value> =
+        systems.iter().map(|(kind, _)| ((*kind).to_owned(), Value::from(running.base_url(kind)))).collect();
+    let settings: Map<String, Value> =
+        systems.iter().map(|(kind, system)| ((*kind).to_owned(), system.settings(&running.base_url(kind)))).collect();
     if global.json {
-        output::print_json(&json!({ "control": format!("http://{}/_sandbox", running.addr), "systems": addresses }))?;
+        output::print_json(&json!({
+            "control": format!("http://{}/_sandbox", running.addr), "systems": addresses, "settings": settings,
+        }))?;
     } else {
         output::print(&format!("control    http://{}/_sandbox/{{faults,state,change,clock}}", running.addr))?;
-        for (kind, address) in addresses.as_object().into_iter().flatten() {
+        for (kind, address) in &addresses {
             output::print(&format!("{kind:<10} {}", address.as_str().unwrap_or_default()))?;
         }
     }
@@ -60,28 +73,22 @@ pub(super) async fn sandbox(global: &Global, args: SandboxArgs) -> Result<(), Fa
     Ok(())
 }
 
-/// Every system of this build, on one address.
-async fn start(
-    listen: SocketAddr,
-    options: &SandboxOptions,
-    faults: Option<PathBuf>,
-) -> Result<RunningSandbox, Failure> {
-    let mut systems = Vec::new();
-    for descriptor in kopru_bundle::all() {
-        let system = (descriptor.sandbox)(options)
-            .map_err(|bad| Failure::Usage(format!("the sandbox of {}: {bad}", descriptor.kind)))?;
-        systems.push((descriptor.kind, system));
-    }
+type Systems = Vec<(&'static str, Arc<dyn SandboxSystem>)>;
+
+/// Every system of this build.
+fn systems(options: &SandboxOptions) -> Result<Systems, Failure> {
+    kopru_bundle::all()
+        .iter()
+        .map(|descriptor| match (descriptor.sandbox)(options) {
+            Ok(system) => Ok((descriptor.kind, system)),
+            Err(bad) => Err(Failure::Usage(format!("the sandbox of {}: {bad}", descriptor.kind))),
+        })
+        .collect()
+}
+
+async fn start(listen: SocketAddr, systems: &Systems, faults: Option<PathBuf>) -> Result<RunningSandbox, Failure> {
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         Failure::Failed(format!("cannot listen on {listen}: {error}; choose another with --listen"))
     })?;
-    Sandbox::start(listener, systems, faults).map_err(|error| Failure::Usage(error.to_string()))
-}
-
-fn addresses(running: &RunningSandbox) -> Value {
-    kopru_bundle::all()
-        .iter()
-        .map(|descriptor| (descriptor.kind.to_owned(), Value::from(running.base_url(descriptor.kind))))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+    Sandbox::start(listener, systems.clone(), faults).map_err(|error| Failure::Usage(error.to_string()))
 }

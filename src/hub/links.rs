@@ -8,7 +8,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 
 use crate::canonical::{Entity, Hash, Version};
 
@@ -247,6 +247,18 @@ pub async fn remember_aliases(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// How many records an instance has linked, placeholders left out.
+pub async fn count<'e>(db: impl PgExecutor<'e>, connector: &str, entity: Entity) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "n!" from hub.external_ref
+           where connector = $1 and entity = $2 and content_hash is not null"#,
+        connector,
+        entity.as_str(),
+    )
+    .fetch_one(db)
+    .await
 }
 
 struct Columns<'a> {

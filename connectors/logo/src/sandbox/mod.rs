@@ -18,6 +18,9 @@ impl SandboxSystem for Nobody {
     fn change(&self, _change: &Value) -> Result<Value, ControlError> {
         Err("nothing to change".to_owned())
     }
+    fn settings(&self, _base_url: &str) -> Value {
+        Value::Null
+    }
     fn expire_tokens(&self) {}
     fn shift_clock(&self, _seconds: i64) {}
 }

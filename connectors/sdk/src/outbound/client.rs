@@ -43,6 +43,17 @@ pub struct Policy {
     pub tls: Tls,
 }
 
+impl Default for Policy {
+    fn default() -> Self {
+        let timeouts = Timeouts {
+            connect: Duration::from_secs(5),
+            read: Duration::from_secs(60),
+            write: Duration::from_secs(180),
+        };
+        Policy { timeouts, rate_per_second: None, max_answer: Policy::MAX_ANSWER, tls: Tls::Verify }
+    }
+}
+
 impl Policy {
     pub const MAX_ANSWER: usize = 32 * 1024 * 1024;
 }

@@ -85,6 +85,9 @@ pub trait SandboxSystem: Send + Sync {
     /// The system's own wire surface, below its prefix.
     fn router(self: Arc<Self>) -> Router;
 
+    /// What an instance of the connector is configured with to talk to this system at `base_url`.
+    fn settings(&self, base_url: &str) -> Value;
+
     /// `GET /_sandbox/state?kind=&reference=`: what was written to it, and what acceptance needs to compare with
     /// (counts by kind).
     fn state(&self, kind: Option<&str>, reference: Option<&str>) -> Value;

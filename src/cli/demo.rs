@@ -1,0 +1,191 @@
+//! `kopru demo`: everything together, on realistic data.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::{
+    failure::Failure,
+    logging::Voice,
+    output,
+    run::{Global, stop_signal},
+};
+use crate::{
+    app::App,
+    clock::Clock,
+    config::{Config, Sources},
+    daemon,
+    demo::{self, Report, SandboxProcess, StreamLine},
+    hub::streams,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Synchronise everything once, say whether it arrived, and end
+    #[arg(long)]
+    once: bool,
+    /// Item cards of the simulated ERP
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    items: u64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Address of the hub
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+/// Where the demo lives unless --data-dir says otherwise: beside an installation's own data, not in it.
+const DATA_DIR: &str = "./data/demo";
+
+pub(super) async fn demo(global: &Global, args: DemoArgs) -> Result<(), Failure> {
+    let stopped = stop_signal()?;
+    let voice = if args.once { Voice::Command } else { Voice::Daemon };
+    let dir = global.load_with(voice, |sources| in_demo_dir(global, sources))?.data.dir;
+    let cannot =
+        |error: std::io::Error| Failure::Failed(format!("cannot use the data directory {}: {error}", dir.display()));
+    std::fs::create_dir_all(&dir).map_err(cannot)?;
+    let sandbox = SandboxProcess::start(args.items, args.seed, &dir.join("sandbox"))
+        .await
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    let config = configure(global, &args, &sandbox)?;
+    let outcome = tokio::select! {
+        outcome = work(global, &args, config, &sandbox, dir) => outcome,
+        () = stopped => Ok(()),
+    };
+    sandbox.stop().await;
+    outcome
+}
+
+fn in_demo_dir(global: &Global, sources: Sources) -> Sources {
+    if global.names_data_dir() { sources } else { sources.set("data.dir", DATA_DIR) }
+}
+
+/// The configuration with one instance for each simulated system.
+fn configure(global: &Global, args: &DemoArgs, sandbox: &SandboxProcess) -> Result<Config, Failure> {
+    let mut sources = in_demo_dir(global, global.sources()).set("http.listen", args.listen.to_string());
+    for (kind, settings) in sandbox.settings() {
+        for (key, value) in settings.as_object().unwrap_or(&Map::new()) {
+            let path = format!("connectors.{kind}.{key}");
+            sources = match value {
+                Value::String(text) => sources.set(&path, text.as_str()),
+                Value::Bool(flag) => sources.set(&path, *flag),
+                Value::Number(number) => match number.as_i64() {
+                    Some(number) => sources.set(&path, number),
+                    None => continue,
+                },
+                _ => continue,
+            };
+        }
+    }
+    Ok(Config::load(&sources)?)
+}
+
+async fn work(
+    global: &Global,
+    args: &DemoArgs,
+    config: Config,
+    sandbox: &SandboxProcess,
+    dir: PathBuf,
+) -> Result<(), Failure> {
+    let app = App::open(config, Clock::system()).await?;
+    let outcome = if args.once { once(global, &app, sandbox).await } else { live(&app, sandbox, dir).await };
+    app.close().await;
+    outcome
+}
+
+async fn once(global: &Global, app: &App, sandbox: &SandboxProcess) -> Result<(), Failure> {
+    let expected = sandbox.expected().await.map_err(|error| Failure::Failed(error.to_string()))?;
+    let report = demo::once(app, &expected, |line| {
+        if !global.json {
+            eprintln!("{}: {} in {:.1} s", line.name, line.applied, line.seconds);
+        }
+    })
+    .await?;
+    if global.json {
+        output::print_json(&report)?;
+    } else {
+        output::print(&shown(&report))?;
+    }
+    if report.ok { Ok(()) } else { Err(Failure::Told(1)) }
+}
+
+fn shown(report: &Report) -> String {
+    let row = |line: &StreamLine| {
+        vec![
+            line.name.clone(),
+            line.expected.map_or_else(|| "-".to_owned(), |count| count.to_string()),
+            line.applied.to_string(),
+            line.unchanged.to_string(),
+            line.deferred.to_string(),
+            line.failed.to_string(),
+            format!("{:.1}", line.seconds),
+        ]
+    };
+    let rows: Vec<Vec<String>> = report.streams.iter().map(row).collect();
+    let mut text =
+        output::table(&["STREAM", "EXPECTED", "APPLIED", "UNCHANGED", "DEFERRED", "FAILED", "SECONDS"], &rows);
+    text.push('\n');
+    let rows: Vec<Vec<String>> = report
+        .checks
+        .iter()
+        .map(|check| {
+            let verdict = match check.ok {
+                Some(true) => "ok",
+                Some(false) => "FAILED",
+                None => "-",
+            };
+            vec![check.name.to_owned(), verdict.to_owned(), check.detail.clone()]
+        })
+        .collect();
+    text.push_str(&output::table(&["CHECK", "", "DETAIL"], &rows));
+    text.push_str(if report.ok { "\neverything arrived\n" } else { "\nsomething is missing\n" });
+    text
+}
+
+/// The daemon, with what somebody needs to look around.
+async fn live(app: &App, sandbox: &SandboxProcess, dir: PathBuf) -> Result<(), Failure> {
+    let running = daemon::start(app).await?;
+    let base_url = format!("http://{}", running.address);
+    let path = demo::write_description(&dir, &demo::description(&base_url, sandbox))
+        .map_err(|error| Failure::Failed(format!("cannot write demo.json in {}: {error}", dir.display())))?;
+    let systems: String = sandbox
+        .addresses()
+        .iter()
+        .map(|(kind, address)| format!("  {kind:<8} {}   (simulated)\n", address.as_str().unwrap_or_default()))
+        .collect();
+    output::print(&format!(
+        "Köprü is running.\n\n  hub      {base_url}/health/ready\n  metrics  {base_url}/metrics\n{systems}  faults   {}/faults\n  \
+         addresses and keys: {}\n\nIn another terminal:\n  kopru --data-dir {dir} sync list\n  kopru --data-dir {dir} messages list\n  \
+         kopru --data-dir {dir} dead-letters list\n\nCtrl-C stops everything.",
+        sandbox.control(),
+        path.display(),
+        dir = dir.display()
+    ))?;
+    let outcome = watch(&running).await;
+    running.stop().await;
+    outcome
+}
+
+/// Tells when the first load is complete, then just lives.
+async fn watch(running: &daemon::Running) -> Result<(), Failure> {
+    let engine = &running.engine;
+    let enabled: usize =
+        engine.instances.values().map(|instance| instance.streams.iter().filter(|stream| stream.enabled).count()).sum();
+    let mut told = false;
+    let stopped = stop_signal()?;
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            () = &mut stopped => return Ok(()),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+        if !told {
+            let rows = streams::list(&engine.pool).await?;
+            if rows.iter().filter(|row| row.last_full_at.is_some()).count() >= enabled {
+                told = true;
+                output::print("The first load is complete; from now on only changes are read.")?;
+            }
+        }
+    }
+}
