@@ -1,3 +1,4 @@
 //! LOGO Tiger through the Logo Objects REST service.
 
+pub mod sandbox;
 pub mod sql;
