@@ -80,7 +80,7 @@ async fn synchronise(
             while worker::turn(engine).await? > 0 {}
             let line = StreamLine {
                 name: format!("{}.{stream}", instance.name),
-                expected: expected[&instance.kind][stream].as_i64().or_else(|| expected[stream].as_i64()),
+                expected: expected[&instance.kind]["streams"][stream].as_i64(),
                 applied: count(engine, instance, stream).await?,
                 unchanged: run.unchanged,
                 deferred: run.deferred,
