@@ -333,3 +333,18 @@ async fn a_shutdown_has_an_end_even_when_a_request_has_none() {
     daemon.ended.await.expect("the server ends");
     assert!(slow.await.expect("no panic").is_err(), "broken off");
 }
+
+#[tokio::test]
+async fn the_container_s_health_check_tells_alive_from_gone() {
+    let daemon = Daemon::start().await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/container-health.sh");
+    let check = async || {
+        let mut bash = tokio::process::Command::new("bash");
+        bash.arg(script).env("KOPRU__HTTP__LISTEN", format!("0.0.0.0:{}", daemon.address.port()));
+        bash.output().await.expect("bash runs").status.success()
+    };
+    assert!(check().await);
+    daemon.shutdown.cancel();
+    daemon.ended.await.expect("the server ends");
+    assert!(!check().await);
+}
