@@ -34,8 +34,7 @@ prepare: setup
 	scripts/with-test-cluster.sh cargo sqlx prepare --workspace -- --all-targets
 
 clean:
-	cargo clean
-	rm -rf data
+	scripts/clean.sh
 
 setup:
 	@scripts/setup.sh

@@ -1,10 +1,9 @@
 //! Where logs go and which of them.
 
-use std::io;
-
-use tracing_subscriber::EnvFilter;
-
-use crate::config::{LogConfig, LogFormat};
+use crate::{
+    config::{LogConfig, LogFormat},
+    telemetry::{self, Format, Logging},
+};
 
 /// Who is looking: a daemon tells its story, a command only what went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +17,10 @@ pub(super) enum Voice {
 pub(super) fn start(log: &LogConfig, voice: Voice) {
     // Somebody who sets another level than the usual one wants to see it in a command, too.
     let level = if voice == Voice::Command && log.level == "info" { "warn" } else { log.level.as_str() };
-    let filter = EnvFilter::builder().parse_lossy(level);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // An error means that a test has set up its own subscriber.
-    let _ = match log.format {
-        LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let format = match log.format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
     };
+    // An error means that a test has set up its own subscriber.
+    let _ = telemetry::init(&Logging { level: level.to_owned(), format });
 }
