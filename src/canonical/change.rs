@@ -109,9 +109,9 @@ impl<'a> Value<'a> {
             Value::Bool(flag) => Value::Bool(flag),
             Value::Date(date) => Value::Date(date),
             Value::Json(text) => Value::Json(Cow::Owned(text.into_owned())),
-            Value::List(rows) => Value::List(
-                rows.into_iter().map(|row| row.into_iter().map(Value::into_owned).collect()).collect(),
-            ),
+            Value::List(rows) => {
+                Value::List(rows.into_iter().map(|row| row.into_iter().map(Value::into_owned).collect()).collect())
+            }
         }
     }
 

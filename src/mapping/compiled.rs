@@ -228,11 +228,7 @@ impl Mapping {
         }
     }
 
-    pub(super) fn code<'a>(
-        &self,
-        row: Row<'_, 'a>,
-        page: &mut Page<'_>,
-    ) -> Result<std::borrow::Cow<'a, str>, Failure> {
+    pub(super) fn code<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<std::borrow::Cow<'a, str>, Failure> {
         match self.code.value(row, page)? {
             Value::Text(code) => Ok(code),
             _ => Err(Failure {

@@ -39,13 +39,7 @@ impl<'t> Report<'t> {
 
     pub(super) fn add(&mut self, span: &Range<usize>, what: impl Into<String>, remedy: impl Into<String>) {
         let (line, column) = place(self.text, span.start);
-        self.problems.push(Problem {
-            file: self.file.clone(),
-            line,
-            column,
-            what: what.into(),
-            remedy: remedy.into(),
-        });
+        self.problems.push(Problem { file: self.file.clone(), line, column, what: what.into(), remedy: remedy.into() });
     }
 
     pub(super) fn len(&self) -> usize {

@@ -7,7 +7,4 @@ macro_rules! built_in {
 }
 
 /// Path below `mappings/`, and text; in the order of the paths. A test compares the list with the directory.
-pub(super) const BUILT_IN: &[(&str, &str)] = built_in![
-    "logo/items.toml",
-    "logo/tables.toml",
-];
+pub(super) const BUILT_IN: &[(&str, &str)] = built_in!["logo/items.toml", "logo/tables.toml",];

@@ -80,7 +80,11 @@ pub(super) fn compile(name: &str, text: &str, shared: &Tables, report: &mut Repo
     let compiled = fields.read_all(&section, entity.fields(), &format!("the entity {entity}"), &mut shape, report);
     for (name, (rule, used)) in &fields.rules {
         if !used {
-            report.add(&rule.span(), format!("[[rules.{name}]] is used by no field"), format!("write cases = \"{name}\""));
+            report.add(
+                &rule.span(),
+                format!("[[rules.{name}]] is used by no field"),
+                format!("write cases = \"{name}\""),
+            );
         }
     }
     let needs_whole = fields.needs_whole;

@@ -15,7 +15,11 @@ pub(super) fn path_of(text: &str, span: &Span, shape: &mut Shape, report: &mut R
     match Path::parse(text, shape) {
         Ok(path) => Some(path),
         Err(what) => {
-            report.add(span, format!("`{text}` is no path: {what}"), "write names with dots between: UNITS.items.0.BARCODE");
+            report.add(
+                span,
+                format!("`{text}` is no path: {what}"),
+                "write names with dots between: UNITS.items.0.BARCODE",
+            );
             None
         }
     }
@@ -42,11 +46,7 @@ pub(super) fn literals(key: &str, value: &Spanned<DeValue<'_>>, report: &mut Rep
 }
 
 /// The conditions of a `when`: all of them must hold.
-pub(super) fn conditions<'d>(
-    section: &mut Section<'d>,
-    shape: &mut Shape,
-    report: &mut Report<'_>,
-) -> Vec<Condition> {
+pub(super) fn conditions<'d>(section: &mut Section<'d>, shape: &mut Shape, report: &mut Report<'_>) -> Vec<Condition> {
     let Some(value) = section.value("when") else {
         report.add(&section.span, format!("{} has no `when`", section.name), "say which records it is about");
         return Vec::new();

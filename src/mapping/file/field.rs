@@ -8,8 +8,8 @@ use toml::de::DeValue;
 use crate::canonical::{FieldSpec, FieldType, Value};
 use crate::mapping::problem::{Report, suggest};
 use crate::mapping::rule::{
-    Absent, Case, Entry, Expression, Field, FieldKind, ListRule, ObjectRule, OnMissing, Rows, ScalarRule, Source, TableUse,
-    Then,
+    Absent, Case, Entry, Expression, Field, FieldKind, ListRule, ObjectRule, OnMissing, Rows, ScalarRule, Source,
+    TableUse, Then,
 };
 use crate::mapping::source::{Shape, write_string};
 use crate::mapping::value::{DateFormat, Formats, NumberFormat, OnUnmapped, Scalar, TooLong, Transform, convert};
@@ -246,7 +246,11 @@ impl<'d> Fields<'_, 'd> {
         let itself = each.iter().any(|(text, _)| text == ".");
         if each.is_empty() {
             let what = format!("{} is a list and has no `each`", section.name);
-            report.add(&section.span, what, "say where the rows are: each = \"UNITS.items\", or \".\" for the record itself");
+            report.add(
+                &section.span,
+                what,
+                "say where the rows are: each = \"UNITS.items\", or \".\" for the record itself",
+            );
         } else if itself && each.len() > 1 {
             report.add(&section.span, "`each = \".\"` stands alone", "remove the other places");
         }
@@ -276,7 +280,12 @@ impl<'d> Fields<'_, 'd> {
             place
         });
         let keep_when_empty = section
-            .word("when_empty", &["keep", "set"], |word| matches!(word, "keep" | "set").then_some(word == "keep"), report)
+            .word(
+                "when_empty",
+                &["keep", "set"],
+                |word| matches!(word, "keep" | "set").then_some(word == "keep"),
+                report,
+            )
             .unwrap_or(false);
         let rows = if itself { Rows::Itself } else { Rows::Of { paths, shape: own } };
         Some(ListRule { rows, fields, width: specs.len(), skip, single_true, keep_when_empty })
@@ -311,9 +320,7 @@ fn formats(section: &mut Section<'_>, defaults: Formats, report: &mut Report<'_>
         _ => None,
     };
     Formats {
-        number: section
-            .word("number", &NumberFormat::NAMES, NumberFormat::parse, report)
-            .unwrap_or(defaults.number),
+        number: section.word("number", &NumberFormat::NAMES, NumberFormat::parse, report).unwrap_or(defaults.number),
         date: section.word("date", &DateFormat::NAMES, DateFormat::parse, report).unwrap_or(defaults.date),
         too_long: section.word("too_long", &["fail", "cut"], too_long, report).unwrap_or(defaults.too_long),
     }
@@ -410,7 +417,11 @@ fn transform(item: &Spanned<DeValue<'_>>, report: &mut Report<'_>) -> Option<Tra
         }
     };
     if found.is_none() {
-        report.add(&value.span(), format!("`{}` cannot take that", name.get_ref()), "see docs/mappings.md on transforms");
+        report.add(
+            &value.span(),
+            format!("`{}` cannot take that", name.get_ref()),
+            "see docs/mappings.md on transforms",
+        );
     }
     found
 }

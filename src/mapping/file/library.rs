@@ -87,7 +87,9 @@ impl Library {
                 library.cases.push(case);
                 continue;
             }
-            let Some(name) = file.path.strip_suffix(".toml").filter(|name| !name.ends_with("/tables")) else { continue };
+            let Some(name) = file.path.strip_suffix(".toml").filter(|name| !name.ends_with("/tables")) else {
+                continue;
+            };
             let system = name.split_once('/').map(|(system, _)| system).unwrap_or_default();
             let mut report = Report::new(&file.shown, &file.text);
             if let Some(mapping) = compile(name, &file.text, shared.get(system).unwrap_or(&none), &mut report) {

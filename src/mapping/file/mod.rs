@@ -10,6 +10,6 @@ mod section;
 mod tables;
 mod version;
 
-pub use library::Library;
 pub(super) use library::CaseFile;
+pub use library::Library;
 pub(super) use section::{Section, Span, literal, parse_document};

@@ -24,7 +24,9 @@ pub(super) fn records(mut section: Section<'_>, report: &mut Report<'_>) -> Reco
     if let Some(value) = section.value("csv") {
         records.csv = match value.get_ref() {
             DeValue::Boolean(true) => Some(CsvRecords::default()),
-            DeValue::Table(_) => section_of(value, "[records.csv]".into(), "csv", report).map(|table| csv(table, report)),
+            DeValue::Table(_) => {
+                section_of(value, "[records.csv]".into(), "csv", report).map(|table| csv(table, report))
+            }
             other => {
                 wrong(report, &value.span(), "csv", "`true` or { delimiter = \";\" }", other);
                 None

@@ -41,7 +41,9 @@ impl<'d> Section<'d> {
     }
 
     /// All keys, for sections whose keys are names.
-    pub(in crate::mapping) fn entries(&self) -> impl Iterator<Item = (&'d str, Span, &'d Spanned<DeValue<'d>>)> + use<'d> {
+    pub(in crate::mapping) fn entries(
+        &self,
+    ) -> impl Iterator<Item = (&'d str, Span, &'d Spanned<DeValue<'d>>)> + use<'d> {
         self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
     }
 

@@ -63,7 +63,11 @@ fn source(mut table: Section<'_>, shape: &mut Shape, report: &mut Report<'_>) ->
         (None, Some(number), None) => Some(VersionSource::Number(number)),
         (None, None, Some(date)) => Some(VersionSource::Parts { date, hour, minute, second, time }),
         _ => {
-            report.add(&span, "a source of the version is one of `stamp`, `number` or `date`", "write exactly one of them");
+            report.add(
+                &span,
+                "a source of the version is one of `stamp`, `number` or `date`",
+                "write exactly one of them",
+            );
             None
         }
     }

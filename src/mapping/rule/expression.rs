@@ -50,7 +50,9 @@ impl Expression {
             Cel::Int(number) => Scalar::Number(number.to_string().into()),
             Cel::UInt(number) => Scalar::Number(number.to_string().into()),
             Cel::String(text) => Scalar::Text(text.as_ref().clone().into()),
-            Cel::Float(number) if !matches!(kind, FieldType::Decimal { .. }) => Scalar::Number(number.to_string().into()),
+            Cel::Float(number) if !matches!(kind, FieldType::Decimal { .. }) => {
+                Scalar::Number(number.to_string().into())
+            }
             Cel::Float(_) => return Err(refused("the result is a double; amounts must stay texts or integers".into())),
             _ => return Err(refused("the result is neither text nor number nor flag nor null".into())),
         })
@@ -71,7 +73,8 @@ fn cel_value(value: &serde_json::Value) -> Cel {
         serde_json::Value::String(text) => Cel::String(Arc::new(text.clone())),
         serde_json::Value::Array(items) => Cel::List(Arc::new(items.iter().map(cel_value).collect())),
         serde_json::Value::Object(fields) => {
-            let map = fields.iter().map(|(key, value)| (Key::String(Arc::new(key.clone())), cel_value(value))).collect();
+            let map =
+                fields.iter().map(|(key, value)| (Key::String(Arc::new(key.clone())), cel_value(value))).collect();
             Cel::Map(cel::objects::Map { map: Arc::new(map) })
         }
     }

@@ -103,7 +103,10 @@ impl Field {
                 below: String::new(),
                 source: self.source(),
                 value: None,
-                refusal: Refusal::new(Reason::MissingField, "the field is required, and the source gives nothing for it"),
+                refusal: Refusal::new(
+                    Reason::MissingField,
+                    "the field is required, and the source gives nothing for it",
+                ),
             });
         }
         Ok(value)

@@ -71,10 +71,8 @@ impl ListRule {
                         });
                     }
                     let item = Row { ordinal: place as u32, slots: &slots, whole: Some(item.get()) };
-                    self.push(item, page, &mut out).map_err(|failure| Failure {
-                        below: format!("[{place}]{}", failure.below),
-                        ..failure
-                    })?;
+                    self.push(item, page, &mut out)
+                        .map_err(|failure| Failure { below: format!("[{place}]{}", failure.below), ..failure })?;
                 }
             }
         }
@@ -95,21 +93,15 @@ impl ListRule {
     }
 
     /// Adds a row, unless it is skipped or the source gives nothing for it.
-    fn push<'a>(
-        &self,
-        row: Row<'_, 'a>,
-        page: &mut Page<'_>,
-        out: &mut Vec<Vec<Value<'a>>>,
-    ) -> Result<(), Failure> {
+    fn push<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>, out: &mut Vec<Vec<Value<'a>>>) -> Result<(), Failure> {
         if self.skip.iter().any(|conditions| all_hold(conditions, row)) || !self.has_content(row) {
             return Ok(());
         }
         let mut values = vec![Value::Absent; self.width];
         for field in &self.fields {
-            let value = field.value(row, page).map_err(|failure| Failure {
-                below: format!(".{}{}", field.spec.name, failure.below),
-                ..failure
-            })?;
+            let value = field
+                .value(row, page)
+                .map_err(|failure| Failure { below: format!(".{}{}", field.spec.name, failure.below), ..failure })?;
             if let Some(place) = values.get_mut(field.target) {
                 *place = value;
             }

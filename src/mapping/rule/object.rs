@@ -74,7 +74,10 @@ fn write(scalar: &Scalar<'_>, out: &mut String) -> Result<(), Refusal> {
         Scalar::Number(text) => out.push_str(crate::mapping::value::whole(text).unwrap_or(text)),
         Scalar::Text(text) => {
             if text.as_bytes().contains(&0) {
-                return Err(Refusal::new(Reason::BadCharacter, "the text holds a NUL character, which cannot be stored"));
+                return Err(Refusal::new(
+                    Reason::BadCharacter,
+                    "the text holds a NUL character, which cannot be stored",
+                ));
             }
             crate::mapping::source::write_string(text, out);
         }

@@ -43,7 +43,11 @@ pub(in crate::mapping) enum Source {
     /// The first that gives something.
     From(Vec<Path>),
     /// All that are filled; with `all`, nothing unless each is.
-    Join { paths: Vec<Path>, separator: String, all: bool },
+    Join {
+        paths: Vec<Path>,
+        separator: String,
+        all: bool,
+    },
     Cel(Expression),
 }
 

@@ -109,11 +109,7 @@ impl<'a> Elements<'a> for Raw<'_, 'a> {
 }
 
 /// Goes down to the records; the path on which they were found.
-fn walk<'a>(
-    body: &'a str,
-    records: &JsonRecords,
-    elements: &mut impl Elements<'a>,
-) -> Result<Vec<String>, Unreadable> {
+fn walk<'a>(body: &'a str, records: &JsonRecords, elements: &mut impl Elements<'a>) -> Result<Vec<String>, Unreadable> {
     let mut trail = Trail::default();
     let mut reader = serde_json::Deserializer::from_str(body);
     let paths = records.paths.iter().map(|path| (path.as_slice(), path.as_slice())).collect();
@@ -128,8 +124,11 @@ fn walk<'a>(
     if trail.is_empty_page {
         return Ok(records.paths.first().cloned().unwrap_or_default());
     }
-    let places: Vec<String> =
-        records.paths.iter().map(|path| if path.is_empty() { "the document".to_owned() } else { path.join(".") }).collect();
+    let places: Vec<String> = records
+        .paths
+        .iter()
+        .map(|path| if path.is_empty() { "the document".to_owned() } else { path.join(".") })
+        .collect();
     Err(Unreadable::new("no_records", format!("no list of records at {}", places.join(" or "))))
 }
 

@@ -6,8 +6,8 @@
 
 mod csv;
 mod json;
-mod path;
 mod page;
+mod path;
 mod shape;
 mod xml;
 

@@ -100,7 +100,10 @@ impl Records {
 pub(in crate::mapping) enum Found<'s, 'a> {
     Record(Row<'s, 'a>),
     /// The record itself has no shape that fields could be read from.
-    Broken { ordinal: u32, detail: &'static str },
+    Broken {
+        ordinal: u32,
+        detail: &'static str,
+    },
 }
 
 /// Takes the records of a page: those of JSON live as long as the page, those of XML and CSV only for the call.

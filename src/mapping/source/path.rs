@@ -87,7 +87,12 @@ impl Path {
     /// What stands at the path, for messages.
     pub(in crate::mapping) fn shown(&self, row: Row<'_, '_>) -> Option<String> {
         let raw = own_text(self.raw(row)?);
-        Some(Scalar::from_json(raw).ok().and_then(|scalar| scalar.shown().map(str::to_owned)).unwrap_or_else(|| raw.into()))
+        Some(
+            Scalar::from_json(raw)
+                .ok()
+                .and_then(|scalar| scalar.shown().map(str::to_owned))
+                .unwrap_or_else(|| raw.into()),
+        )
     }
 }
 
@@ -163,10 +168,7 @@ mod tests {
     fn paths_find_keys_places_and_matches() {
         assert_eq!(get("CODE", ITEM).as_deref(), Some("\"A\""));
         assert_eq!(get("UNITS.items.0.UNIT_CODE", ITEM).as_deref(), Some("\"KOLI\""));
-        assert_eq!(
-            get("UNITS.items[CONV_FACT1=1, CONV_FACT2=1].UNIT_CODE", ITEM).as_deref(),
-            Some("\"ADET\"")
-        );
+        assert_eq!(get("UNITS.items[CONV_FACT1=1, CONV_FACT2=1].UNIT_CODE", ITEM).as_deref(), Some("\"ADET\""));
         assert_eq!(get("'a.b'.'1'", ITEM).as_deref(), Some("\"x\""));
         assert_eq!(get("UNITS.items.7.UNIT_CODE", ITEM), None);
         assert_eq!(get("CODE.deeper", ITEM), None);

@@ -145,7 +145,8 @@ fn each_record(
                 }
             }
             Event::GeneralRef(reference) => {
-                let character = resolved(&reference).map_err(|detail| Unreadable::at("entity", body, before, detail))?;
+                let character =
+                    resolved(&reference).map_err(|detail| Unreadable::at("entity", body, before, detail))?;
                 if let Some(element) = open.last_mut() {
                     element.text.push(character);
                 }

@@ -72,7 +72,10 @@ fn into_text(scalar: Scalar<'_>) -> Result<Cow<'_, str>, Refusal> {
     match scalar {
         Scalar::Text(text) | Scalar::Number(text) => {
             if text.as_bytes().contains(&0) {
-                return Err(Refusal::new(Reason::BadCharacter, "the text holds a NUL character, which cannot be stored"));
+                return Err(Refusal::new(
+                    Reason::BadCharacter,
+                    "the text holds a NUL character, which cannot be stored",
+                ));
             }
             Ok(text)
         }
@@ -225,7 +228,10 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_digits_and_their_bounds() {
-        assert_eq!(take(number("12345678901234.5678"), MONEY), Ok(Value::Decimal("12345678901234.5678".parse().unwrap())));
+        assert_eq!(
+            take(number("12345678901234.5678"), MONEY),
+            Ok(Value::Decimal("12345678901234.5678".parse().unwrap()))
+        );
         assert_eq!(take(number("98.40000000000006"), MONEY), Ok(Value::Decimal("98.4".parse().unwrap())));
         assert_eq!(take(number("0.00005"), MONEY), Ok(Value::Decimal("0.0001".parse().unwrap())));
         assert_eq!(take(number("100000000000000"), MONEY), Err(Reason::TooLarge));

@@ -131,11 +131,7 @@ fn iso_digits(text: &str) -> Option<NaiveDate> {
     if bytes.len() < 10 || bytes[4] != b'-' || bytes[7] != b'-' {
         return None;
     }
-    NaiveDate::from_ymd_opt(
-        i32::try_from(number(&bytes[0..4])?).ok()?,
-        number(&bytes[5..7])?,
-        number(&bytes[8..10])?,
-    )
+    NaiveDate::from_ymd_opt(i32::try_from(number(&bytes[0..4])?).ok()?, number(&bytes[5..7])?, number(&bytes[8..10])?)
 }
 
 fn iso_date(text: &str) -> Option<NaiveDate> {

@@ -14,6 +14,6 @@ pub(super) use number::{NumberFormat, parse_number, whole};
 pub use refusal::Reason;
 pub(super) use refusal::Refusal;
 pub(super) use scalar::{Literal, Scalar};
-pub use table::{Overlay, Unmapped};
 pub(super) use table::{OnUnmapped, Table, UnmappedCount};
+pub use table::{Overlay, Unmapped};
 pub(super) use transform::Transform;

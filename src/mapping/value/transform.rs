@@ -31,8 +31,18 @@ pub(in crate::mapping) enum Transform {
 impl Transform {
     /// Those that are written as a bare word.
     pub(in crate::mapping) const WORDS: [&'static str; 12] = [
-        "trim", "trim_end", "collapse_spaces", "null_if_empty", "digits", "integer", "upper_tr", "lower_tr", "invert",
-        "negate", "phone", "tax_number",
+        "trim",
+        "trim_end",
+        "collapse_spaces",
+        "null_if_empty",
+        "digits",
+        "integer",
+        "upper_tr",
+        "lower_tr",
+        "invert",
+        "negate",
+        "phone",
+        "tax_number",
     ];
     /// Those that are written as a table with one key.
     pub(in crate::mapping) const TABLES: [&'static str; 5] = ["null_if", "cut", "strip", "replace", "prefix"];
