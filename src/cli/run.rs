@@ -1,6 +1,6 @@
 //! The tree of commands, and running one.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +16,8 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError, Sources},
 };
+
+const CLEAN_UP: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Parser)]
 #[command(
@@ -85,8 +87,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::Failed(format!("cannot start: {error}"))),
     };
-    // Dropping the runtime waits for what is being cleaned up on its blocking threads.
-    match runtime.block_on(run(cli)) {
+    let outcome = runtime.block_on(run(cli));
+    // What is being cleaned up on its blocking threads may finish; what waits there for another process may not.
+    runtime.shutdown_timeout(CLEAN_UP);
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&failure),
     }

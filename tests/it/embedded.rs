@@ -233,6 +233,17 @@ fn a_data_directory_of_another_major_version_is_explained() {
 }
 
 #[test]
+fn a_server_that_cannot_start_says_why() {
+    let kopru = Kopru::new();
+    kopru.run(&["migrate"]).expect(0);
+    let conf = kopru.data_dir().join("postgres/postgresql.auto.conf");
+    fs::write(conf, "no_such_setting = 1\n").expect("write");
+    let run = kopru.run(&["migrate"]).expect(1);
+    assert!(run.stderr.contains("FATAL") && run.stderr.contains("postgres.log"), "{}", run.stderr);
+    assert_eq!(kopru.servers(), []);
+}
+
+#[test]
 fn foreign_files_are_left_alone() {
     let kopru = Kopru::new();
     let dir = kopru.data_dir().join("postgres");

@@ -141,7 +141,7 @@ pub(super) fn make_dir(path: &Path, mode: u32) -> Result<(), DatabaseError> {
     }
     match fs::DirBuilder::new().mode(mode).create(path) {
         Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(files("set the mode of", path)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(files("make", path)(error)),
     }
 }

@@ -149,6 +149,9 @@ fn start(home: &Home, owner: &Owner, binaries: &Binaries) -> Result<Child, Datab
         let open = OpenOptions::new().create(true).append(true).mode(0o600).open(&log_path);
         open.map_err(files("open", &log_path))
     };
+    let (stdout, stderr) = (log()?, log()?);
+    // A user who runs kopru on this directory after root did has to write to it as well.
+    owner.own(&log_path)?;
     let program = binaries.program("postgres");
     let mut command = owner.command(program.clone());
     command.arg("-D").arg(&home.cluster).arg("-k").arg(&home.socket).arg("-p").arg(PORT.to_string());
@@ -159,8 +162,8 @@ fn start(home: &Home, owner: &Owner, binaries: &Binaries) -> Result<Child, Datab
         .current_dir(&home.cluster)
         .process_group(0)
         .stdin(Stdio::null())
-        .stdout(log()?)
-        .stderr(log()?)
+        .stdout(stdout)
+        .stderr(stderr)
         .spawn()
         .map_err(|source| DatabaseError::Program { program, source })
 }

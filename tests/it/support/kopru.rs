@@ -86,15 +86,22 @@ impl Kopru {
     }
 }
 
-/// The PostgreSQL servers whose command line names something below `dir`.
+/// The PostgreSQL servers whose command line names something below `dir`; not their children, which look the same for
+/// the moment before they rename themselves.
 pub fn servers_below(dir: &Path) -> Vec<Pid> {
     let prefix = format!("{}/", dir.canonicalize().expect("the directory exists").display());
-    let pids = fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
-        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+    let processes = fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         let line = fs::read(entry.path().join("cmdline")).ok()?;
         let mut words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
         let is_server = words.next()?.ends_with("/postgres") && words.any(|word| word.starts_with(&prefix));
-        is_server.then_some(pid)
+        // "7 (postgres) S 1 …": the parent's number is the second word after the last bracket.
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        let parent: i32 = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+        is_server.then_some((pid, parent))
     });
-    pids.collect()
+    let processes: Vec<(i32, i32)> = processes.collect();
+    let is_server = |pid: i32| processes.iter().any(|(other, _)| *other == pid);
+    let servers = processes.iter().filter(|(_, parent)| !is_server(*parent));
+    servers.filter_map(|(pid, _)| Pid::from_raw(*pid)).collect()
 }
