@@ -12,6 +12,7 @@
 //! - The hash covers every present field in schema order with decimals normalised, and neither version nor place.
 
 mod change;
+mod json;
 mod schema;
 
 pub use change::{Change, Hash, Value, Version, hash_of};

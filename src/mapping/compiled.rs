@@ -3,7 +3,7 @@
 use crate::canonical::{Change, Entity, Value, hash_of};
 
 use super::rule::{Condition, Failure, Field, OnMissing, Page, ScalarRule, VersionRule, all_hold};
-use super::source::{Format, Found, Records, Row, Shape, Taker, Unreadable, read_page, standalone};
+use super::source::{Format, Found, Records, Row, Shape, Taker, Unreadable, read_page, standalone, wrapped};
 use super::value::{Overlay, Reason, Refusal, Unmapped, UnmappedCount};
 
 /// One mapping file, checked and compiled. Immutable; shared between threads.
@@ -171,6 +171,12 @@ impl Mapping {
     pub fn raw_records(&self, format: Format, body: &[u8], ordinals: &[u32]) -> Vec<(u32, Vec<u8>)> {
         // The page has been read before, or there would be no ordinals: what cannot be read now holds none of them.
         standalone(format, body, &self.records, ordinals).unwrap_or_default()
+    }
+
+    /// A JSON page of just that record.
+    pub(super) fn page_of(&self, record: &str) -> String {
+        let path = self.records.json.as_ref().and_then(|records| records.paths.first());
+        wrapped(path.map(Vec::as_slice).unwrap_or_default(), record)
     }
 
     fn evaluate<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Outcome<'a> {

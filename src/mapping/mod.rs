@@ -12,6 +12,7 @@
 //!
 //! Deliberately absent: what a code refers to, and whether it exists. The engine resolves references.
 
+mod cases;
 mod compiled;
 mod file;
 mod problem;
@@ -19,6 +20,7 @@ mod rule;
 mod source;
 mod value;
 
+pub use cases::{CaseResult, run_cases};
 pub use compiled::{Fault, Mapped, Mapping, Rejected};
 pub use file::Library;
 pub use problem::Problem;

@@ -7,4 +7,41 @@ macro_rules! built_in {
 }
 
 /// Path below `mappings/`, and text; in the order of the paths. A test compares the list with the directory.
-pub(super) const BUILT_IN: &[(&str, &str)] = built_in!["logo/items.toml", "logo/tables.toml",];
+pub(super) const BUILT_IN: &[(&str, &str)] = built_in![
+    "logo/brands.cases.toml",
+    "logo/brands.toml",
+    "logo/customers.cases.toml",
+    "logo/customers.toml",
+    "logo/group_codes.cases.toml",
+    "logo/group_codes.toml",
+    "logo/items.cases.toml",
+    "logo/items.toml",
+    "logo/prices.cases.toml",
+    "logo/prices.toml",
+    "logo/stock.cases.toml",
+    "logo/stock.toml",
+    "logo/tables.toml",
+    "logo/unit_sets.cases.toml",
+    "logo/unit_sets.toml",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_the_directory() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+        let mut found = Vec::new();
+        for system in std::fs::read_dir(root).unwrap() {
+            let system = system.unwrap().path();
+            for file in std::fs::read_dir(&system).unwrap() {
+                let name = |path: &std::path::Path| path.file_name().unwrap().to_string_lossy().into_owned();
+                found.push(format!("{}/{}", name(&system), name(&file.unwrap().path())));
+            }
+        }
+        found.sort();
+        let listed: Vec<&str> = BUILT_IN.iter().map(|(path, _)| *path).collect();
+        assert_eq!(listed, found);
+    }
+}

@@ -51,6 +51,9 @@ pub(super) fn compile(name: &str, text: &str, shared: &Tables, report: &mut Repo
     let code = root.section("key", report).map(|mut section| {
         let kind = FieldType::Ref(entity.unwrap_or(Entity::Product));
         let mut rule = fields.scalar(&mut section, kind, vec![Transform::NullIfEmpty], &mut shape, report);
+        if rule.default.is_some() {
+            report.add(&section.span, "a code has no default", "remove `default`");
+        }
         if let Source::Join { all, .. } = &mut rule.source {
             // Half a key is another key.
             *all = true;

@@ -78,9 +78,19 @@ fn condition(mut table: Section<'_>, shape: &mut Shape, report: &mut Report<'_>)
     if let Some((pattern, _)) = table.text("not_like", report) {
         tests.push(Test::NotLike(Pattern::new(&pattern)));
     }
+    if let Some((part, _)) = table.text("has", report) {
+        tests.push(Test::Has(part.into()));
+    }
+    if let Some((part, _)) = table.text("has_not", report) {
+        tests.push(Test::HasNot(part.into()));
+    }
     table.finish(report);
     if tests.is_empty() {
-        report.add(&span, "the condition tests nothing", "add one of: is, is_not, like, not_like, filled");
+        report.add(
+            &span,
+            "the condition tests nothing",
+            "add one of: is, is_not, like, not_like, has, has_not, filled",
+        );
     }
     let Some((text, at)) = field else {
         report.add(&span, "the condition names no field", "add `field = \"…\"`");

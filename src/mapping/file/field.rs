@@ -15,7 +15,7 @@ use crate::mapping::source::{Shape, write_string};
 use crate::mapping::value::{DateFormat, Formats, NumberFormat, OnUnmapped, Scalar, TooLong, Transform, convert};
 
 use super::condition::{conditions, literals, paths_of};
-use super::section::{Section, Span, items, literal, section_of, wrong};
+use super::section::{Section, items, literal, section_of, wrong};
 use super::tables::Tables;
 
 /// What `[defaults]` says for every field.
@@ -261,7 +261,10 @@ impl<'d> Fields<'_, 'd> {
             report.add(&section.span, format!("{} has no `fields`", section.name), "add [fields.LIST.fields.NAME]");
             return None;
         };
+        // A row is told as a whole: what it does not carry is empty.
+        let outer = std::mem::replace(&mut self.defaults.absent, [Absent::Null; 3]);
         let fields = self.read_all(&fields, specs, &format!("a row of `{owner}`"), inner, report);
+        self.defaults.absent = outer;
         let skip = section
             .sections("skip", report)
             .into_iter()

@@ -12,4 +12,4 @@ mod version;
 
 pub(super) use library::CaseFile;
 pub use library::Library;
-pub(super) use section::{Section, Span, literal, parse_document};
+pub(super) use section::{Section, literal, parse_document};

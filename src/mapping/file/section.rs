@@ -36,6 +36,10 @@ impl<'d> Section<'d> {
         self.table.get(key)
     }
 
+    pub(in crate::mapping) fn table(&self) -> &'d DeTable<'d> {
+        self.table
+    }
+
     pub(in crate::mapping) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }

@@ -18,6 +18,9 @@ pub(in crate::mapping) enum Test {
     IsNot(Vec<Literal>),
     Like(Pattern),
     NotLike(Pattern),
+    /// Holds this text, character for character.
+    Has(Box<str>),
+    HasNot(Box<str>),
 }
 
 /// `*` stands for any characters, `?` for one.
@@ -68,6 +71,8 @@ impl Condition {
             Test::IsNot(literals) => !literals.iter().any(|literal| literal.matches(&scalar)),
             Test::Like(pattern) => scalar.text().is_some_and(|text| pattern.matches(text.trim_end())),
             Test::NotLike(pattern) => !scalar.text().is_some_and(|text| pattern.matches(text.trim_end())),
+            Test::Has(part) => scalar.text().is_some_and(|text| text.contains(&**part)),
+            Test::HasNot(part) => !scalar.text().is_some_and(|text| text.contains(&**part)),
         })
     }
 }

@@ -93,6 +93,11 @@ impl Field {
             },
             other => other,
         };
+        // What the source does not say is not known, and no default stands in for it.
+        let value = match (&self.kind, value) {
+            (FieldKind::Scalar(ScalarRule { default: Some(default), .. }), Value::Null) => default.clone(),
+            (_, value) => value,
+        };
         let empty = match &value {
             Value::Absent | Value::Null => true,
             Value::List(rows) => rows.is_empty(),

@@ -57,30 +57,34 @@ pub(in crate::mapping) struct TableUse {
     pub on_unmapped: OnUnmapped,
 }
 
+impl Case {
+    fn is_carried(&self, row: Row<'_, '_>) -> bool {
+        self.when.iter().any(|condition| condition.path.head_is_present(row))
+    }
+}
+
 impl ScalarRule {
     pub(in crate::mapping) fn value<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<Value<'a>, Failure> {
-        let value = match self.cases.iter().find(|case| all_hold(&case.when, row)).map(|case| &case.then) {
-            Some(Then::Value(value)) => return Ok(value.clone()),
-            Some(Then::From(paths)) => self.first_of(paths, row, page)?,
+        match self.cases.iter().find(|case| all_hold(&case.when, row)).map(|case| &case.then) {
+            Some(Then::Value(value)) => Ok(value.clone()),
+            Some(Then::From(paths)) => self.first_of(paths, row, page),
             None => match &self.source {
-                Source::Nothing => Value::Absent,
-                Source::Constant(value) => return Ok(value.clone()),
-                Source::From(paths) => self.first_of(paths, row, page)?,
+                // The record carries what the cases ask for, and none of them holds.
+                Source::Nothing if self.cases.iter().any(|case| case.is_carried(row)) => Ok(Value::Null),
+                Source::Nothing => Ok(Value::Absent),
+                Source::Constant(value) => Ok(value.clone()),
+                Source::From(paths) => self.first_of(paths, row, page),
                 Source::Join { paths, separator, all } => {
                     let joined = join(paths, separator, *all, row).map_err(|refusal| self.failure(None, refusal))?;
                     let shown = joined.clone();
-                    self.finished(joined, page).map_err(|(refusal, _)| self.failure(shown.shown(), refusal))?
+                    self.finished(joined, page).map_err(|(refusal, _)| self.failure(shown.shown(), refusal))
                 }
                 Source::Cel(expression) => {
                     let scalar = expression.evaluate(row, self.kind).map_err(|refusal| self.failure(None, refusal))?;
                     let shown = scalar.clone();
-                    self.finished(scalar, page).map_err(|(refusal, _)| self.failure(shown.shown(), refusal))?
+                    self.finished(scalar, page).map_err(|(refusal, _)| self.failure(shown.shown(), refusal))
                 }
             },
-        };
-        match (&self.default, value) {
-            (Some(default), Value::Absent | Value::Null) => Ok(default.clone()),
-            (_, value) => Ok(value),
         }
     }
 
@@ -162,7 +166,7 @@ fn join<'a>(paths: &[Path], separator: &str, all: bool, row: Row<'_, 'a>) -> Res
         carried |= !matches!(scalar, Scalar::Missing);
         let text = match &scalar {
             Scalar::Number(text) => crate::mapping::value::whole(text).unwrap_or(text),
-            other => other.text().unwrap_or_default().trim(),
+            other => other.text().unwrap_or_default().trim_end(),
         };
         if text.is_empty() {
             if all {

@@ -35,10 +35,11 @@ pub(super) fn standalone(body: &str, records: &JsonRecords, wanted: &[u32]) -> R
     let mut elements = Raw { wanted, ordinal: 0, kept: Vec::new() };
     let path = walk(body, records, &mut elements)?;
     let kept = elements.kept;
-    Ok(kept.into_iter().map(|(ordinal, raw)| (ordinal, wrapped(&path, raw))).collect())
+    Ok(kept.into_iter().map(|(ordinal, raw)| (ordinal, wrapped(&path, raw).into_bytes())).collect())
 }
 
-fn wrapped(path: &[String], raw: &str) -> Vec<u8> {
+/// A page whose only record this is.
+pub(in crate::mapping) fn wrapped(path: &[String], raw: &str) -> String {
     let mut out = String::with_capacity(raw.len() + 16);
     for key in path {
         out.push('{');
@@ -49,7 +50,7 @@ fn wrapped(path: &[String], raw: &str) -> Vec<u8> {
     out.push_str(raw);
     out.push(']');
     out.extend(std::iter::repeat_n('}', path.len()));
-    out.into_bytes()
+    out
 }
 
 /// Takes the items of the list of records, one by one.

@@ -12,7 +12,7 @@ mod shape;
 mod xml;
 
 pub(super) use csv::CsvRecords;
-pub(super) use json::{JsonRecords, items_of, read_row};
+pub(super) use json::{JsonRecords, items_of, read_row, wrapped};
 pub use page::{Format, Unreadable};
 pub(super) use page::{Found, Records, Taker, read_page, standalone};
 pub(super) use path::Path;
