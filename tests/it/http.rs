@@ -14,7 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use chrono::DateTime;
-use kopru::http::{HttpState, OpenBreaker, Probes, Problem, Server, Settings};
+use kopru::http::{Failure, HttpState, OpenBreaker, Probes, Problem, Server, Settings};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -33,11 +33,11 @@ struct Told {
 
 #[async_trait::async_trait]
 impl Probes for Told {
-    async fn pending_migrations(&self) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+    async fn pending_migrations(&self) -> Result<usize, Failure> {
         Ok(self.pending_migrations.load(Ordering::SeqCst))
     }
 
-    async fn open_breakers(&self) -> Result<Vec<OpenBreaker>, Box<dyn std::error::Error + Send + Sync>> {
+    async fn open_breakers(&self) -> Result<Vec<OpenBreaker>, Failure> {
         let since = DateTime::from_timestamp(1_772_200_000, 0).expect("in range");
         Ok(self.breaker_open.then(|| OpenBreaker { connector: "logo".to_owned(), since }).into_iter().collect())
     }
