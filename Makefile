@@ -1,5 +1,7 @@
 # `make demo` and `make test` install what is missing (scripts/setup.sh), work as root or with sudo, and may be repeated.
 .POSIX:
+# Where rustup puts cargo, if the shell does not know it.
+export PATH := $(PATH):$(HOME)/.cargo/bin
 .PHONY: help demo test check soak bench prepare clean setup
 
 help:
@@ -34,8 +36,7 @@ prepare: setup
 	scripts/with-test-cluster.sh cargo sqlx prepare --workspace -- --all-targets
 
 clean:
-	cargo clean
-	rm -rf data
+	scripts/clean.sh
 
 setup:
 	@scripts/setup.sh

@@ -4,7 +4,7 @@ use std::{convert::Infallible, fmt, sync::Arc, time::Instant};
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -82,13 +82,20 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
         } else {
             tracing::info!(http.status = status, duration_ms, "request answered");
         }
-        let labels = [("method", method.as_str().to_owned()), ("route", route.clone()), ("status", status.to_string())];
+        let labels = [("method", known(&method).to_owned()), ("route", route.clone()), ("status", status.to_string())];
         ::metrics::counter!("kopru_http_requests_total", &labels).increment(1);
         ::metrics::histogram!("kopru_http_request_duration_seconds", "route" => route).record(elapsed);
         response
     }
     .instrument(span)
     .await
+}
+
+/// A caller may send any word as a method; each one would be a time series.
+fn known(method: &Method) -> &str {
+    let standard =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    if standard.contains(method) { method.as_str() } else { "other" }
 }
 
 #[cfg(test)]

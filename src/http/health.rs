@@ -4,6 +4,7 @@
 //! system that is down degrades the hub and does not take it out of service, since everything else still works.
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,9 +28,9 @@ use super::problem::{FieldError, Problem};
 #[async_trait]
 pub trait Probes: Send + Sync {
     /// How many migrations of this binary the database does not have yet.
-    async fn pending_migrations(&self) -> Result<usize, Box<dyn std::error::Error + Send + Sync>>;
+    async fn pending_migrations(&self) -> Result<usize, Failure>;
 
-    async fn open_breakers(&self) -> Result<Vec<OpenBreaker>, Box<dyn std::error::Error + Send + Sync>>;
+    async fn open_breakers(&self) -> Result<Vec<OpenBreaker>, Failure>;
 }
 
 /// A remote system that is not called at the moment.
@@ -45,17 +46,43 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The routes are open to all and without a rate limit: however often they are asked, the database is asked this often.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// Whatever kept a probe from its answer.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The cause may name hosts and roles: it goes to the log, not to the world.
+const SILENT: Findings =
+    Findings::Unfit { part: "database", code: "unreachable", message: Cow::Borrowed("the database does not answer") };
+
 pub(super) struct Readiness {
     pool: PgPool,
     probes: Arc<dyn Probes>,
     shutdown: CancellationToken,
-    last: Mutex<Option<(Instant, Findings)>>,
+    last: Mutex<Last>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Default)]
+struct Last {
+    findings: Option<(Instant, Findings)>,
+    /// A schema that fits goes on fitting this binary: asked until it does, and never again.
+    migrated: bool,
+    open_breakers: Vec<OpenBreaker>,
+}
+
+#[derive(Debug, Clone)]
 enum Findings {
     Fit { open_breakers: Vec<OpenBreaker> },
-    Unfit { part: &'static str, code: &'static str, message: String },
+    Unfit { part: &'static str, code: &'static str, message: Cow<'static, str> },
+}
+
+impl Findings {
+    /// Nothing that would have to be said again.
+    fn same_as(&self, other: &Findings) -> bool {
+        match (self, other) {
+            (Findings::Fit { open_breakers: one }, Findings::Fit { open_breakers: two }) => one == two,
+            (Findings::Unfit { code: one, .. }, Findings::Unfit { code: two, .. }) => one == two,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -67,7 +94,7 @@ struct Ready {
 
 impl Readiness {
     pub(super) fn new(pool: PgPool, probes: Arc<dyn Probes>, shutdown: CancellationToken) -> Readiness {
-        Readiness { pool, probes, shutdown, last: Mutex::new(None) }
+        Readiness { pool, probes, shutdown, last: Mutex::default() }
     }
 
     async fn findings(&self) -> Findings {
@@ -75,60 +102,50 @@ impl Readiness {
             return Findings::Unfit {
                 part: "shutdown",
                 code: "shutting_down",
-                message: "the server is going down and finishes what is in hand".to_owned(),
+                message: "the server is going down and finishes what is in hand".into(),
             };
         }
         // Held while probing: whoever asks meanwhile waits for this answer instead of asking the database as well.
         let mut last = self.last.lock().await;
-        if let Some((at, findings)) = last.as_ref()
+        if let Some((at, findings)) = last.findings.as_ref()
             && at.elapsed() < FRESH
         {
             return findings.clone();
         }
-        let findings = self.probe().await;
-        if last.as_ref().is_none_or(|(_, before)| *before != findings) {
+        let (findings, cause) = match self.probe(&mut last).await {
+            Ok(findings) => (findings, String::new()),
+            Err(cause) => (SILENT, cause.to_string()),
+        };
+        if last.findings.as_ref().is_none_or(|(_, before)| !before.same_as(&findings)) {
             match &findings {
                 Findings::Fit { open_breakers } => {
                     tracing::info!(open_breakers = open_breakers.len(), "ready to serve");
                 }
-                Findings::Unfit { code, message, .. } => tracing::warn!(code, reason = message, "not ready to serve"),
+                Findings::Unfit { code, message, .. } => {
+                    tracing::warn!(code, reason = %message, cause, "not ready to serve");
+                }
             }
         }
-        *last = Some((Instant::now(), findings.clone()));
+        last.findings = Some((Instant::now(), findings.clone()));
         findings
     }
 
-    async fn probe(&self) -> Findings {
-        match timeout(PATIENCE, answers(&self.pool)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return silent(&error.to_string()),
-            Err(_) => return silent("no answer in time"),
-        }
-        match timeout(PATIENCE, self.probes.pending_migrations()).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(pending)) => {
-                return Findings::Unfit {
-                    part: "migrations",
-                    code: "pending",
-                    message: format!("{pending} migrations are missing in the database: run `kopru migrate`"),
-                };
+    async fn probe(&self, last: &mut Last) -> Result<Findings, Failure> {
+        timeout(PATIENCE, answers(&self.pool)).await??;
+        if !last.migrated {
+            let pending = timeout(PATIENCE, self.probes.pending_migrations()).await??;
+            if pending > 0 {
+                let message = format!("{pending} migrations are missing in the database: run `kopru migrate`");
+                return Ok(Findings::Unfit { part: "migrations", code: "pending", message: message.into() });
             }
-            Ok(Err(error)) => return silent(&error.to_string()),
-            Err(_) => return silent("no answer in time"),
+            last.migrated = true;
         }
-        let open_breakers = match timeout(PATIENCE, self.probes.open_breakers()).await {
-            Ok(Ok(breakers)) => breakers,
-            Ok(Err(error)) => return silent(&error.to_string()),
-            Err(_) => return silent("no answer in time"),
-        };
-        Findings::Fit { open_breakers }
+        // A report, not a condition: when it does not come (every connection is busy), the one before stands.
+        if let Ok(Ok(open_breakers)) = timeout(PATIENCE, self.probes.open_breakers()).await {
+            last.open_breakers = open_breakers;
+        }
+        Ok(Findings::Fit { open_breakers: last.open_breakers.clone() })
     }
-}
-
-fn silent(error: &str) -> Findings {
-    // The text may name hosts and roles: for the log, not for the world.
-    tracing::debug!(error, "the readiness probe failed");
-    Findings::Unfit { part: "database", code: "unreachable", message: "the database does not answer".to_owned() }
 }
 
 /// Asks on a connection that is idle now, or on a new one: a pool that is merely busy is no reason to be unfit, and a
@@ -156,7 +173,7 @@ pub(super) async fn ready(State(readiness): State<Arc<Readiness>>) -> Response {
             answer(StatusCode::OK, Json(Ready { status, open_breakers }))
         }
         Findings::Unfit { part, code, message } => {
-            let errors = vec![FieldError { field: part.to_owned(), code: code.into(), message: message.clone() }];
+            let errors = vec![FieldError { field: part.to_owned(), code: code.into(), message: message.to_string() }];
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "Not ready to serve", message)
                 .with_errors(errors)
                 .into_response()

@@ -32,5 +32,6 @@ pub(super) async fn from_here_only(
 
 /// A proxy on this machine is a loopback peer for all the world.
 fn was_forwarded(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::FORWARDED) || headers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
+    let named = |name: &str| name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-");
+    headers.keys().any(|name| named(name.as_str()))
 }

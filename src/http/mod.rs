@@ -19,7 +19,7 @@ mod router;
 mod server;
 
 pub use correlation::CorrelationId;
-pub use health::{OpenBreaker, Probes};
+pub use health::{Failure, OpenBreaker, Probes};
 pub use problem::{FieldError, Problem};
 pub use router::{HttpState, Settings};
 pub use server::Server;

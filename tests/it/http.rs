@@ -14,7 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use chrono::DateTime;
-use kopru::http::{HttpState, OpenBreaker, Probes, Problem, Server, Settings};
+use kopru::http::{Failure, HttpState, OpenBreaker, Probes, Problem, Server, Settings};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -33,11 +33,11 @@ struct Told {
 
 #[async_trait::async_trait]
 impl Probes for Told {
-    async fn pending_migrations(&self) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+    async fn pending_migrations(&self) -> Result<usize, Failure> {
         Ok(self.pending_migrations.load(Ordering::SeqCst))
     }
 
-    async fn open_breakers(&self) -> Result<Vec<OpenBreaker>, Box<dyn std::error::Error + Send + Sync>> {
+    async fn open_breakers(&self) -> Result<Vec<OpenBreaker>, Failure> {
         let since = DateTime::from_timestamp(1_772_200_000, 0).expect("in range");
         Ok(self.breaker_open.then(|| OpenBreaker { connector: "logo".to_owned(), since }).into_iter().collect())
     }
@@ -332,4 +332,19 @@ async fn a_shutdown_has_an_end_even_when_a_request_has_none() {
     daemon.shutdown.cancel();
     daemon.ended.await.expect("the server ends");
     assert!(slow.await.expect("no panic").is_err(), "broken off");
+}
+
+#[tokio::test]
+async fn the_container_s_health_check_tells_alive_from_gone() {
+    let daemon = Daemon::start().await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/container-health.sh");
+    let check = async || {
+        let mut bash = tokio::process::Command::new("bash");
+        bash.arg(script).env("KOPRU__HTTP__LISTEN", format!("0.0.0.0:{}", daemon.address.port()));
+        bash.output().await.expect("bash runs").status.success()
+    };
+    assert!(check().await);
+    daemon.shutdown.cancel();
+    daemon.ended.await.expect("the server ends");
+    assert!(!check().await);
 }
