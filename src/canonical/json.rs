@@ -24,6 +24,13 @@ impl Change<'_> {
     }
 }
 
+impl Value<'_> {
+    /// The value of a field of this type; absent and null are both null.
+    pub fn to_json(&self, kind: FieldType) -> Json {
+        json(kind, self)
+    }
+}
+
 fn insert(object: &mut Map<String, Json>, fields: &'static [FieldSpec], values: &[Value<'_>]) {
     for (spec, value) in fields.iter().zip(values) {
         if value.is_present() {

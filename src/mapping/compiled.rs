@@ -74,7 +74,7 @@ pub struct Fault {
 const SHOWN: usize = 200;
 
 impl Fault {
-    fn new(field: String, failure: Failure) -> Self {
+    pub(super) fn new(field: String, failure: Failure) -> Self {
         let Failure { below, source, value, refusal } = failure;
         let value = value.map(|text| match text.char_indices().nth(SHOWN) {
             Some((end, _)) => text[..end].to_owned(),

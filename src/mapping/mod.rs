@@ -14,14 +14,18 @@
 
 mod cases;
 mod compiled;
+mod explain;
 mod file;
 mod problem;
 mod rule;
 mod source;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use cases::{CaseResult, run_cases};
 pub use compiled::{Fault, Mapped, Mapping, Rejected};
+pub use explain::{Explained, ExplainedField, Fate};
 pub use file::Library;
 pub use problem::Problem;
 pub use rule::OnMissing;

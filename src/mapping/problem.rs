@@ -46,7 +46,9 @@ impl<'t> Report<'t> {
         self.problems.len()
     }
 
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    /// In the order of the file.
+    pub(super) fn into_problems(mut self) -> Vec<Problem> {
+        self.problems.sort_by_key(|problem| (problem.line, problem.column));
         self.problems
     }
 }

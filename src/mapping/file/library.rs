@@ -38,11 +38,16 @@ struct Source {
 impl Library {
     /// Reads and checks everything. All problems of all files are told at once, and then there is no library.
     pub fn load(dir: Option<&Path>) -> Result<Library, Vec<Problem>> {
-        let files = match dir {
-            Some(dir) => read_dir(dir)?,
-            None => built_in(),
-        };
-        Library::build(files)
+        strictly(Library::inspect(dir))
+    }
+
+    /// The mappings that are sound, beside the problems of the others.
+    pub fn inspect(dir: Option<&Path>) -> (Library, Vec<Problem>) {
+        match dir.map(read_dir) {
+            None => Library::build(built_in()),
+            Some(Ok(files)) => Library::build(files),
+            Some(Err(problems)) => (Library::default(), problems),
+        }
     }
 
     pub fn get(&self, name: &str) -> Option<Arc<Mapping>> {
@@ -64,10 +69,10 @@ impl Library {
             shown: (*path).to_owned(),
             text: (*text).to_owned(),
         };
-        Library::build(files.iter().map(file).collect())
+        strictly(Library::build(files.iter().map(file).collect()))
     }
 
-    fn build(files: Vec<Source>) -> Result<Library, Vec<Problem>> {
+    fn build(files: Vec<Source>) -> (Library, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut shared: BTreeMap<&str, Tables> = BTreeMap::new();
         for file in &files {
@@ -97,8 +102,9 @@ impl Library {
             }
             problems.extend(report.into_problems());
         }
+        let all_sound = problems.is_empty();
         for case in &library.cases {
-            if problems.is_empty() && !library.mappings.contains_key(&case.mapping) {
+            if all_sound && !library.mappings.contains_key(&case.mapping) {
                 problems.push(Problem {
                     file: case.file.clone(),
                     line: 1,
@@ -108,8 +114,12 @@ impl Library {
                 });
             }
         }
-        if problems.is_empty() { Ok(library) } else { Err(problems) }
+        (library, problems)
     }
+}
+
+fn strictly((library, problems): (Library, Vec<Problem>)) -> Result<Library, Vec<Problem>> {
+    if problems.is_empty() { Ok(library) } else { Err(problems) }
 }
 
 fn built_in() -> Vec<Source> {

@@ -117,6 +117,15 @@ impl Field {
         Ok(value)
     }
 
+    /// What the source gives before anything is done to it, for people.
+    pub(in crate::mapping) fn given(&self, row: Row<'_, '_>) -> Option<String> {
+        match &self.kind {
+            FieldKind::Scalar(rule) => rule.given(row),
+            FieldKind::List(rule) => rule.given(row),
+            FieldKind::Object(_) => None,
+        }
+    }
+
     /// The paths that the value may come from, for people.
     pub(in crate::mapping) fn source(&self) -> String {
         match &self.kind {

@@ -126,6 +126,13 @@ impl ListRule {
         })
     }
 
+    pub(in crate::mapping) fn given(&self, row: Row<'_, '_>) -> Option<String> {
+        match &self.rows {
+            Rows::Of { paths, .. } => paths.iter().find_map(|path| path.shown(row)),
+            Rows::Itself => None,
+        }
+    }
+
     pub(in crate::mapping) fn described(&self) -> String {
         match &self.rows {
             Rows::Of { paths, .. } => paths.iter().map(|path| &*path.text).collect::<Vec<_>>().join(" or "),

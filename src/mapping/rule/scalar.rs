@@ -143,6 +143,18 @@ impl ScalarRule {
         Failure { below: String::new(), source: self.described(), value: value.map(str::to_owned), refusal }
     }
 
+    /// What the source gives before anything is done to it, for people.
+    pub(in crate::mapping) fn given(&self, row: Row<'_, '_>) -> Option<String> {
+        let decided = self.cases.iter().find(|case| all_hold(&case.when, row)).map(|case| &case.then);
+        match (decided, &self.source) {
+            (Some(Then::From(paths)), _) | (None, Source::From(paths)) => paths.iter().find_map(|path| path.shown(row)),
+            (None, Source::Join { paths, separator, all }) => {
+                join(paths, separator, *all, row).ok().and_then(|joined| joined.shown().map(str::to_owned))
+            }
+            _ => None,
+        }
+    }
+
     pub(in crate::mapping) fn described(&self) -> String {
         let names = |paths: &[Path]| paths.iter().map(|path| &*path.text).collect::<Vec<_>>().join(" or ");
         match &self.source {

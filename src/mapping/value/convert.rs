@@ -178,12 +178,22 @@ fn json<'a>(scalar: &Scalar<'a>) -> Result<Value<'a>, Refusal> {
         _ => return Err(wrong()),
     };
     let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(raw).map_err(|_| wrong())?;
-    // serde_json's map is sorted, so writing it again sorts the keys at every depth.
-    let text = serde_json::Value::Object(object).to_string();
-    if text.contains("\\u0000") {
+    let object = serde_json::Value::Object(object);
+    if holds_nul(&object) {
         return Err(Refusal::new(Reason::BadCharacter, "the object holds a NUL character, which cannot be stored"));
     }
-    Ok(Value::Json(Cow::Owned(text)))
+    // serde_json's map is sorted, so writing it again sorts the keys at every depth.
+    Ok(Value::Json(Cow::Owned(object.to_string())))
+}
+
+/// The parser has bounded the depth.
+fn holds_nul(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => text.contains('\0'),
+        serde_json::Value::Array(items) => items.iter().any(holds_nul),
+        serde_json::Value::Object(fields) => fields.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
