@@ -5,12 +5,13 @@
 //! - Not more than [`IN_FLIGHT`] pages are in memory, however long the pass.
 //! - A remote fault is retried by the schedule; when the breaker opens the run stops and its cursor waits.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Cursor, Fault, Format as WireFormat, Page, Pass, PullRequest};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinHandle,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,9 @@ pub enum RunError {
     Apply(#[from] ApplyError),
     #[error("stopped; the next run goes on from its cursor")]
     Stopped,
+    /// A panic: a bug of ours.
+    #[error("a page broke its worker: {0}")]
+    Broken(String),
 }
 
 impl RunError {
@@ -60,7 +64,7 @@ impl RunError {
         match self {
             RunError::Remote(fault) => fault.cause(),
             RunError::BreakerOpen { .. } => Cause::Remote,
-            RunError::Apply(_) | RunError::Stopped => Cause::Ours,
+            RunError::Apply(_) | RunError::Stopped | RunError::Broken(_) => Cause::Ours,
         }
     }
 }
@@ -112,7 +116,7 @@ pub async fn work(engine: &Engine, run: &Run, stop: &CancellationToken) -> Resul
                 RunError::Stopped | RunError::BreakerOpen { .. } | RunError::Apply(ApplyError::LeaseLost) => {
                     RunState::Interrupted
                 }
-                RunError::Remote(_) | RunError::Apply(_) => RunState::Failed,
+                RunError::Remote(_) | RunError::Apply(_) | RunError::Broken(_) => RunState::Failed,
             };
             if !matches!(error, RunError::Stopped) {
                 tracing::warn!(run.id = %run.id, stream = name, %cause, error = text, "stream stopped");
@@ -164,22 +168,14 @@ async fn pass(
         (Pass::Full, Some(position)) => position.pass_started_at,
         _ => now,
     };
-    // The first load and complete passes are no news to whoever listens for single changes.
-    let bulk = pass == Pass::Full;
-    let lease = stream_lease(&run.connector, &run.stream);
-    let cx = PageContext {
-        run_id: run.id,
-        connector: &run.connector,
-        stream: &run.stream,
-        lease: &lease,
+    let scope = Arc::new(Scope {
+        engine: engine.clone(),
+        run: run.clone(),
+        lease: stream_lease(&run.connector, &run.stream),
+        mapping,
         pass,
         pass_started_at,
-        bulk,
-        dry_run: run.dry_run,
-        correlation_id: &run.correlation_id,
-        isolate: false,
-    };
-
+    });
     let fetcher = Fetcher {
         engine: engine.clone(),
         instance: Arc::clone(instance),
@@ -191,33 +187,144 @@ async fn pass(
         clock_offset: now - engine.clock.now(),
         stop: stop.child_token(),
     };
-    let abort = fetcher.stop.clone().drop_guard();
+    let _abort = fetcher.stop.clone().drop_guard();
     let (pages, mut fetched) = mpsc::channel::<Result<Fetched, RunError>>(1);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
-    tokio::spawn(fetcher.run(begun.map(|position| position.cursor), pages, Arc::clone(&in_flight)));
+    tokio::spawn(fetcher.run(begun.map(|position| position.cursor), pages, in_flight));
 
-    let mut pending = Tally::default();
-    let mut flushed = Instant::now();
-    while let Some(next) = fetched.recv().await {
-        let page = next?;
-        if stop.is_cancelled() {
-            return Err(RunError::Stopped);
-        }
-        let position = Position { cursor: page.page.cursor.clone(), pass_started_at };
-        let expected = page.page.expected.and_then(|rows| i64::try_from(rows).ok());
-        let tally = apply_with_patience(engine, &cx, &mapping, &page, &position, expected, &mut pending).await?;
-        total.add(&tally);
-        if page.page.end {
-            finish_pass(engine, &cx, &position, &mut pending, expected).await?;
-            drop(abort);
-            return Ok(pass == Pass::Full);
-        }
-        if pending.pages > 0 && flushed.elapsed() > FLUSH_EVERY {
-            flush(engine, &cx, &position, &mut pending, expected).await?;
-            flushed = Instant::now();
+    // Each page is mapped on a task of its own and then waits for its turn, which the page before it hands on.
+    let mut tasks: VecDeque<JoinHandle<Result<Tally, RunError>>> = VecDeque::new();
+    let mut turn = Turn::first();
+    let mut ended = false;
+    loop {
+        let next = tokio::select! {
+            biased;
+            Some(applied) = front(&mut tasks) => {
+                tasks.pop_front();
+                total.add(&applied?);
+                if ended && tasks.is_empty() {
+                    return Ok(pass == Pass::Full);
+                }
+                continue;
+            }
+            next = fetched.recv(), if !ended => next,
+        };
+        match next {
+            Some(Ok(page)) => {
+                if stop.is_cancelled() {
+                    return settle(tasks, total).await.and(Err(RunError::Stopped));
+                }
+                ended = page.page.end;
+                let (mine, following) = turn.pass_on();
+                turn = following;
+                tasks.push_back(tokio::spawn(apply_in_turn(Arc::clone(&scope), page, mine)));
+            }
+            // What was fetched before the fault still goes in.
+            Some(Err(error)) => return settle(tasks, total).await.and(Err(error)),
+            None => return settle(tasks, total).await.and(Err(RunError::Stopped)),
         }
     }
-    Err(RunError::Stopped)
+}
+
+/// What all pages of a run share.
+struct Scope {
+    engine: Engine,
+    run: Run,
+    lease: String,
+    mapping: Arc<Mapping>,
+    pass: Pass,
+    pass_started_at: DateTime<Utc>,
+}
+
+/// What a page hands on to the next one: the right to write, and counters that were not written yet.
+struct Baton {
+    pending: Tally,
+    flushed: Instant,
+}
+
+/// A page's place in the order of the run.
+struct Turn(oneshot::Receiver<Baton>);
+
+/// A turn, and what its holder hands the baton on with.
+struct MyTurn {
+    before: oneshot::Receiver<Baton>,
+    after: oneshot::Sender<Baton>,
+}
+
+impl Turn {
+    fn first() -> Turn {
+        let (sender, receiver) = oneshot::channel();
+        // The receiver is right here.
+        let _ = sender.send(Baton { pending: Tally::default(), flushed: Instant::now() });
+        Turn(receiver)
+    }
+
+    fn pass_on(self) -> (MyTurn, Turn) {
+        let (after, next) = oneshot::channel();
+        (MyTurn { before: self.0, after }, Turn(next))
+    }
+}
+
+/// The result of the oldest page in hand.
+async fn front(tasks: &mut VecDeque<JoinHandle<Result<Tally, RunError>>>) -> Option<Result<Tally, RunError>> {
+    let task = tasks.front_mut()?;
+    Some(task.await.unwrap_or_else(|error| Err(RunError::Broken(error.to_string()))))
+}
+
+/// Lets the pages in hand end.
+async fn settle(mut tasks: VecDeque<JoinHandle<Result<Tally, RunError>>>, total: &mut Tally) -> Result<(), RunError> {
+    while let Some(applied) = front(&mut tasks).await {
+        tasks.pop_front();
+        total.add(&applied?);
+    }
+    Ok(())
+}
+
+/// Maps a page, waits for its turn, applies it and hands the turn on. When a page fails, the ones behind it never get
+/// their turn.
+async fn apply_in_turn(scope: Arc<Scope>, page: Fetched, turn: MyTurn) -> Result<Tally, RunError> {
+    let engine = &scope.engine;
+    let cx = PageContext {
+        run_id: scope.run.id,
+        connector: &scope.run.connector,
+        stream: &scope.run.stream,
+        lease: &scope.lease,
+        pass: scope.pass,
+        pass_started_at: scope.pass_started_at,
+        // The first load and complete passes are no news to whoever listens for single changes.
+        bulk: scope.pass == Pass::Full,
+        dry_run: scope.run.dry_run,
+        correlation_id: &scope.run.correlation_id,
+        isolate: false,
+    };
+    let position = Position { cursor: page.page.cursor.clone(), pass_started_at: scope.pass_started_at };
+    let format = mapping_format(page.page.format);
+    let mapped = scope
+        .mapping
+        .map(format, &page.page.body, &Overlay::default())
+        .map_err(|unreadable| RunError::Remote(Fault::contract(unreadable.to_string())));
+    let Ok(mut baton) = turn.before.await else { return Err(RunError::Stopped) };
+    let mapped = mapped?;
+    let expected = page.page.expected.and_then(|rows| i64::try_from(rows).ok());
+    let input = MappedPage {
+        body: &page.page.body,
+        format,
+        mapping: &scope.mapping,
+        mapped: &mapped,
+        received_at: page.received_at,
+        position: &position,
+        expected,
+    };
+    let tally = apply_with_patience(engine, &cx, &input, &mut baton.pending).await?;
+    if page.page.end {
+        finish_pass(engine, &cx, &position, &mut baton.pending, expected).await?;
+    } else if baton.pending.pages > 0 && baton.flushed.elapsed() > FLUSH_EVERY {
+        flush(engine, &cx, &position, &mut baton.pending, expected).await?;
+        baton.flushed = Instant::now();
+    }
+    // Nobody waits behind the last page, or when the run has stopped.
+    let _ = turn.after.send(baton);
+    Ok(tally)
 }
 
 /// The last page of a pass: its position is where the next incremental pass begins.
@@ -245,31 +352,14 @@ async fn finish_pass(
 async fn apply_with_patience(
     engine: &Engine,
     cx: &PageContext<'_>,
-    mapping: &Mapping,
-    page: &Fetched,
-    position: &Position,
-    expected: Option<i64>,
+    input: &MappedPage<'_>,
     pending: &mut Tally,
 ) -> Result<Tally, RunError> {
-    let format = mapping_format(page.page.format);
-    let mapped = match mapping.map(format, &page.page.body, &Overlay::default()) {
-        Ok(mapped) => mapped,
-        Err(unreadable) => return Err(RunError::Remote(Fault::contract(unreadable.to_string()))),
-    };
-    let input = MappedPage {
-        body: &page.page.body,
-        format,
-        mapping,
-        mapped: &mapped,
-        received_at: page.received_at,
-        position,
-        expected,
-    };
     let began = Instant::now();
     let mut conflicts = 0;
     loop {
         let cx = PageContext { isolate: conflicts >= ISOLATE_AFTER, ..cx.clone() };
-        match apply_page(engine, &cx, &input, pending).await {
+        match apply_page(engine, &cx, input, pending).await {
             Ok(tally) => return Ok(tally),
             Err(ApplyError::Conflict) if conflicts < CONFLICTS => conflicts += 1,
             Err(ApplyError::Database(error)) if is_outage(&error) && began.elapsed() < DATABASE_PATIENCE => {
