@@ -126,8 +126,14 @@ pub async fn apply(
     if !rows.is_empty() {
         adopt_renamed(tx, cx, &mut rows, &mut verdicts, &mut notes).await?;
         lock(tx, rows.iter().filter_map(|row| row.link.as_ref())).await?;
-        identify(tx, cx, &mut rows, &mut verdicts).await?;
-        let rows = resolve(tx, cx, rows, &mut verdicts).await?;
+        let rows = if entities::known_by_references(cx.entity) {
+            let mut rows = resolve(tx, cx, rows, &mut verdicts).await?;
+            identify(tx, cx, &mut rows, &mut verdicts).await?;
+            rows
+        } else {
+            identify(tx, cx, &mut rows, &mut verdicts).await?;
+            resolve(tx, cx, rows, &mut verdicts).await?
+        };
         write(tx, cx, &rows, &mut verdicts).await?;
     }
     if !notes.is_empty() {
@@ -205,8 +211,8 @@ async fn adopt_renamed<'a>(
     Ok(())
 }
 
-/// Gives rows without a link an internal id: that of a record with the same natural code (of another instance, or made
-/// by a person), else a new one.
+/// Gives rows without a link an internal id: that of a record which is the same (of another instance, or made by a
+/// person), else a new one.
 async fn identify(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
@@ -217,8 +223,8 @@ async fn identify(
     if fresh.is_empty() {
         return Ok(());
     }
-    let codes: Vec<&str> = fresh.iter().map(|place| rows[*place].incoming.change.code.as_ref()).collect();
-    let known = entities::ids_by_code(tx, cx.entity, &codes).await?;
+    let unlinked: Vec<Resolved<'_>> = fresh.iter().map(|place| rows[*place].resolved()).collect();
+    let known = entities::existing_ids(tx, cx.entity, &unlinked).await?;
     let missing = if cx.may_create { known.iter().filter(|id| id.is_none()).count() } else { 0 };
     let mut allocated = entities::allocate_ids(tx, cx.entity, missing).await?.into_iter();
     for (place, id) in fresh.into_iter().zip(known) {
@@ -378,9 +384,6 @@ async fn create_placeholders(
     if codes.is_empty() {
         return Ok(());
     }
-    let existing = entities::ids_by_code(tx, entity, codes).await?;
-    let missing = existing.iter().filter(|id| id.is_none()).count();
-    let mut allocated = entities::allocate_ids(tx, entity, missing).await?.into_iter();
     let changes: Vec<Change<'_>> = codes
         .iter()
         .map(|code| Change {
@@ -397,6 +400,11 @@ async fn create_placeholders(
             ordinal: 0,
         })
         .collect();
+    let unlinked: Vec<Resolved<'_>> =
+        changes.iter().map(|change| Resolved { id: 0, is_new: false, change, refs: &[] }).collect();
+    let existing = entities::existing_ids(tx, entity, &unlinked).await?;
+    let missing = existing.iter().filter(|id| id.is_none()).count();
+    let mut allocated = entities::allocate_ids(tx, entity, missing).await?.into_iter();
     let mut resolved = Vec::new();
     let mut writes = Vec::new();
     for (change, id) in changes.iter().zip(existing) {
@@ -536,6 +544,10 @@ async fn write_batch(
 }
 
 impl Row<'_> {
+    fn resolved(&self) -> Resolved<'_> {
+        Resolved { id: self.internal_id, is_new: self.is_new, change: self.incoming.change, refs: &self.refs }
+    }
+
     fn link_write(&self) -> LinkWrite<'_> {
         let change = self.incoming.change;
         LinkWrite {
