@@ -85,7 +85,10 @@ impl Hub {
         let until = Instant::now() + Duration::from_secs(60);
         while Instant::now() < until {
             if let Ok(mut db) = self.connect().await
-                && sqlx::query_scalar::<_, i64>("select count(*) from hub.daemon").fetch_one(&mut db).await.is_ok_and(|n| n > 0)
+                && sqlx::query_scalar::<_, i64>("select count(*) from hub.daemon")
+                    .fetch_one(&mut db)
+                    .await
+                    .is_ok_and(|n| n > 0)
             {
                 return Ok(());
             }
