@@ -39,7 +39,8 @@ use self::{
     streams::Stream,
 };
 
-pub const DESCRIPTOR: Descriptor = Descriptor { kind: "logo", build, sandbox: sandbox::build };
+pub const DESCRIPTOR: Descriptor =
+    Descriptor { kind: "logo", build, sandbox: sandbox::build, sandbox_settings: settings::of_sandbox };
 
 fn build(settings: &Settings) -> Result<Arc<dyn Connector>, BadSettings> {
     let settings = LogoSettings::read(settings)?;

@@ -11,6 +11,7 @@ use kopru_sdk::{
 use serde_json::Value;
 
 use crate::{
+    sandbox,
     sql::{StockFormula, StockTable, Warehouses},
     streams::Stream,
 };
@@ -218,6 +219,20 @@ impl LogoSettings {
     pub fn via(&self, stream: Stream) -> Via {
         self.via.get(&stream).copied().unwrap_or(Via::Sql)
     }
+}
+
+/// For an instance that works with the simulated LOGO. It bears any rate.
+pub fn of_sandbox(base_url: &str) -> Value {
+    serde_json::json!({
+        "base_url": base_url,
+        "client_id": sandbox::CLIENT_ID,
+        "client_secret": sandbox::CLIENT_SECRET,
+        "username": sandbox::USERNAME,
+        "password": sandbox::PASSWORD,
+        "firm": sandbox::FIRM,
+        "period": sandbox::PERIOD,
+        "rate_per_second": 0,
+    })
 }
 
 fn base_url(reader: &mut Reader<'_>) -> Option<Url> {
