@@ -62,13 +62,7 @@ pub async fn run(engine: Engine) -> Result<(), EngineError> {
 
 /// Daily housekeeping of history; any daemon may do it, an advisory lock keeps them apart.
 async fn trim(engine: &Engine) {
-    let result = match engine.database_now().await {
-        Ok(now) => {
-            retention::round(&engine.pool, now, engine.settings.payload_days, engine.settings.history_days).await
-        }
-        Err(error) => Err(error),
-    };
-    match result {
+    match retention::round_now(engine).await {
         Ok(round) => tracing::info!(made = round.made.len(), dropped = round.dropped.len(), "history trimmed"),
         Err(error) => tracing::error!(%error, "history could not be trimmed; it is tried again tomorrow"),
     }
@@ -231,6 +225,7 @@ fn ready(instance: &Instance, stream: &Stream, rows: &[StreamRow]) -> bool {
 /// A run that a person asked for, without a daemon: worked off here, under the same leases.
 pub async fn run_alone(engine: &Engine, id: Uuid) -> Result<bool, sqlx::Error> {
     let Some(run) = runs::get(&engine.pool, id).await? else { return Ok(false) };
+    retention::round_now(engine).await?;
     pull::work(engine, &run, &engine.stop).await?;
     leases::release(&engine.pool, &pull::stream_lease(&run.connector, &run.stream), engine.id).await?;
     Ok(true)

@@ -5,4 +5,5 @@ mod config;
 mod embedded;
 mod http;
 mod migrations;
+mod retention;
 mod support;
