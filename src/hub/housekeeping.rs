@@ -10,7 +10,7 @@ use super::{
     engine::Engine,
     leases, messages,
     runs::{self, NewRun},
-    states::Trigger,
+    states::{BreakerState, Trigger},
     streams,
 };
 
@@ -98,6 +98,16 @@ async fn probe(engine: &Engine) -> Result<(), sqlx::Error> {
         }
     }
     Ok(())
+}
+
+/// Ends a pause: the streams are polled again, and what was held goes on unless the system is down. Returns how many
+/// streams were paused.
+pub async fn resume(engine: &Engine, connector: &str, names: &[String]) -> Result<u64, sqlx::Error> {
+    let resumed = streams::resume(&engine.pool, connector, names).await?;
+    if breaker::state(&engine.pool, connector).await? == BreakerState::Closed {
+        messages::release_held(&engine.pool, connector, engine.settings.release_per_second).await?;
+    }
+    Ok(resumed)
 }
 
 /// Records that wait for something, once a minute and at the start.
