@@ -28,15 +28,19 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Every stream with its state and last run
     List,
-    /// Stop polling a stream (`logo.items`) or a whole instance (`logo`)
+    /// Stop polling one stream (`logo.items`) or a whole instance (`logo`)
     Pause {
+        /// CONNECTOR or CONNECTOR.STREAM
         target: String,
         /// Why, for whoever sees it paused
         #[arg(long, default_value = "paused by hand")]
         reason: String,
     },
-    /// Poll again
-    Resume { target: String },
+    /// Poll again, after a pause by hand or for refused credentials or a closed period
+    Resume {
+        /// CONNECTOR or CONNECTOR.STREAM
+        target: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -268,7 +272,7 @@ async fn pause(engine: &Engine, target: &str, reason: &str) -> Result<(), Failur
 
 async fn resume(engine: &Engine, target: &str) -> Result<(), Failure> {
     let (connector, names) = targets(engine, target)?;
-    let resumed = streams::resume(&engine.pool, connector, &names).await?;
+    let resumed = housekeeping::resume(engine, connector, &names).await?;
     output::print(&match resumed {
         0 => format!("{target} was not paused"),
         _ => format!("{target} goes on"),
