@@ -49,6 +49,10 @@ impl SandboxSystem for Counter {
             .with_state(self)
     }
 
+    fn settings(&self, _base_url: &str) -> Value {
+        Value::Null
+    }
+
     fn state(&self, kind: Option<&str>, reference: Option<&str>) -> Value {
         json!({"writes": self.writes.load(Ordering::SeqCst), "kind": kind, "reference": reference})
     }
