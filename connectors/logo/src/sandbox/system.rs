@@ -373,6 +373,8 @@ impl SandboxSystem for LogoSandbox {
             "password": PASSWORD,
             "firm": FIRM,
             "period": PERIOD,
+            // A simulation bears any rate.
+            "rate_per_second": 0,
         })
     }
 
