@@ -1,5 +1,7 @@
 //! The inline lane: a polled page is one message, written in the transaction of its effect.
 
+use std::collections::{HashMap, HashSet};
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Pass};
@@ -231,7 +233,8 @@ async fn store(
     let mut items = Items::default();
     let mut letters: Vec<NewLetter> = Vec::new();
     let mut parked: Vec<Parked> = Vec::new();
-    let document = |ordinal: u32, key: Option<String>| NewMessage {
+    let mut kept = kept_records(page, verdicts);
+    let mut document = |ordinal: u32, key: Option<String>| NewMessage {
         id: Uuid::now_v7(),
         kind: messages::DOCUMENT,
         connector: cx.connector.to_owned(),
@@ -241,8 +244,8 @@ async fn store(
         mapping: Some(page.mapping.name().to_owned()),
         mapping_hash: Some(page.mapping.hash().to_owned()),
         format: page.format.as_str(),
-        // The mapping found the record in this very page.
-        body: page.mapping.raw_record(page.format, page.body, ordinal).unwrap_or_else(|| page.body.to_vec()),
+        // The mapping found the record in this very page; should it not find it again, the whole page is kept.
+        body: kept.remove(&ordinal).unwrap_or_else(|| page.body.to_vec()),
         correlation_id: cx.correlation_id.to_owned(),
         run_id: Some(cx.run_id),
         dead_letter_id: None,
@@ -273,7 +276,7 @@ async fn store(
         letters.push(NewLetter { message, failure: rejected(record), missing: None, attempts: 1 });
     }
     // Two records of one code may both be bad; the letter is one, of the later.
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     letters.reverse();
     letters.retain(|letter| letter.message.key.is_none() || seen.insert(letter.message.key.clone()));
     if !letters.is_empty() {
@@ -282,6 +285,21 @@ async fn store(
     deferral::park(tx, &parked, engine.settings.defer_for).await?;
     write_message(tx, cx, page, context, message_id).await?;
     items.write(tx, message_id).await
+}
+
+/// The records of a page that are kept by themselves, each as a document of its own, read in one pass.
+fn kept_records(page: &MappedPage<'_>, verdicts: &[Verdict]) -> HashMap<u32, Vec<u8>> {
+    let mut ordinals: Vec<u32> = page.mapped.rejected.iter().map(|record| record.ordinal).collect();
+    for (change, verdict) in page.mapped.changes.iter().zip(verdicts) {
+        if matches!(verdict, Verdict::Deferred(_) | Verdict::Refused(_)) {
+            ordinals.push(change.ordinal);
+        }
+    }
+    if ordinals.is_empty() {
+        return HashMap::new();
+    }
+    ordinals.sort_unstable();
+    page.mapping.raw_records(page.format, page.body, &ordinals).into_iter().collect()
 }
 
 async fn write_message(

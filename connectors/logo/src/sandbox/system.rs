@@ -372,6 +372,8 @@ impl SandboxSystem for LogoSandbox {
             "password": self.switches.password,
             "firm": self.switches.firm,
             "period": self.switches.period,
+            // A simulation bears any rate.
+            "rate_per_second": 0,
         })
     }
 

@@ -5,4 +5,5 @@
 mod bad_answers;
 mod fixtures;
 mod passes;
+mod sites;
 mod support;

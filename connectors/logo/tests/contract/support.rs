@@ -101,8 +101,17 @@ pub fn cx() -> Ctx {
 }
 
 pub async fn pull(connector: &dyn Connector, stream: &str, cursor: Option<&Cursor>) -> Result<Page, Fault> {
+    pull_at(connector, stream, cursor, &cx()).await
+}
+
+pub async fn pull_at(
+    connector: &dyn Connector,
+    stream: &str,
+    cursor: Option<&Cursor>,
+    cx: &Ctx,
+) -> Result<Page, Fault> {
     let request = PullRequest { stream, pass: Pass::Full, cursor, first: cursor.is_none(), since: None };
-    connector.source().unwrap().pull(&cx(), request).await
+    connector.source().unwrap().pull(cx, request).await
 }
 
 pub fn reply(status: u16, content_type: &str, body: impl Into<Body>) -> Response<Body> {
