@@ -243,6 +243,16 @@ async fn skus_may_change_hands_within_a_page() {
     assert_eq!(shop.row("product", ids[0]).await["sku"], json!("B"));
     assert_eq!(shop.row("product", ids[1]).await["sku"], json!("A"));
     assert_eq!(shop.row("product", ids[0]).await["revision"], json!(2));
+
+    let outcomes = shop
+        .products(&[
+            ProductUpsert { sku: Patch::Clear, ..change(ids[0], "A") },
+            ProductUpsert { sku: Patch::Set("B"), ..change(ids[1], "B") },
+        ])
+        .await;
+    assert_eq!(outcomes, [Outcome::Updated, Outcome::Updated], "giving it up is a change as well");
+    assert_eq!(shop.row("product", ids[0]).await["sku"], json!(null));
+    assert_eq!(shop.events().await.pop().expect("an event").payload["changed"], json!(["sku"]));
 }
 
 #[tokio::test]
