@@ -33,10 +33,10 @@ pub fn standing(incoming: Incoming<'_>, link: &Link, full_pass_started: Option<D
     let change = incoming.change;
     let versions = compare(change.version.as_ref(), link.version.as_ref());
     if link.hash == Some(change.hash) {
-        let moved = match (versions, &change.version, &link.version) {
-            (Some(Ordering::Greater), ..) | (None, Some(_), None) => true,
-            _ => false,
-        };
+        let moved = matches!(
+            (versions, &change.version, &link.version),
+            (Some(Ordering::Greater), ..) | (None, Some(_), None)
+        );
         let recreated = change.external_id.is_some() && change.external_id.as_deref() != link.external_id.as_deref();
         return Standing::Unchanged { note: moved || (recreated && versions != Some(Ordering::Less)) };
     }
