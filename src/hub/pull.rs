@@ -20,7 +20,7 @@ use super::{
     breaker,
     cursors::{self, Position},
     engine::{Engine, Instance, Stream},
-    pages::{ApplyError, MappedPage, PageContext, apply_page, flush},
+    pages::{ApplyError, MappedPage, PageContext, Step, apply_page, flush},
     retry::{Next, next_after},
     runs::{self, Run, Tally},
     states::{BreakerState, RunState},
@@ -53,6 +53,8 @@ pub enum RunError {
     Apply(#[from] ApplyError),
     #[error("stopped; the next run goes on from its cursor")]
     Stopped,
+    #[error("the connector broke off without a word: a bug of ours, the log has its trace")]
+    BrokeOff,
 }
 
 impl RunError {
@@ -60,7 +62,7 @@ impl RunError {
         match self {
             RunError::Remote(fault) => fault.cause(),
             RunError::BreakerOpen { .. } => Cause::Remote,
-            RunError::Apply(_) | RunError::Stopped => Cause::Ours,
+            RunError::Apply(_) | RunError::Stopped | RunError::BrokeOff => Cause::Ours,
         }
     }
 }
@@ -112,12 +114,14 @@ pub async fn work(engine: &Engine, run: &Run, stop: &CancellationToken) -> Resul
                 RunError::Stopped | RunError::BreakerOpen { .. } | RunError::Apply(ApplyError::LeaseLost) => {
                     RunState::Interrupted
                 }
-                RunError::Remote(_) | RunError::Apply(_) => RunState::Failed,
+                RunError::Remote(_) | RunError::Apply(_) | RunError::BrokeOff => RunState::Failed,
             };
             if !matches!(error, RunError::Stopped) {
                 tracing::warn!(run.id = %run.id, stream = name, %cause, error = text, "stream stopped");
             }
-            if !matches!(error, RunError::Stopped) && !run.dry_run {
+            // Stopped, or taken over: somebody goes on with it at once.
+            let goes_on = matches!(error, RunError::Stopped | RunError::Apply(ApplyError::LeaseLost));
+            if !goes_on && !run.dry_run {
                 streams::failed(&engine.pool, &run.connector, &run.stream, &text).await?;
             }
             if matches!(cause, Cause::Credential | Cause::Contract) {
@@ -191,54 +195,51 @@ async fn pass(
         clock_offset: now - engine.clock.now(),
         stop: stop.child_token(),
     };
-    let abort = fetcher.stop.clone().drop_guard();
-    let (pages, mut fetched) = mpsc::channel::<Result<Fetched, RunError>>(1);
+    let _abort = fetcher.stop.clone().drop_guard();
+    let (pages, fetched) = mpsc::channel::<Result<Fetched, RunError>>(1);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
     tokio::spawn(fetcher.run(begun.map(|position| position.cursor), pages, Arc::clone(&in_flight)));
 
     let mut pending = Tally::default();
+    let ended = apply_pages(engine, &cx, &mapping, fetched, stop, total, &mut pending).await;
+    if ended.is_err() && pending.pages > 0 {
+        // Those pages had no effect: only the counters would be lost, the cursor stays behind the last that had one.
+        runs::progress(db, run.id, &pending, None).await.map_err(lost)?;
+    }
+    ended.map(|()| pass == Pass::Full)
+}
+
+/// Applies what is fetched until the pass is complete.
+async fn apply_pages(
+    engine: &Engine,
+    cx: &PageContext<'_>,
+    mapping: &Mapping,
+    mut fetched: mpsc::Receiver<Result<Fetched, RunError>>,
+    stop: &CancellationToken,
+    total: &mut Tally,
+    pending: &mut Tally,
+) -> Result<(), RunError> {
     let mut flushed = Instant::now();
     while let Some(next) = fetched.recv().await {
-        let page = next?;
+        let fetched = next?;
         if stop.is_cancelled() {
             return Err(RunError::Stopped);
         }
-        let position = Position { cursor: page.page.cursor.clone(), pass_started_at };
-        let expected = page.page.expected.and_then(|rows| i64::try_from(rows).ok());
-        let tally = apply_with_patience(engine, &cx, &mapping, &page, &position, expected, &mut pending).await?;
-        total.add(&tally);
-        if page.page.end {
-            finish_pass(engine, &cx, &position, &mut pending, expected).await?;
-            drop(abort);
-            return Ok(pass == Pass::Full);
-        }
-        if pending.pages > 0 && flushed.elapsed() > FLUSH_EVERY {
-            flush(engine, &cx, &position, &mut pending, expected).await?;
+        let step = Step {
+            position: Position { cursor: fetched.page.cursor.clone(), pass_started_at: cx.pass_started_at },
+            end: fetched.page.end,
+            expected: fetched.page.expected.and_then(|rows| i64::try_from(rows).ok()),
+        };
+        total.add(&apply_with_patience(engine, cx, mapping, &fetched, &step, pending).await?);
+        if pending.pages > 0 && (step.end || flushed.elapsed() > FLUSH_EVERY) {
+            flush(engine, cx, &step, pending).await?;
             flushed = Instant::now();
         }
+        if step.end {
+            return Ok(());
+        }
     }
-    Err(RunError::Stopped)
-}
-
-/// The last page of a pass: its position is where the next incremental pass begins.
-async fn finish_pass(
-    engine: &Engine,
-    cx: &PageContext<'_>,
-    position: &Position,
-    pending: &mut Tally,
-    expected: Option<i64>,
-) -> Result<(), RunError> {
-    flush(engine, cx, position, pending, expected).await?;
-    if cx.dry_run {
-        return Ok(());
-    }
-    let lost = |error: sqlx::Error| RunError::Apply(ApplyError::Database(error));
-    let mut tx = engine.pool.begin().await.map_err(lost)?;
-    if cx.pass == Pass::Full {
-        cursors::clear(&mut *tx, cx.connector, cx.stream, Pass::Full).await.map_err(lost)?;
-        cursors::write(&mut *tx, cx.connector, cx.stream, Pass::Incremental, position).await.map_err(lost)?;
-    }
-    tx.commit().await.map_err(lost)
+    if stop.is_cancelled() { Err(RunError::Stopped) } else { Err(RunError::BrokeOff) }
 }
 
 /// Applies a page; starts over when another writer was faster, waits while the database is away.
@@ -247,8 +248,7 @@ async fn apply_with_patience(
     cx: &PageContext<'_>,
     mapping: &Mapping,
     page: &Fetched,
-    position: &Position,
-    expected: Option<i64>,
+    step: &Step,
     pending: &mut Tally,
 ) -> Result<Tally, RunError> {
     let format = mapping_format(page.page.format);
@@ -256,15 +256,8 @@ async fn apply_with_patience(
         Ok(mapped) => mapped,
         Err(unreadable) => return Err(RunError::Remote(Fault::contract(unreadable.to_string()))),
     };
-    let input = MappedPage {
-        body: &page.page.body,
-        format,
-        mapping,
-        mapped: &mapped,
-        received_at: page.received_at,
-        position,
-        expected,
-    };
+    let input =
+        MappedPage { body: &page.page.body, format, mapping, mapped: &mapped, received_at: page.received_at, step };
     let began = Instant::now();
     let mut conflicts = 0;
     loop {

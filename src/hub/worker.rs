@@ -273,11 +273,12 @@ fn letter_of(message: &Claimed, failure: Failure) -> NewLetter {
     NewLetter {
         message: NewMessage {
             id: message.id,
-            kind: DOCUMENT,
+            kind: message.kind.clone().into(),
             connector: message.connector.clone(),
             stream: message.stream.clone(),
             entity: message.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
             key: message.key.clone(),
+            version: None,
             mapping: message.mapping.clone(),
             mapping_hash: None,
             format: documents::format_word(&message.format),

@@ -4,5 +4,6 @@ mod commands;
 mod config;
 mod embedded;
 mod http;
+mod hub;
 mod migrations;
 mod support;

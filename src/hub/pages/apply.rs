@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use kopru_sdk::Cause;
 use sqlx::{Connection, PgConnection};
 
-use super::plan::{Incoming, Standing, fold, standing};
+use super::plan::{Incoming, Standing, fold, is_older, standing};
 use crate::{
     canonical::{Change, Entity, Value},
     commerce::{CommandError, Outcome, Violation, WriteContext},
@@ -106,12 +106,28 @@ pub async fn apply(
         verdicts[place] = Verdict::Superseded;
     }
 
+    let mut places = places;
+    while !places.is_empty() {
+        places = round(tx, cx, incoming, &places, &mut verdicts).await?;
+    }
+    Ok(verdicts)
+}
+
+/// Applies the records in `places` and answers those that have to come after them: their code is given up by another
+/// record of this page.
+async fn round(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    incoming: &[Incoming<'_>],
+    places: &[usize],
+    verdicts: &mut [Verdict],
+) -> Result<Vec<usize>, ApplyError> {
     let codes: Vec<&str> = places.iter().map(|place| incoming[*place].change.code.as_ref()).collect();
     let mut held = links::by_code(tx, cx.connector, cx.entity, &codes).await?;
     let mut notes: Vec<(Link, usize)> = Vec::new();
     let mut rows: Vec<Row<'_>> = Vec::new();
     for place in places {
-        let record = incoming[place];
+        let (place, record) = (*place, incoming[*place]);
         match held.remove(record.change.code.as_ref()) {
             None => rows.push(Row::new(place, record, None)),
             Some(link) => match standing(record, &link, cx.full_pass_started) {
@@ -123,17 +139,30 @@ pub async fn apply(
         }
     }
 
+    let mut postponed = Vec::new();
     if !rows.is_empty() {
-        adopt_renamed(tx, cx, &mut rows, &mut verdicts, &mut notes).await?;
-        lock(tx, rows.iter().filter_map(|row| row.link.as_ref())).await?;
-        identify(tx, cx, &mut rows, &mut verdicts).await?;
-        let rows = resolve(tx, cx, rows, &mut verdicts).await?;
-        write(tx, cx, &rows, &mut verdicts).await?;
+        let renamed = adopt_renamed(tx, cx, &mut rows, verdicts).await?;
+        let mut stays = |link: Option<&Link>, place: usize| {
+            let taken = link.and_then(|link| renamed.get(&link.id)).is_some_and(|by| *by != place);
+            if taken {
+                postponed.push(place);
+            }
+            !taken
+        };
+        rows.retain(|row| stays(row.link.as_ref(), row.place));
+        notes.retain(|(link, place)| stays(Some(link), *place));
+    }
+    let written = rows.iter().filter_map(|row| row.link.as_ref());
+    lock(tx, written.chain(notes.iter().map(|(link, _)| link))).await?;
+    if !rows.is_empty() {
+        identify(tx, cx, &mut rows, verdicts).await?;
+        let rows = resolve(tx, cx, rows, verdicts).await?;
+        write(tx, cx, &rows, verdicts).await?;
     }
     if !notes.is_empty() {
-        note_versions(tx, incoming, &notes).await?;
+        note_versions(tx, cx, incoming, &notes).await?;
     }
-    Ok(verdicts)
+    Ok(postponed)
 }
 
 impl<'a> Row<'a> {
@@ -153,56 +182,47 @@ async fn lock(tx: &mut PgConnection, links: impl Iterator<Item = &Link>) -> Resu
 }
 
 /// Code unknown but external id known: the card was renamed over there. Its link is kept, with the old code as alias.
-async fn adopt_renamed<'a>(
+/// Answers the links that were found so, and the place of the row that has each.
+async fn adopt_renamed(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
-    rows: &mut Vec<Row<'a>>,
+    rows: &mut Vec<Row<'_>>,
     verdicts: &mut [Verdict],
-    notes: &mut Vec<(Link, usize)>,
-) -> Result<(), ApplyError> {
+) -> Result<HashMap<i64, usize>, ApplyError> {
+    let mut adopted = HashMap::new();
     let ids: Vec<&str> = rows
         .iter()
         .filter(|row| row.link.is_none())
         .filter_map(|row| row.incoming.change.external_id.as_deref())
         .collect();
     if ids.is_empty() {
-        return Ok(());
+        return Ok(adopted);
     }
     let mut known = links::by_external_id(tx, cx.connector, cx.entity, &ids).await?;
     if known.is_empty() {
-        return Ok(());
+        return Ok(adopted);
     }
-    let mut renamed: Vec<(String, i64)> = Vec::new();
+    let mut aliases: Vec<(String, i64)> = Vec::new();
     rows.retain_mut(|row| {
-        let Some(link) =
-            row.incoming.change.external_id.as_deref().filter(|_| row.link.is_none()).and_then(|id| known.remove(id))
-        else {
-            return true;
-        };
-        match standing(row.incoming, &link, cx.full_pass_started) {
-            // An older document under an old or new name changes nothing.
-            Standing::Stale => {
-                verdicts[row.place] = Verdict::Stale;
-                false
-            }
-            Standing::Unchanged { .. } => {
-                renamed.push((link.code.clone(), link.internal_id));
-                notes.push((link, row.place));
-                false
-            }
-            Standing::Changed => {
-                renamed.push((link.code.clone(), link.internal_id));
-                row.internal_id = link.internal_id;
-                row.link = Some(link);
-                true
-            }
+        let external_id = row.incoming.change.external_id.as_deref().filter(|_| row.link.is_none());
+        let Some(link) = external_id.and_then(|id| known.remove(id)) else { return true };
+        // An older document under a name that it had once changes nothing.
+        if is_older(row.incoming, &link, cx.full_pass_started) {
+            verdicts[row.place] = Verdict::Stale;
+            return false;
         }
+        // Equal content or not: the record's own code has to follow.
+        aliases.push((link.code.clone(), link.internal_id));
+        adopted.insert(link.id, row.place);
+        row.internal_id = link.internal_id;
+        row.link = Some(link);
+        true
     });
-    let aliases: Vec<(&str, i64)> = renamed.iter().map(|(code, id)| (code.as_str(), *id)).collect();
+    let aliases: Vec<(&str, i64)> = aliases.iter().map(|(code, id)| (code.as_str(), *id)).collect();
     if !aliases.is_empty() {
         links::remember_aliases(tx, cx.connector, cx.entity, &aliases).await?;
     }
-    Ok(())
+    Ok(adopted)
 }
 
 /// Gives rows without a link an internal id: that of a record with the same natural code (of another instance, or made
@@ -380,31 +400,13 @@ async fn create_placeholders(
     }
     let existing = entities::ids_by_code(tx, entity, codes).await?;
     let missing = existing.iter().filter(|id| id.is_none()).count();
-    let mut allocated = entities::allocate_ids(tx, entity, missing).await?.into_iter();
-    let changes: Vec<Change<'_>> = codes
-        .iter()
-        .map(|code| Change {
-            entity,
-            code: (*code).into(),
-            external_id: None,
-            version: None,
-            values: entity
-                .fields()
-                .iter()
-                .map(|field| if field.name == "name" { Value::Text((*code).into()) } else { Value::Absent })
-                .collect(),
-            hash: [0; 16],
-            ordinal: 0,
-        })
-        .collect();
-    let mut resolved = Vec::new();
-    let mut writes = Vec::new();
+    let mut allocated = entities::allocate_ids(tx, entity, missing).await?.into_iter().peekable();
+    let changes: Vec<Change<'_>> = codes.iter().map(|code| placeholder(entity, code)).collect();
+    let mut made = Vec::new();
+    let mut new_links = Vec::new();
+    let mut found_links = Vec::new();
     for (change, id) in changes.iter().zip(existing) {
-        let Some(internal_id) = id.or_else(|| allocated.next()) else { return Err(ApplyError::Conflict) };
-        if id.is_none() {
-            resolved.push(Resolved { id: internal_id, is_new: true, change, refs: &[] });
-        }
-        writes.push(LinkWrite {
+        let link = |internal_id| LinkWrite {
             id: 0,
             internal_id,
             code: &change.code,
@@ -412,22 +414,58 @@ async fn create_placeholders(
             hash: None,
             version: None,
             received_at: DateTime::UNIX_EPOCH,
-        });
+        };
+        match (id, allocated.next_if(|_| id.is_none())) {
+            (Some(id), _) => found_links.push(link(id)),
+            (None, Some(id)) => {
+                made.push(Resolved { id, is_new: true, change, refs: &[] });
+                new_links.push(link(id));
+            }
+            (None, None) => return Err(ApplyError::Conflict),
+        }
     }
-    if !links::insert(tx, cx.connector, entity, &writes).await? {
+    // A record that this instance knows under another code is found all the same, without a second link.
+    if !found_links.is_empty() {
+        links::insert(tx, cx.connector, entity, &found_links).await?;
+    }
+    known.extend(found_links.iter().map(|link| ((entity, link.code.to_owned()), link.internal_id)));
+    if made.is_empty() {
+        return Ok(());
+    }
+    if !links::insert(tx, cx.connector, entity, &new_links).await? {
         return Err(ApplyError::Conflict);
     }
-    if !resolved.is_empty() {
-        entities::upsert(tx, entity, &cx.write, &resolved).await.map_err(|error| match error {
-            error if error.retry_at_once() => ApplyError::Conflict,
-            CommandError::Database(error) => error.into(),
-            error => ApplyError::Command(error),
-        })?;
+    let outcomes = entities::upsert(tx, entity, &cx.write, &made).await.map_err(|error| match error {
+        error if error.retry_at_once() => ApplyError::Conflict,
+        CommandError::Database(error) => error.into(),
+        error => ApplyError::Command(error),
+    })?;
+    let mut refused = Vec::new();
+    for (link, outcome) in new_links.iter().zip(outcomes) {
+        match outcome {
+            Outcome::Refused(_) => refused.push(link.code),
+            _ => {
+                known.insert((entity, link.code.to_owned()), link.internal_id);
+            }
+        }
     }
-    for write in writes {
-        known.insert((entity, write.code.to_owned()), write.internal_id);
+    if !refused.is_empty() {
+        links::delete_new(tx, cx.connector, entity, &refused).await?;
     }
     Ok(())
+}
+
+fn placeholder<'a>(entity: Entity, code: &'a str) -> Change<'a> {
+    let named = |name| if name == "name" { Value::Text(code.into()) } else { Value::Absent };
+    Change {
+        entity,
+        code: code.into(),
+        external_id: None,
+        version: None,
+        values: entity.fields().iter().map(|field| named(field.name)).collect(),
+        hash: [0; 16],
+        ordinal: 0,
+    }
 }
 
 /// Writes rows and their links. What still raises in the database is isolated: the batch is halved under savepoints
@@ -438,13 +476,14 @@ async fn write(
     rows: &[Row<'_>],
     verdicts: &mut [Verdict],
 ) -> Result<(), ApplyError> {
-    let mut pending: Vec<&[Row<'_>]> = vec![rows];
-    while let Some(batch) = pending.pop() {
+    let mut pending: Vec<Vec<&Row<'_>>> = vec![rows.iter().collect()];
+    let mut halved = false;
+    while let Some(mut batch) = pending.pop() {
         if batch.is_empty() {
             continue;
         }
         let mut savepoint = tx.begin().await?;
-        let failure = match write_batch(&mut savepoint, cx, batch).await {
+        let failure = match write_batch(&mut savepoint, cx, &batch).await {
             Ok(outcomes) => {
                 savepoint.commit().await?;
                 for (row, outcome) in batch.iter().zip(outcomes) {
@@ -452,7 +491,8 @@ async fn write(
                         Outcome::Created => Verdict::Created(row.internal_id),
                         Outcome::Updated => Verdict::Updated(row.internal_id),
                         Outcome::Unchanged => Verdict::Unchanged,
-                        Outcome::Refused(violation) => Verdict::Refused(refused(violation)),
+                        Outcome::Refused(violation) => without_its_parent(cx, row, &violation)
+                            .unwrap_or_else(|| Verdict::Refused(refused(violation))),
                     };
                 }
                 continue;
@@ -461,15 +501,50 @@ async fn write(
             Err(BatchError::OneOfThem(failure)) => failure,
         };
         savepoint.rollback().await?;
-        if let [row] = batch {
+        if let [row] = batch.as_slice() {
             verdicts[row.place] = Verdict::Refused(failure);
-        } else {
-            let (left, right) = batch.split_at(batch.len() / 2);
-            pending.push(right);
-            pending.push(left);
+            continue;
         }
+        if !halved {
+            halved = true;
+            parents_first(cx, &mut batch);
+        }
+        let right = batch.split_off(batch.len() / 2);
+        pending.push(right);
+        pending.push(batch);
     }
     Ok(())
+}
+
+/// The field by which records of this entity refer to each other.
+fn own_reference<'c>(cx: &'c ApplyContext<'_>) -> Option<&'c (usize, Entity, OnMissing)> {
+    cx.references.iter().find(|(_, entity, _)| *entity == cx.entity)
+}
+
+/// So that a half never holds children without the parents that came with them.
+fn parents_first(cx: &ApplyContext<'_>, batch: &mut [&Row<'_>]) {
+    let Some((field, ..)) = own_reference(cx) else { return };
+    let parents: HashMap<&str, &str> =
+        batch.iter().filter_map(|row| Some((row.code(), row.incoming.change.values[*field].as_text()?))).collect();
+    let limit = batch.len();
+    // A circle is refused by the command; here it only has to end.
+    let depth =
+        |row: &&Row<'_>| std::iter::successors(Some(row.code()), |code| parents.get(code).copied()).take(limit).count();
+    batch.sort_by_cached_key(depth);
+}
+
+/// A record whose parent came with it and was refused waits for it like one whose parent has not come yet.
+fn without_its_parent(cx: &ApplyContext<'_>, row: &Row<'_>, violation: &Violation) -> Option<Verdict> {
+    let (field, entity, on_missing) = own_reference(cx)?;
+    let names_it = cx.entity.fields().get(*field).is_some_and(|spec| spec.name == violation.field);
+    if violation.rule != "missing_reference" || !names_it {
+        return None;
+    }
+    let code = row.incoming.change.values[*field].as_text()?;
+    Some(match on_missing {
+        OnMissing::Fail => Verdict::Refused(missing_reference(cx.entity, *field, *entity, code)),
+        OnMissing::Defer | OnMissing::Create => Verdict::Deferred(vec![(*entity, code.to_owned())]),
+    })
 }
 
 /// Why a batch could not be written.
@@ -492,9 +567,9 @@ impl From<sqlx::Error> for BatchError {
 async fn write_batch(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
-    rows: &[Row<'_>],
+    rows: &[&Row<'_>],
 ) -> Result<Vec<Outcome>, BatchError> {
-    let fresh: Vec<LinkWrite<'_>> = rows.iter().filter(|row| row.link.is_none()).map(Row::link_write).collect();
+    let fresh: Vec<LinkWrite<'_>> = rows.iter().filter(|row| row.link.is_none()).map(|row| row.link_write()).collect();
     // Links first: a second writer of the same new code waits here for our end instead of making a second row.
     if !fresh.is_empty() && !links::insert(tx, cx.connector, cx.entity, &fresh).await? {
         return Err(if cx.isolate {
@@ -530,9 +605,28 @@ async fn write_batch(
         .map(|(row, _)| row.link_write())
         .collect();
     if !applied.is_empty() {
+        let written = rows.iter().zip(&outcomes).filter(|(_, outcome)| !matches!(outcome, Outcome::Refused(_)));
+        vacate(tx, cx, written.filter_map(|(row, _)| Some((row.link.as_ref()?, row.incoming.change)))).await?;
         links::update(tx, &applied).await?;
     }
     Ok(outcomes)
+}
+
+/// Makes room for external ids that are new to their link.
+async fn vacate<'l>(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    links: impl Iterator<Item = (&'l Link, &'l Change<'l>)>,
+) -> Result<(), sqlx::Error> {
+    let wanted: Vec<(i64, &str)> = links
+        .filter_map(|(link, change)| Some((link, change.external_id.as_deref()?)))
+        .filter(|(link, id)| link.external_id.as_deref() != Some(*id))
+        .map(|(link, id)| (link.id, id))
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    links::vacate_external_ids(tx, cx.connector, cx.entity, &wanted).await
 }
 
 impl Row<'_> {
@@ -550,13 +644,14 @@ impl Row<'_> {
     }
 }
 
-/// Equal content under a newer version, a new name or a new id: only the link moves.
+/// Equal content under a newer version or a new id: only the link moves.
 async fn note_versions(
     tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
     incoming: &[Incoming<'_>],
     notes: &[(Link, usize)],
 ) -> Result<(), ApplyError> {
-    lock(tx, notes.iter().map(|(link, _)| link)).await?;
+    vacate(tx, cx, notes.iter().map(|(link, place)| (link, incoming[*place].change))).await?;
     let writes: Vec<LinkWrite<'_>> = notes
         .iter()
         .map(|(link, place)| {

@@ -11,5 +11,5 @@ mod plan;
 mod record;
 
 pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply, missing_reference};
-pub use plan::{Incoming, Standing, fold, standing};
-pub use record::{MappedPage, PageContext, apply_page, flush, missing_of, rejected, settle};
+pub use plan::{Incoming, Standing, fold, is_older, standing};
+pub use record::{MappedPage, PageContext, Step, apply_page, flush, missing_of, rejected, settle};

@@ -1,4 +1,6 @@
 //! What the integration tests share.
 
 pub mod database;
+pub mod hub;
 pub mod kopru;
+pub mod system;
