@@ -176,12 +176,19 @@ pub async fn claim<'e>(
     .await
 }
 
-/// Keeps the leases of messages that are still being worked on.
-pub async fn renew<'e>(db: impl PgExecutor<'e>, owner: Uuid, lease: Duration) -> Result<(), sqlx::Error> {
+/// Keeps the leases of messages that are being worked on. One that this process holds but has dropped, because its turn
+/// broke off, is not among them and goes back to the others.
+pub async fn renew<'e>(
+    db: impl PgExecutor<'e>,
+    owner: Uuid,
+    in_hand: &[Uuid],
+    lease: Duration,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update hub.message set lease_until = clock_timestamp() + $2::interval
-         where state = 'working' and lease_owner = $1 and lease_until >= clock_timestamp()",
+        "update hub.message set lease_until = clock_timestamp() + $3::interval
+         where id = any($2) and state = 'working' and lease_owner = $1 and lease_until >= clock_timestamp()",
         owner,
+        in_hand,
         interval(lease),
     )
     .execute(db)
@@ -397,7 +404,7 @@ pub async fn hold_all<'e>(db: impl PgExecutor<'e>, connector: &str, kinds: &[Str
 pub async fn release_held<'e>(db: impl PgExecutor<'e>, connector: &str, per_second: f64) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         "with held as (
-             select id, row_number() over (order by attempts, id) as place
+             select id, row_number() over (order by first_attempt_at is not null, attempts, id) as place
              from hub.message where connector = $1 and state = 'held'
          )
          update hub.message m
@@ -409,6 +416,20 @@ pub async fn release_held<'e>(db: impl PgExecutor<'e>, connector: &str, per_seco
     .execute(db)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// Instances of which messages are held for no reason that still stands: their system was found well, or a person let
+/// it go on, while somebody was about to hold them.
+pub async fn held_for_nothing<'e>(db: impl PgExecutor<'e>) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select distinct m.connector from hub.message m
+         where m.state = 'held'
+           and not exists (select from hub.breaker b where b.connector = m.connector and b.state <> 'closed')
+           and not exists (select from hub.stream s
+                           where s.connector = m.connector and s.paused_cause in ('credential', 'contract'))"
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// How many messages are open, by connector and state.

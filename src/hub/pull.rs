@@ -67,6 +67,17 @@ impl RunError {
     }
 }
 
+impl RunError {
+    /// Stopped, taken over, or without its database: nothing has failed, and somebody goes on with it at once.
+    fn goes_on(&self) -> bool {
+        match self {
+            RunError::Stopped | RunError::Apply(ApplyError::LeaseLost) => true,
+            RunError::Apply(ApplyError::Database(error)) => is_outage(error),
+            RunError::Apply(_) | RunError::Remote(_) | RunError::BreakerOpen { .. } | RunError::BrokeOff => false,
+        }
+    }
+}
+
 pub(super) const fn mapping_format(format: WireFormat) -> Format {
     match format {
         WireFormat::Json => Format::Json,
@@ -110,34 +121,22 @@ pub async fn work(engine: &Engine, run: &Run, stop: &CancellationToken) -> Resul
         Err(error) => {
             let cause = error.cause();
             let text = error.to_string();
-            let state = match error {
-                RunError::Stopped | RunError::BreakerOpen { .. } | RunError::Apply(ApplyError::LeaseLost) => {
-                    RunState::Interrupted
-                }
-                RunError::Remote(_) | RunError::Apply(_) | RunError::BrokeOff => RunState::Failed,
-            };
+            let goes_on = error.goes_on();
+            let interrupted = goes_on || matches!(error, RunError::BreakerOpen { .. });
+            let state = if interrupted { RunState::Interrupted } else { RunState::Failed };
             if !matches!(error, RunError::Stopped) {
                 tracing::warn!(run.id = %run.id, stream = name, %cause, error = text, "stream stopped");
             }
-            // Stopped, or taken over: somebody goes on with it at once.
-            let goes_on = matches!(error, RunError::Stopped | RunError::Apply(ApplyError::LeaseLost));
             if !goes_on && !run.dry_run {
                 streams::failed(&engine.pool, &run.connector, &run.stream, &text).await?;
             }
             if matches!(cause, Cause::Credential | Cause::Contract) {
-                pause_instance(engine, instance, cause, &text).await?;
+                streams::cut_off(engine, &run.connector, cause, &text).await?;
             }
             runs::finish(&engine.pool, run.id, state, Some((cause, &text))).await?;
         }
     }
     Ok(tally)
-}
-
-/// Credentials refused, or the system not as agreed: nothing of it can work until a person has looked.
-async fn pause_instance(engine: &Engine, instance: &Instance, cause: Cause, reason: &str) -> Result<(), sqlx::Error> {
-    let names: Vec<String> = instance.streams.iter().map(|stream| stream.spec.name.to_owned()).collect();
-    tracing::error!(connector = instance.name, %cause, reason, "connector paused; mend it and run `kopru sync resume`");
-    streams::pause(&engine.pool, &instance.name, &names, cause.as_str(), reason).await
 }
 
 /// Runs the pass to its end. Answers whether it was a complete one.
@@ -232,7 +231,7 @@ async fn apply_pages(
         };
         total.add(&apply_with_patience(engine, cx, mapping, &fetched, &step, pending).await?);
         if pending.pages > 0 && (step.end || flushed.elapsed() > FLUSH_EVERY) {
-            flush(engine, cx, &step, pending).await?;
+            flush_with_patience(engine, cx, &step, pending).await?;
             flushed = Instant::now();
         }
         if step.end {
@@ -258,29 +257,55 @@ async fn apply_with_patience(
     };
     let input =
         MappedPage { body: &page.page.body, format, mapping, mapped: &mapped, received_at: page.received_at, step };
-    let began = Instant::now();
     let mut conflicts = 0;
+    let began = Instant::now();
     loop {
         let cx = PageContext { isolate: conflicts >= ISOLATE_AFTER, ..cx.clone() };
         match apply_page(engine, &cx, &input, pending).await {
             Ok(tally) => return Ok(tally),
             Err(ApplyError::Conflict) if conflicts < CONFLICTS => conflicts += 1,
-            Err(ApplyError::Database(error)) if is_outage(&error) && began.elapsed() < DATABASE_PATIENCE => {
-                tracing::warn!(stream = cx.stream, %error, "the database is away; the page waits");
-                tokio::select! {
-                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
-                    () = engine.stop.cancelled() => return Err(RunError::Stopped),
-                }
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => wait_for_database(engine, cx.stream, began, error).await?,
         }
+    }
+}
+
+async fn flush_with_patience(
+    engine: &Engine,
+    cx: &PageContext<'_>,
+    step: &Step,
+    pending: &mut Tally,
+) -> Result<(), RunError> {
+    let began = Instant::now();
+    loop {
+        match flush(engine, cx, step, pending).await {
+            Ok(()) => return Ok(()),
+            Err(error) => wait_for_database(engine, cx.stream, began, error).await?,
+        }
+    }
+}
+
+/// Returns when it is worth another try: the database is away, and not for too long.
+async fn wait_for_database(engine: &Engine, stream: &str, began: Instant, error: ApplyError) -> Result<(), RunError> {
+    match error {
+        ApplyError::Database(error) if is_outage(&error) && began.elapsed() < DATABASE_PATIENCE => {
+            tracing::warn!(stream, %error, "the database is away; the run waits");
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(500)) => Ok(()),
+                () = engine.stop.cancelled() => Err(RunError::Stopped),
+            }
+        }
+        error => Err(error.into()),
     }
 }
 
 /// Whether the database is unreachable rather than unwilling.
 pub(super) fn is_outage(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed => true,
         // 57P01..57P03: shutting down, crashed, starting up. 08: connection. 53300: too many connections.
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| code.starts_with("57P0") || code.starts_with("08") || code == "53300")

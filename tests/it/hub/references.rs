@@ -201,6 +201,17 @@ async fn what_may_be_made_is_made_and_filled_by_the_real_document() {
 }
 
 #[tokio::test]
+async fn a_parent_that_comes_in_the_same_page_is_not_made() {
+    let hub = Hub::new().await;
+    let record = |code: &str, parent: Option<&str>| json!({ "code": code, "name": "real", "parent": parent });
+    let run =
+        hub.full("made_categories", [page([record("A", Some("B")), record("B", None), record("C", Some("D"))])]).await;
+    assert_eq!((run.state.as_str(), run.created, run.failed), ("done", 3, 0));
+    let names = hub.rows("select code, name from commerce.category where name <> 'real'").await;
+    assert_eq!(names, [json!({ "code": "D", "name": "D" })]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_made_refuses_the_record_that_names_it() {
     let hub = Hub::new().await;
     let long = "C".repeat(101);

@@ -77,6 +77,7 @@ pub fn library() -> Library {
         ("test/brands.toml", text("brand", "")),
         ("test/warehouses.toml", text("warehouse", "")),
         ("test/categories.toml", text("category", CATEGORY)),
+        ("test/made_categories.toml", text("category", &CATEGORY.replace("defer", "create"))),
         ("test/products.toml", text("product", PRODUCT)),
     ];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
@@ -89,6 +90,7 @@ pub fn streams() -> Vec<StreamSpec> {
         spec("brands", "test/brands", &[]),
         spec("warehouses", "test/warehouses", &[]),
         spec("categories", "test/categories", &[]),
+        spec("made_categories", "test/made_categories", &[]),
         spec("products", "test/products", &[]),
     ]
 }
@@ -122,7 +124,7 @@ impl Default for Build {
     fn default() -> Build {
         Build {
             settings: settings(),
-            polled: &["brands", "warehouses", "categories", "products"],
+            polled: &["brands", "warehouses", "categories", "made_categories", "products"],
             every: Duration::from_secs(3600),
             exclusive: false,
             master: None,

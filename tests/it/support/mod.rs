@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub mod courier;
 pub mod database;
 pub mod hub;
 pub mod kopru;
