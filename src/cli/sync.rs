@@ -100,7 +100,7 @@ async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Fai
             )));
         }
         let id = runs::create(&engine.pool, &new, Some(engine.id)).await?;
-        let beat = tokio::spawn(housekeeping::heartbeat(engine.clone()));
+        let beat = tokio::spawn(housekeeping::heartbeat(engine.clone(), engine.stop.clone()));
         let (followed, worked) = tokio::join!(follow(global, engine, id), alone(engine, id));
         engine.stop.cancel();
         let _ = beat.await;

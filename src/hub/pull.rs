@@ -21,7 +21,7 @@ use super::{
     breaker,
     cursors::{self, Position},
     engine::{Engine, Instance, Stream},
-    pages::{ApplyError, MappedPage, PageContext, apply_page, flush},
+    pages::{ApplyError, MappedPage, PageContext, Step, apply_page, flush},
     retry::{Next, next_after},
     runs::{self, Run, Tally},
     states::{BreakerState, RunState},
@@ -54,9 +54,10 @@ pub enum RunError {
     Apply(#[from] ApplyError),
     #[error("stopped; the next run goes on from its cursor")]
     Stopped,
-    /// A panic: a bug of ours.
-    #[error("a page broke its worker: {0}")]
-    Broken(String),
+    #[error("the connector broke off without a word: a bug of ours, the log has its trace")]
+    BrokeOff,
+    #[error("a page broke its worker: a bug of ours, the log has its trace")]
+    Broken,
 }
 
 impl RunError {
@@ -64,7 +65,22 @@ impl RunError {
         match self {
             RunError::Remote(fault) => fault.cause(),
             RunError::BreakerOpen { .. } => Cause::Remote,
-            RunError::Apply(_) | RunError::Stopped | RunError::Broken(_) => Cause::Ours,
+            RunError::Apply(_) | RunError::Stopped | RunError::BrokeOff | RunError::Broken => Cause::Ours,
+        }
+    }
+}
+
+impl RunError {
+    /// Stopped, taken over, or without its database: nothing has failed, and somebody goes on with it at once.
+    fn goes_on(&self) -> bool {
+        match self {
+            RunError::Stopped | RunError::Apply(ApplyError::LeaseLost) => true,
+            RunError::Apply(ApplyError::Database(error)) => is_outage(error),
+            RunError::Apply(_)
+            | RunError::Remote(_)
+            | RunError::BreakerOpen { .. }
+            | RunError::BrokeOff
+            | RunError::Broken => false,
         }
     }
 }
@@ -112,32 +128,22 @@ pub async fn work(engine: &Engine, run: &Run, stop: &CancellationToken) -> Resul
         Err(error) => {
             let cause = error.cause();
             let text = error.to_string();
-            let state = match error {
-                RunError::Stopped | RunError::BreakerOpen { .. } | RunError::Apply(ApplyError::LeaseLost) => {
-                    RunState::Interrupted
-                }
-                RunError::Remote(_) | RunError::Apply(_) | RunError::Broken(_) => RunState::Failed,
-            };
+            let goes_on = error.goes_on();
+            let interrupted = goes_on || matches!(error, RunError::BreakerOpen { .. });
+            let state = if interrupted { RunState::Interrupted } else { RunState::Failed };
             if !matches!(error, RunError::Stopped) {
                 tracing::warn!(run.id = %run.id, stream = name, %cause, error = text, "stream stopped");
             }
-            if !matches!(error, RunError::Stopped) && !run.dry_run {
+            if !goes_on && !run.dry_run {
                 streams::failed(&engine.pool, &run.connector, &run.stream, &text).await?;
             }
             if matches!(cause, Cause::Credential | Cause::Contract) {
-                pause_instance(engine, instance, cause, &text).await?;
+                streams::cut_off(engine, &run.connector, cause, &text).await?;
             }
             runs::finish(&engine.pool, run.id, state, Some((cause, &text))).await?;
         }
     }
     Ok(tally)
-}
-
-/// Credentials refused, or the system not as agreed: nothing of it can work until a person has looked.
-async fn pause_instance(engine: &Engine, instance: &Instance, cause: Cause, reason: &str) -> Result<(), sqlx::Error> {
-    let names: Vec<String> = instance.streams.iter().map(|stream| stream.spec.name.to_owned()).collect();
-    tracing::error!(connector = instance.name, %cause, reason, "connector paused; mend it and run `kopru sync resume`");
-    streams::pause(&engine.pool, &instance.name, &names, cause.as_str(), reason).await
 }
 
 /// Runs the pass to its end. Answers whether it was a complete one.
@@ -221,7 +227,10 @@ async fn pass(
             }
             // What was fetched before the fault still goes in.
             Some(Err(error)) => return settle(tasks, total).await.and(Err(error)),
-            None => return settle(tasks, total).await.and(Err(RunError::Stopped)),
+            None => {
+                let end = if stop.is_cancelled() { RunError::Stopped } else { RunError::BrokeOff };
+                return settle(tasks, total).await.and(Err(end));
+            }
         }
     }
 }
@@ -268,7 +277,7 @@ impl Turn {
 /// The result of the oldest page in hand.
 async fn front(tasks: &mut VecDeque<JoinHandle<Result<Tally, RunError>>>) -> Option<Result<Tally, RunError>> {
     let task = tasks.front_mut()?;
-    Some(task.await.unwrap_or_else(|error| Err(RunError::Broken(error.to_string()))))
+    Some(task.await.unwrap_or(Err(RunError::Broken)))
 }
 
 /// Lets the pages in hand end.
@@ -297,55 +306,55 @@ async fn apply_in_turn(scope: Arc<Scope>, page: Fetched, turn: MyTurn) -> Result
         correlation_id: &scope.run.correlation_id,
         isolate: false,
     };
-    let position = Position { cursor: page.page.cursor.clone(), pass_started_at: scope.pass_started_at };
+    let step = Step {
+        position: Position { cursor: page.page.cursor.clone(), pass_started_at: scope.pass_started_at },
+        end: page.page.end,
+        expected: page.page.expected.and_then(|rows| i64::try_from(rows).ok()),
+    };
     let format = mapping_format(page.page.format);
     let mapped = scope
         .mapping
         .map(format, &page.page.body, &Overlay::default())
         .map_err(|unreadable| RunError::Remote(Fault::contract(unreadable.to_string())));
     let Ok(mut baton) = turn.before.await else { return Err(RunError::Stopped) };
-    let mapped = mapped?;
-    let expected = page.page.expected.and_then(|rows| i64::try_from(rows).ok());
-    let input = MappedPage {
-        body: &page.page.body,
-        format,
-        mapping: &scope.mapping,
-        mapped: &mapped,
-        received_at: page.received_at,
-        position: &position,
-        expected,
+    let applied = match &mapped {
+        Ok(mapped) => {
+            let input = MappedPage {
+                body: &page.page.body,
+                format,
+                mapping: &scope.mapping,
+                mapped,
+                received_at: page.received_at,
+                step: &step,
+            };
+            apply_and_flush(engine, &cx, &input, &mut baton).await
+        }
+        Err(_) => mapped.map(|_| Tally::default()),
     };
-    let tally = apply_with_patience(engine, &cx, &input, &mut baton.pending).await?;
-    if page.page.end {
-        finish_pass(engine, &cx, &position, &mut baton.pending, expected).await?;
-    } else if baton.pending.pages > 0 && baton.flushed.elapsed() > FLUSH_EVERY {
-        flush(engine, &cx, &position, &mut baton.pending, expected).await?;
-        baton.flushed = Instant::now();
+    if applied.is_err() && baton.pending.pages > 0 {
+        // Those pages had no effect: only the counters would be lost, the cursor stays behind the last that had one.
+        let counted = runs::progress(&engine.pool, scope.run.id, &baton.pending, None).await;
+        counted.map_err(|error| RunError::Apply(ApplyError::Database(error)))?;
     }
-    // Nobody waits behind the last page, or when the run has stopped.
-    let _ = turn.after.send(baton);
-    Ok(tally)
+    if applied.is_ok() {
+        // Nobody waits behind the last page, or when the run has stopped.
+        let _ = turn.after.send(baton);
+    }
+    applied
 }
 
-/// The last page of a pass: its position is where the next incremental pass begins.
-async fn finish_pass(
+async fn apply_and_flush(
     engine: &Engine,
     cx: &PageContext<'_>,
-    position: &Position,
-    pending: &mut Tally,
-    expected: Option<i64>,
-) -> Result<(), RunError> {
-    flush(engine, cx, position, pending, expected).await?;
-    if cx.dry_run {
-        return Ok(());
+    input: &MappedPage<'_>,
+    baton: &mut Baton,
+) -> Result<Tally, RunError> {
+    let tally = apply_with_patience(engine, cx, input, &mut baton.pending).await?;
+    if baton.pending.pages > 0 && (input.step.end || baton.flushed.elapsed() > FLUSH_EVERY) {
+        flush_with_patience(engine, cx, input.step, &mut baton.pending).await?;
+        baton.flushed = Instant::now();
     }
-    let lost = |error: sqlx::Error| RunError::Apply(ApplyError::Database(error));
-    let mut tx = engine.pool.begin().await.map_err(lost)?;
-    if cx.pass == Pass::Full {
-        cursors::clear(&mut *tx, cx.connector, cx.stream, Pass::Full).await.map_err(lost)?;
-        cursors::write(&mut *tx, cx.connector, cx.stream, Pass::Incremental, position).await.map_err(lost)?;
-    }
-    tx.commit().await.map_err(lost)
+    Ok(tally)
 }
 
 /// Applies a page; starts over when another writer was faster, waits while the database is away.
@@ -355,29 +364,55 @@ async fn apply_with_patience(
     input: &MappedPage<'_>,
     pending: &mut Tally,
 ) -> Result<Tally, RunError> {
-    let began = Instant::now();
     let mut conflicts = 0;
+    let began = Instant::now();
     loop {
         let cx = PageContext { isolate: conflicts >= ISOLATE_AFTER, ..cx.clone() };
         match apply_page(engine, &cx, input, pending).await {
             Ok(tally) => return Ok(tally),
             Err(ApplyError::Conflict) if conflicts < CONFLICTS => conflicts += 1,
-            Err(ApplyError::Database(error)) if is_outage(&error) && began.elapsed() < DATABASE_PATIENCE => {
-                tracing::warn!(stream = cx.stream, %error, "the database is away; the page waits");
-                tokio::select! {
-                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
-                    () = engine.stop.cancelled() => return Err(RunError::Stopped),
-                }
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => wait_for_database(engine, cx.stream, began, error).await?,
         }
+    }
+}
+
+async fn flush_with_patience(
+    engine: &Engine,
+    cx: &PageContext<'_>,
+    step: &Step,
+    pending: &mut Tally,
+) -> Result<(), RunError> {
+    let began = Instant::now();
+    loop {
+        match flush(engine, cx, step, pending).await {
+            Ok(()) => return Ok(()),
+            Err(error) => wait_for_database(engine, cx.stream, began, error).await?,
+        }
+    }
+}
+
+/// Returns when it is worth another try: the database is away, and not for too long.
+async fn wait_for_database(engine: &Engine, stream: &str, began: Instant, error: ApplyError) -> Result<(), RunError> {
+    match error {
+        ApplyError::Database(error) if is_outage(&error) && began.elapsed() < DATABASE_PATIENCE => {
+            tracing::warn!(stream, %error, "the database is away; the run waits");
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(500)) => Ok(()),
+                () = engine.stop.cancelled() => Err(RunError::Stopped),
+            }
+        }
+        error => Err(error.into()),
     }
 }
 
 /// Whether the database is unreachable rather than unwilling.
 pub(super) fn is_outage(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed => true,
         // 57P01..57P03: shutting down, crashed, starting up. 08: connection. 53300: too many connections.
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| code.starts_with("57P0") || code.starts_with("08") || code == "53300")

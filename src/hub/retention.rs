@@ -1,4 +1,5 @@
-//! History by time: partitions are made ahead and dropped when their time is up; no row is ever deleted one by one.
+//! History by time: partitions are made ahead and dropped when their time is up; only what strayed into a default
+//! partition is deleted by row.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::Serialize;
@@ -63,9 +64,20 @@ pub async fn round(
             tx.execute(AssertSqlSafe(format!("drop table hub.{name}"))).await?;
             round.dropped.push(name);
         }
+        drop_strays(&mut tx, table, oldest).await?;
     }
     tx.commit().await?;
     Ok(round)
+}
+
+/// Rows that came before their partition was made, or whose own time was long ago: a letter resolved after a year.
+async fn drop_strays(tx: &mut PgConnection, table: &str, oldest: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    let key = key_of(table);
+    sqlx::query(AssertSqlSafe(format!("delete from hub.{table}_default where {key} < hub.uuid_at($1)")))
+        .bind(oldest)
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// Rows in the default partitions: there should be none, else partitions were not made in time.
@@ -106,7 +118,7 @@ async fn partitions(tx: &mut PgConnection, table: &str) -> Result<Vec<String>, s
 
 /// A partition cannot be made over rows that went to the default one meanwhile; those stay there and `doctor` tells.
 async fn default_is_free(tx: &mut PgConnection, table: &str, week: DateTime<Utc>) -> Result<bool, sqlx::Error> {
-    let key = if matches!(table, "payload_history" | "message_item") { "message_id" } else { "id" };
+    let key = key_of(table);
     sqlx::query_scalar(AssertSqlSafe(format!(
         "select not exists (select from hub.{table}_default where {key} >= hub.uuid_at($1) and {key} < hub.uuid_at($2))"
     )))
@@ -114,6 +126,11 @@ async fn default_is_free(tx: &mut PgConnection, table: &str, week: DateTime<Utc>
     .bind(week + TimeDelta::weeks(1))
     .fetch_one(tx)
     .await
+}
+
+/// The column by which a table is partitioned.
+fn key_of(table: &str) -> &'static str {
+    if matches!(table, "payload_history" | "message_item") { "message_id" } else { "id" }
 }
 
 async fn make(tx: &mut PgConnection, table: &str, name: &str, week: DateTime<Utc>) -> Result<(), sqlx::Error> {

@@ -5,5 +5,6 @@ mod commerce;
 mod config;
 mod embedded;
 mod http;
+mod hub;
 mod migrations;
 mod support;
