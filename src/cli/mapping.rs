@@ -149,10 +149,7 @@ mod tests {
 
     type Command = fn(Option<&Path>, &[PathBuf], bool, &mut dyn Write) -> io::Result<u8>;
 
-    fn run(
-        command: Command,
-        paths: &[PathBuf],
-    ) -> (u8, String) {
+    fn run(command: Command, paths: &[PathBuf]) -> (u8, String) {
         let mut out = Vec::new();
         let code = command(None, paths, false, &mut out).unwrap();
         (code, String::from_utf8(out).unwrap())

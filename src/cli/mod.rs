@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod logging;
+mod mapping;
 mod messages;
 mod migrate;
 mod output;

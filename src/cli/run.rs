@@ -9,7 +9,7 @@ use super::{
     config, dead_letters, demo, doctor,
     failure::Failure,
     logging::{self, Voice},
-    messages, migrate, sandbox, serve, sync,
+    mapping, messages, migrate, output, sandbox, serve, sync,
 };
 use crate::{
     app::App,
@@ -64,12 +64,23 @@ enum Command {
     /// Streams: run, list, pause, resume
     #[command(subcommand)]
     Sync(sync::Command),
+    /// The mapping files: check, test
+    #[command(subcommand)]
+    Mapping(MappingCommand),
     /// What came in, and what became of it
     #[command(subcommand)]
     Messages(messages::Command),
     /// What could not go in, and mending it
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+}
+
+#[derive(Debug, Subcommand)]
+enum MappingCommand {
+    /// Every error at once, with file, line and remedy
+    Check { paths: Vec<PathBuf> },
+    /// Run the golden cases beside the mappings
+    Test { paths: Vec<PathBuf> },
 }
 
 impl Global {
@@ -136,9 +147,23 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor => interruptible(doctor::doctor(global)).await,
         Command::Config => config::config(global),
         Command::Sync(command) => interruptible(sync::sync(global, command)).await,
+        Command::Mapping(command) => look_at_mappings(global, &command),
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
         Command::DeadLetters(command) => interruptible(dead_letters::dead_letters(global, command)).await,
     }
+}
+
+fn look_at_mappings(global: &Global, command: &MappingCommand) -> Result<(), Failure> {
+    let config = global.load(Voice::Command)?;
+    let dir = Some(config.mappings.dir.as_path()).filter(|dir| dir.is_dir());
+    let mut out = Vec::new();
+    let code = match command {
+        MappingCommand::Check { paths } => mapping::check(dir, paths, global.json, &mut out),
+        MappingCommand::Test { paths } => mapping::test(dir, paths, global.json, &mut out),
+    }
+    .map_err(|error| Failure::Failed(error.to_string()))?;
+    output::print(&String::from_utf8_lossy(&out))?;
+    if code == 0 { Ok(()) } else { Err(Failure::Told(code)) }
 }
 
 /// Ends with the first signal to stop, from the moment of this call on.

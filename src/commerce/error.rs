@@ -56,7 +56,7 @@ fn rule_of(table: &str, constraint: &str) -> Option<(&'static str, &'static str)
         "stock_level_place_key" => return Some(("warehouse", "unique")),
         "stock_level_warehouse_id_fkey" => return Some(("warehouse", "missing_reference")),
         "customer_tax_number_judged" => return Some(("taxNumber", "format")),
-        "stock_movement_delta_not_zero" => return Some(("quantity", "format")),
+        _ if table == "stock_movement" => return Some(("quantity", "refused_by_store")),
         _ if constraint.starts_with("price_role_") => return Some(("role", "role_columns")),
         _ => {}
     }

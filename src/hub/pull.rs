@@ -5,12 +5,13 @@
 //! - Not more than [`IN_FLIGHT`] pages are in memory, however long the pass.
 //! - A remote fault is retried by the schedule; when the breaker opens the run stops and its cursor waits.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Cursor, Fault, Format as WireFormat, Page, Pass, PullRequest};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinHandle,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -53,8 +54,9 @@ pub enum RunError {
     Apply(#[from] ApplyError),
     #[error("stopped; the next run goes on from its cursor")]
     Stopped,
-    #[error("the connector broke off without a word: a bug of ours, the log has its trace")]
-    BrokeOff,
+    /// A panic: a bug of ours.
+    #[error("broken off by a bug of ours, the log has its trace: {0}")]
+    Broken(String),
 }
 
 impl RunError {
@@ -62,7 +64,7 @@ impl RunError {
         match self {
             RunError::Remote(fault) => fault.cause(),
             RunError::BreakerOpen { .. } => Cause::Remote,
-            RunError::Apply(_) | RunError::Stopped | RunError::BrokeOff => Cause::Ours,
+            RunError::Apply(_) | RunError::Stopped | RunError::Broken(_) => Cause::Ours,
         }
     }
 }
@@ -73,7 +75,7 @@ impl RunError {
         match self {
             RunError::Stopped | RunError::Apply(ApplyError::LeaseLost) => true,
             RunError::Apply(ApplyError::Database(error)) => is_outage(error),
-            RunError::Apply(_) | RunError::Remote(_) | RunError::BreakerOpen { .. } | RunError::BrokeOff => false,
+            RunError::Apply(_) | RunError::Remote(_) | RunError::BreakerOpen { .. } | RunError::Broken(_) => false,
         }
     }
 }
@@ -167,22 +169,14 @@ async fn pass(
         (Pass::Full, Some(position)) => position.pass_started_at,
         _ => now,
     };
-    // The first load and complete passes are no news to whoever listens for single changes.
-    let bulk = pass == Pass::Full;
-    let lease = stream_lease(&run.connector, &run.stream);
-    let cx = PageContext {
-        run_id: run.id,
-        connector: &run.connector,
-        stream: &run.stream,
-        lease: &lease,
+    let scope = Arc::new(Scope {
+        engine: engine.clone(),
+        run: run.clone(),
+        lease: stream_lease(&run.connector, &run.stream),
+        mapping,
         pass,
         pass_started_at,
-        bulk,
-        dry_run: run.dry_run,
-        correlation_id: &run.correlation_id,
-        isolate: false,
-    };
-
+    });
     let fetcher = Fetcher {
         engine: engine.clone(),
         instance: Arc::clone(instance),
@@ -197,71 +191,207 @@ async fn pass(
     let _abort = fetcher.stop.clone().drop_guard();
     let (pages, fetched) = mpsc::channel::<Result<Fetched, RunError>>(1);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
-    tokio::spawn(fetcher.run(begun.map(|position| position.cursor), pages, Arc::clone(&in_flight)));
+    tokio::spawn(fetcher.run(begun.map(|position| position.cursor), pages, in_flight));
 
-    let mut pending = Tally::default();
-    let ended = apply_pages(engine, &cx, &mapping, fetched, stop, total, &mut pending).await;
-    if ended.is_err() && pending.pages > 0 {
-        // Those pages had no effect: only the counters would be lost, the cursor stays behind the last that had one.
-        runs::progress(db, run.id, &pending, None).await.map_err(lost)?;
+    let (last, ended) = apply_pages(&scope, fetched, stop, total).await;
+    if ended.is_err() {
+        // Counters of pages without effect are told all the same; the cursor stays behind the last one that had any.
+        if let Ok(baton) = last.0.await {
+            note_pending(&scope, &baton.pending).await;
+        }
     }
     ended.map(|()| pass == Pass::Full)
 }
 
-/// Applies what is fetched until the pass is complete.
+/// Applies what is fetched until the pass is complete. Each page is mapped on a task of its own and then waits for its
+/// turn, which the page before it hands on. Answers the turn behind the last page as well.
 async fn apply_pages(
-    engine: &Engine,
-    cx: &PageContext<'_>,
-    mapping: &Mapping,
+    scope: &Arc<Scope>,
     mut fetched: mpsc::Receiver<Result<Fetched, RunError>>,
     stop: &CancellationToken,
     total: &mut Tally,
-    pending: &mut Tally,
-) -> Result<(), RunError> {
-    let mut flushed = Instant::now();
-    while let Some(next) = fetched.recv().await {
-        let fetched = next?;
-        if stop.is_cancelled() {
-            return Err(RunError::Stopped);
-        }
-        let step = Step {
-            position: Position { cursor: fetched.page.cursor.clone(), pass_started_at: cx.pass_started_at },
-            end: fetched.page.end,
-            expected: fetched.page.expected.and_then(|rows| i64::try_from(rows).ok()),
+) -> (Turn, Result<(), RunError>) {
+    let mut tasks: VecDeque<JoinHandle<Result<Tally, RunError>>> = VecDeque::new();
+    let mut turn = Turn::first();
+    let mut ended = false;
+    loop {
+        let next = tokio::select! {
+            biased;
+            Some(applied) = front(&mut tasks) => {
+                tasks.pop_front();
+                match applied {
+                    Ok(tally) => total.add(&tally),
+                    Err(error) => return (turn, Err(error)),
+                }
+                if ended && tasks.is_empty() {
+                    return (turn, Ok(()));
+                }
+                continue;
+            }
+            next = fetched.recv(), if !ended => next,
         };
-        total.add(&apply_with_patience(engine, cx, mapping, &fetched, &step, pending).await?);
-        if pending.pages > 0 && (step.end || flushed.elapsed() > FLUSH_EVERY) {
-            flush_with_patience(engine, cx, &step, pending).await?;
-            flushed = Instant::now();
+        let stopped = match next {
+            Some(Ok(page)) if !stop.is_cancelled() => {
+                ended = page.page.end;
+                let (mine, following) = turn.pass_on();
+                turn = following;
+                tasks.push_back(tokio::spawn(apply_in_turn(Arc::clone(scope), page, mine)));
+                continue;
+            }
+            Some(Err(error)) => error,
+            None if !stop.is_cancelled() => RunError::Broken("the connector ended without a word".to_owned()),
+            Some(Ok(_)) | None => RunError::Stopped,
+        };
+        // What was fetched before still goes in.
+        return (turn, settle(tasks, total).await.and(Err(stopped)));
+    }
+}
+
+/// What all pages of a run share.
+struct Scope {
+    engine: Engine,
+    run: Run,
+    lease: String,
+    mapping: Arc<Mapping>,
+    pass: Pass,
+    pass_started_at: DateTime<Utc>,
+}
+
+/// What a page hands on to the next one: the right to write, and counters that were not written yet.
+struct Baton {
+    pending: Tally,
+    flushed: Instant,
+}
+
+/// A page's place in the order of the run.
+struct Turn(oneshot::Receiver<Baton>);
+
+/// A turn, and what its holder hands the baton on with.
+struct MyTurn {
+    before: oneshot::Receiver<Baton>,
+    after: oneshot::Sender<Baton>,
+}
+
+impl Turn {
+    fn first() -> Turn {
+        let (sender, receiver) = oneshot::channel();
+        // The receiver is right here.
+        let _ = sender.send(Baton { pending: Tally::default(), flushed: Instant::now() });
+        Turn(receiver)
+    }
+
+    fn pass_on(self) -> (MyTurn, Turn) {
+        let (after, next) = oneshot::channel();
+        (MyTurn { before: self.0, after }, Turn(next))
+    }
+}
+
+/// The result of the oldest page in hand.
+async fn front(tasks: &mut VecDeque<JoinHandle<Result<Tally, RunError>>>) -> Option<Result<Tally, RunError>> {
+    let task = tasks.front_mut()?;
+    Some(task.await.unwrap_or_else(|error| Err(RunError::Broken(error.to_string()))))
+}
+
+/// Lets the pages in hand end.
+async fn settle(mut tasks: VecDeque<JoinHandle<Result<Tally, RunError>>>, total: &mut Tally) -> Result<(), RunError> {
+    while let Some(applied) = front(&mut tasks).await {
+        tasks.pop_front();
+        total.add(&applied?);
+    }
+    Ok(())
+}
+
+/// Maps a page, waits for its turn, applies it and hands the turn on. When a page fails, the ones behind it never get
+/// their turn.
+async fn apply_in_turn(scope: Arc<Scope>, page: Fetched, turn: MyTurn) -> Result<Tally, RunError> {
+    let engine = &scope.engine;
+    let cx = PageContext {
+        run_id: scope.run.id,
+        connector: &scope.run.connector,
+        stream: &scope.run.stream,
+        lease: &scope.lease,
+        pass: scope.pass,
+        pass_started_at: scope.pass_started_at,
+        // The first load and complete passes are no news to whoever listens for single changes.
+        bulk: scope.pass == Pass::Full,
+        dry_run: scope.run.dry_run,
+        correlation_id: &scope.run.correlation_id,
+        isolate: false,
+    };
+    let step = Step {
+        position: Position { cursor: page.page.cursor.clone(), pass_started_at: scope.pass_started_at },
+        end: page.page.end,
+        expected: page.page.expected.and_then(|rows| i64::try_from(rows).ok()),
+    };
+    let format = mapping_format(page.page.format);
+    let mapped = scope
+        .mapping
+        .map(format, &page.page.body, &Overlay::default())
+        .map_err(|unreadable| RunError::Remote(Fault::contract(unreadable.to_string())));
+    let Ok(mut baton) = turn.before.await else { return Err(RunError::Stopped) };
+    let applied = match &mapped {
+        Ok(mapped) => {
+            let input = MappedPage {
+                body: &page.page.body,
+                format,
+                mapping: &scope.mapping,
+                mapped,
+                received_at: page.received_at,
+                step: &step,
+            };
+            apply_and_flush(engine, &cx, &input, &mut baton).await
         }
-        if step.end {
-            return Ok(());
+        Err(_) => Ok(Tally::default()),
+    };
+    match mapped.and(applied) {
+        Ok(tally) => {
+            // Nobody waits behind the last page, or when the run has stopped.
+            let _ = turn.after.send(baton);
+            Ok(tally)
+        }
+        Err(error) => {
+            note_pending(&scope, &baton.pending).await;
+            Err(error)
         }
     }
-    if stop.is_cancelled() { Err(RunError::Stopped) } else { Err(RunError::BrokeOff) }
+}
+
+async fn apply_and_flush(
+    engine: &Engine,
+    cx: &PageContext<'_>,
+    input: &MappedPage<'_>,
+    baton: &mut Baton,
+) -> Result<Tally, RunError> {
+    let tally = apply_with_patience(engine, cx, input, &mut baton.pending).await?;
+    if baton.pending.pages > 0 && (input.step.end || baton.flushed.elapsed() > FLUSH_EVERY) {
+        flush_with_patience(engine, cx, input.step, &mut baton.pending).await?;
+        baton.flushed = Instant::now();
+    }
+    Ok(tally)
+}
+
+/// Counters that no page will write any more. Losing them loses no record.
+async fn note_pending(scope: &Scope, pending: &Tally) {
+    if pending.pages == 0 {
+        return;
+    }
+    if let Err(error) = runs::progress(&scope.engine.pool, scope.run.id, pending, None).await {
+        tracing::warn!(run.id = %scope.run.id, %error, "the counters of a stopped run could not be written");
+    }
 }
 
 /// Applies a page; starts over when another writer was faster, waits while the database is away.
 async fn apply_with_patience(
     engine: &Engine,
     cx: &PageContext<'_>,
-    mapping: &Mapping,
-    page: &Fetched,
-    step: &Step,
+    input: &MappedPage<'_>,
     pending: &mut Tally,
 ) -> Result<Tally, RunError> {
-    let format = mapping_format(page.page.format);
-    let mapped = match mapping.map(format, &page.page.body, &Overlay::default()) {
-        Ok(mapped) => mapped,
-        Err(unreadable) => return Err(RunError::Remote(Fault::contract(unreadable.to_string()))),
-    };
-    let input =
-        MappedPage { body: &page.page.body, format, mapping, mapped: &mapped, received_at: page.received_at, step };
-    let mut conflicts = 0;
     let began = Instant::now();
+    let mut conflicts = 0;
     loop {
         let cx = PageContext { isolate: conflicts >= ISOLATE_AFTER, ..cx.clone() };
-        match apply_page(engine, &cx, &input, pending).await {
+        match apply_page(engine, &cx, input, pending).await {
             Ok(tally) => return Ok(tally),
             Err(ApplyError::Conflict) if conflicts < CONFLICTS => conflicts += 1,
             Err(error) => wait_for_database(engine, cx.stream, began, error).await?,

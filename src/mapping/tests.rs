@@ -103,6 +103,25 @@ fn an_expression_that_fails_is_a_fault_of_the_record() {
 }
 
 #[test]
+fn an_expression_sees_numbers_without_floats() {
+    let evaluated = |cel: &str, record: &str| {
+        let text = SMALL.replace("r.VAT == '20' ? '1.5' : null", cel);
+        let library = library(&[("x/small.toml", &text)]);
+        let mapping = library.get("x/small").unwrap();
+        let body = format!(r#"[{{"CODE":"A","NAME":"a",{record}}}]"#);
+        let mapped = mapping.map(Format::Json, body.as_bytes(), &Overlay::new()).unwrap();
+        let weight = Entity::Product.field("weight").unwrap();
+        mapped.changes.first().map(|change| change.values[weight].clone().into_owned())
+    };
+    let number = |text: &str| Some(Value::Decimal(text.parse().unwrap()));
+    assert_eq!(evaluated("has(r.KG) ? r.KG : null", r#""KG":1.25"#), number("1.25"));
+    assert_eq!(evaluated("has(r.KG) ? r.KG : null", r#""X":1"#), Some(Value::Null));
+    assert_eq!(evaluated("r.KG * 2", r#""KG":21.0"#), number("42"));
+    assert_eq!(evaluated("r.L.map(x, x.N)[1]", r#""L":[{"N":1},{"N":2}]"#), number("2"));
+    assert_eq!(evaluated("double(r.KG) * 2.0", r#""KG":1.25"#), None);
+}
+
+#[test]
 fn all_problems_of_all_files_are_told_with_place_and_remedy() {
     let broken = "entity = \"prodcut\"\n[key]\nform = \"CODE\"\n[records]\njson = \"items\"\n[fields.name]\nfrom = 7\n";
     let other = concat!(

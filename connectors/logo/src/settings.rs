@@ -115,7 +115,7 @@ impl LogoSettings {
             read: table.duration("read", Duration::from_secs(60)),
             write: table.duration("write", Duration::from_secs(180)),
         });
-        let rate = reader.number("rate_per_second", 0u32..=1000).unwrap_or(20);
+        let rate = reader.number("rate_per_second", 0u32..=1000).unwrap_or(50);
         let max_answer_mib = reader.number("max_answer_mib", 1usize..=1024);
         let policy = Policy {
             timeouts,

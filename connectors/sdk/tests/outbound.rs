@@ -1,5 +1,7 @@
 //! The outbound stack against sockets that behave badly.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use std::{
     net::SocketAddr,
     sync::{

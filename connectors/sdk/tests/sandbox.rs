@@ -49,6 +49,10 @@ impl SandboxSystem for Counter {
             .with_state(self)
     }
 
+    fn settings(&self, base_url: &str) -> Value {
+        json!({"base_url": base_url})
+    }
+
     fn state(&self, kind: Option<&str>, reference: Option<&str>) -> Value {
         json!({"writes": self.writes.load(Ordering::SeqCst), "kind": kind, "reference": reference})
     }

@@ -117,8 +117,4 @@ impl<'a> ListRow<'a> {
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
         self.value(name).as_bool()
     }
-
-    pub(super) fn int(&self, name: &str) -> Option<i64> {
-        self.value(name).as_int()
-    }
 }

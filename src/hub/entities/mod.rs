@@ -1,8 +1,11 @@
 //! From a canonical change with its references resolved to the command of its entity. One file an entity where its row
 //! needs more than a name; nothing here decides anything.
 
+mod customer;
 mod fields;
+mod price;
 mod product;
+mod stock;
 
 use sqlx::PgConnection;
 
@@ -10,8 +13,8 @@ use self::fields::Fields;
 use crate::{
     canonical::{Change, Entity},
     commerce::{
-        CodeListUpsert, CommandError, Outcome, WriteContext, brands, categories, price_lists, products, unit_sets,
-        warehouses,
+        CodeListUpsert, CommandError, Outcome, WriteContext, brands, categories, customers, price_lists, prices,
+        products, stock as stock_levels, unit_sets, warehouses,
     },
 };
 
@@ -37,26 +40,36 @@ pub async fn allocate_ids(db: &mut PgConnection, entity: Entity, count: usize) -
         Entity::Warehouse => warehouses::allocate_ids(db, count).await,
         Entity::PriceList => price_lists::allocate_ids(db, count).await,
         Entity::Product => products::allocate_ids(db, count).await,
-        Entity::Price | Entity::Stock | Entity::Customer => Ok(Vec::new()),
+        Entity::Price => prices::allocate_ids(db, count).await,
+        Entity::Stock => stock_levels::allocate_ids(db, count).await,
+        Entity::Customer => customers::allocate_ids(db, count).await,
     }
 }
 
-/// Existing records by their natural code, in the order of `codes`.
-pub async fn ids_by_code(
+/// Whether an existing record is found by its references instead of its code.
+pub const fn known_by_references(entity: Entity) -> bool {
+    matches!(entity, Entity::Stock)
+}
+
+/// Existing records that the rows mean (of another instance, or made by a person), in the order of `rows`.
+pub async fn existing_ids(
     db: &mut PgConnection,
     entity: Entity,
-    codes: &[&str],
+    rows: &[Resolved<'_>],
 ) -> Result<Vec<Option<i64>>, sqlx::Error> {
+    let codes: Vec<&str> = rows.iter().map(|row| row.change.code.as_ref()).collect();
     let found = match entity {
-        Entity::Category => categories::ids_by_code(db, codes).await,
-        Entity::Brand => brands::ids_by_code(db, codes).await,
-        Entity::UnitSet => unit_sets::ids_by_code(db, codes).await,
-        Entity::Warehouse => warehouses::ids_by_code(db, codes).await,
-        Entity::PriceList => price_lists::ids_by_code(db, codes).await,
-        Entity::Product => products::ids_by_code(db, codes).await,
-        Entity::Price | Entity::Stock | Entity::Customer => Ok(Vec::new()),
+        Entity::Category => categories::ids_by_code(db, &codes).await,
+        Entity::Brand => brands::ids_by_code(db, &codes).await,
+        Entity::UnitSet => unit_sets::ids_by_code(db, &codes).await,
+        Entity::Warehouse => warehouses::ids_by_code(db, &codes).await,
+        Entity::PriceList => price_lists::ids_by_code(db, &codes).await,
+        Entity::Product => products::ids_by_code(db, &codes).await,
+        Entity::Price => prices::ids_by_code(db, &codes).await,
+        Entity::Customer => customers::ids_by_code(db, &codes).await,
+        Entity::Stock => stock::existing_ids(db, rows).await,
     }?;
-    let mut ids = vec![None; codes.len()];
+    let mut ids = vec![None; rows.len()];
     for (place, id) in found {
         ids[place] = Some(id);
     }
@@ -108,7 +121,9 @@ pub async fn upsert(
         Entity::Warehouse => warehouses::upsert_warehouses(db, cx, &code_list(rows)).await,
         Entity::PriceList => price_lists::upsert_price_lists(db, cx, &code_list(rows)).await,
         Entity::Product => product::upsert(db, cx, rows).await,
-        Entity::Price | Entity::Stock | Entity::Customer => Ok(Vec::new()),
+        Entity::Price => price::upsert(db, cx, rows).await,
+        Entity::Stock => stock::upsert(db, cx, rows).await,
+        Entity::Customer => customer::upsert(db, cx, rows).await,
     }
 }
 

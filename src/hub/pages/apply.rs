@@ -15,7 +15,7 @@ use crate::{
     canonical::Entity,
     commerce::{CommandError, WriteContext},
     hub::{
-        entities,
+        entities::{self, Resolved},
         links::{self, Link},
     },
     mapping::OnMissing,
@@ -159,8 +159,14 @@ async fn round(
     let written = rows.iter().filter_map(|row| row.link.as_ref());
     lock(tx, written.chain(notes.iter().map(|(link, _)| link))).await?;
     if !rows.is_empty() {
-        identify(tx, cx, &mut rows, verdicts).await?;
-        let rows = resolve(tx, cx, rows, verdicts).await?;
+        let rows = if entities::known_by_references(cx.entity) {
+            let mut rows = resolve(tx, cx, rows, verdicts).await?;
+            identify(tx, cx, &mut rows, verdicts).await?;
+            rows
+        } else {
+            identify(tx, cx, &mut rows, verdicts).await?;
+            resolve(tx, cx, rows, verdicts).await?
+        };
         write(tx, cx, &rows, verdicts).await?;
     }
     if !notes.is_empty() {
@@ -173,6 +179,10 @@ impl<'a> Row<'a> {
     fn new(place: usize, incoming: Incoming<'a>, link: Option<Link>) -> Row<'a> {
         let internal_id = link.as_ref().map_or(0, |link| link.internal_id);
         Row { place, incoming, link, internal_id, is_new: false, refs: Vec::new() }
+    }
+
+    pub(super) fn resolved(&self) -> Resolved<'_> {
+        Resolved { id: self.internal_id, is_new: self.is_new, change: self.incoming.change, refs: &self.refs }
     }
 
     pub(super) fn code(&self) -> &str {
@@ -229,8 +239,8 @@ async fn adopt_renamed(
     Ok(adopted)
 }
 
-/// Gives rows without a link an internal id: that of a record with the same natural code (of another instance, or made
-/// by a person), else a new one.
+/// Gives rows without a link an internal id: that of a record which is the same (of another instance, or made by a
+/// person), else a new one.
 async fn identify(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
@@ -241,8 +251,8 @@ async fn identify(
     if fresh.is_empty() {
         return Ok(());
     }
-    let codes: Vec<&str> = fresh.iter().map(|place| rows[*place].incoming.change.code.as_ref()).collect();
-    let known = entities::ids_by_code(tx, cx.entity, &codes).await?;
+    let unlinked: Vec<Resolved<'_>> = fresh.iter().map(|place| rows[*place].resolved()).collect();
+    let known = entities::existing_ids(tx, cx.entity, &unlinked).await?;
     let missing = if cx.may_create { known.iter().filter(|id| id.is_none()).count() } else { 0 };
     let mut allocated = entities::allocate_ids(tx, cx.entity, missing).await?.into_iter();
     for (place, id) in fresh.into_iter().zip(known) {

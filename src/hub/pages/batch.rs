@@ -130,10 +130,7 @@ async fn write_batch(
             BatchError::Whole(ApplyError::Conflict)
         });
     }
-    let resolved: Vec<Resolved<'_>> = rows
-        .iter()
-        .map(|row| Resolved { id: row.internal_id, is_new: row.is_new, change: row.incoming.change, refs: &row.refs })
-        .collect();
+    let resolved: Vec<Resolved<'_>> = rows.iter().map(|row| row.resolved()).collect();
     let outcomes = match entities::upsert(tx, cx.entity, &cx.write, &resolved).await {
         Ok(outcomes) => outcomes,
         Err(error) if error.retry_at_once() && !cx.isolate => return Err(BatchError::Whole(ApplyError::Conflict)),

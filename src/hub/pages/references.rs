@@ -147,10 +147,12 @@ async fn create_placeholders(
     if codes.is_empty() {
         return Ok(());
     }
-    let existing = entities::ids_by_code(tx, entity, codes).await?;
+    let changes: Vec<Change<'_>> = codes.iter().map(|code| placeholder(entity, code)).collect();
+    let unlinked: Vec<Resolved<'_>> =
+        changes.iter().map(|change| Resolved { id: 0, is_new: false, change, refs: &[] }).collect();
+    let existing = entities::existing_ids(tx, entity, &unlinked).await?;
     let missing = existing.iter().filter(|id| id.is_none()).count();
     let mut allocated = entities::allocate_ids(tx, entity, missing).await?.into_iter().peekable();
-    let changes: Vec<Change<'_>> = codes.iter().map(|code| placeholder(entity, code)).collect();
     let mut made = Vec::new();
     let mut new_links = Vec::new();
     let mut found_links = Vec::new();

@@ -10,7 +10,7 @@ use crate::mapping::compiled::{Mapping, Skip};
 use crate::mapping::problem::{Report, suggest};
 use crate::mapping::rule::Source;
 use crate::mapping::source::Shape;
-use crate::mapping::value::Transform;
+use crate::mapping::value::{Literal, Transform};
 
 use super::condition::conditions;
 use super::field::{Defaults, Fields};
@@ -65,7 +65,8 @@ pub(super) fn compile(name: &str, text: &str, shared: &Tables, report: &mut Repo
         report.add(&(0..0), "there is no [key]", "say which field is the external code: [key] from = \"CODE\"");
     }
     let external_id = root.section("external_id", report).map(|mut section| {
-        let steps = vec![Transform::Integer, Transform::NullIfEmpty];
+        // 0 is LOGO's "none", and would stand on many records.
+        let steps = vec![Transform::Integer, Transform::NullIfEmpty, Transform::NullIf(vec![Literal::new("0", true)])];
         let rule = fields.scalar(&mut section, FieldType::Text(64), steps, &mut shape, report);
         section.finish(report);
         rule

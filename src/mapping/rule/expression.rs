@@ -5,8 +5,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use cel::common::ast::{EntryExpr, Expr, MapExpr, StructExpr};
 use cel::objects::Key;
-use cel::{Context, Program, Value as Cel};
+use cel::{Context, IdedExpr, Program, Value as Cel};
 
 use crate::canonical::FieldType;
 use crate::mapping::source::Row;
@@ -26,7 +27,7 @@ impl fmt::Debug for Expression {
 impl Expression {
     pub(in crate::mapping) fn compile(text: &str) -> Result<Self, String> {
         let program = Program::compile(text).map_err(|error| error.to_string())?;
-        let unknown = program.references().variables().into_iter().find(|name| *name != "r").map(str::to_owned);
+        let unknown = free_name(program.expression(), &mut vec!["r"]).map(str::to_owned);
         match unknown {
             Some(name) => Err(format!("`{name}` is unknown, the record is called `r`")),
             None => Ok(Expression { text: text.to_owned(), program }),
@@ -56,6 +57,45 @@ impl Expression {
             Cel::Float(_) => return Err(refused("the result is a double; amounts must stay texts or integers".into())),
             _ => return Err(refused("the result is neither text nor number nor flag nor null".into())),
         })
+    }
+}
+
+/// CEL's own names of types.
+const TYPES: [&str; 10] = ["int", "uint", "double", "string", "bool", "bytes", "list", "map", "null_type", "type"];
+
+/// A name that neither the context nor a macro around it (`map`, `filter`, `all`, `exists`) binds.
+fn free_name<'e>(node: &'e IdedExpr, bound: &mut Vec<&'e str>) -> Option<&'e str> {
+    match &node.expr {
+        Expr::Unspecified | Expr::Literal(_) => None,
+        Expr::Ident(name) => {
+            let known = bound.contains(&name.as_str()) || TYPES.contains(&name.as_str());
+            (!known).then_some(name.as_str())
+        }
+        Expr::Select(select) => free_name(&select.operand, bound),
+        Expr::Call(call) => {
+            let parts = call.target.as_deref().into_iter().chain(&call.args);
+            parts.into_iter().find_map(|part| free_name(part, bound))
+        }
+        Expr::List(list) => list.elements.iter().find_map(|item| free_name(item, bound)),
+        Expr::Map(MapExpr { entries }) | Expr::Struct(StructExpr { entries, .. }) => {
+            entries.iter().find_map(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => free_name(&entry.key, bound).or_else(|| free_name(&entry.value, bound)),
+                EntryExpr::StructField(field) => free_name(&field.value, bound),
+            })
+        }
+        Expr::Comprehension(inner) => {
+            let outside = free_name(&inner.iter_range, bound).or_else(|| free_name(&inner.accu_init, bound));
+            if outside.is_some() {
+                return outside;
+            }
+            let outer = bound.len();
+            bound.extend([inner.iter_var.as_str(), inner.accu_var.as_str()]);
+            bound.extend(inner.iter_var2.as_deref());
+            let inside = [&inner.loop_cond, &inner.loop_step, &inner.result];
+            let found = inside.into_iter().find_map(|part| free_name(part, bound));
+            bound.truncate(outer);
+            found
+        }
     }
 }
 

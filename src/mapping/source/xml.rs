@@ -88,6 +88,8 @@ fn each_record(
     let mut open: Vec<Element> = Vec::new();
     let mut record_start = 0;
     let mut root: Option<String> = None;
+    let mut records_seen = false;
+    let mut others_seen = false;
     loop {
         let before = position(&reader);
         let event = reader.read_event().map_err(|error| {
@@ -115,8 +117,11 @@ fn each_record(
                     }
                     trail.push(name);
                     if records.paths.contains(&trail) {
+                        records_seen = true;
                         record_start = before;
                         open.push(element_of(&start, body, before)?);
+                    } else if !records.paths.iter().any(|path| path.starts_with(&trail)) {
+                        others_seen = true;
                     }
                 } else {
                     open.push(element_of(&start, body, before)?);
@@ -164,7 +169,8 @@ fn each_record(
     let fits = |root: &str| records.paths.iter().any(|path| path.first().is_some_and(|first| first == root));
     match root {
         None => Err(Unreadable::new("not_xml", "the document has no element")),
-        Some(root) if fits(&root) => Ok(()),
+        // A document of other elements is not an empty page.
+        Some(root) if fits(&root) && (records_seen || !others_seen) => Ok(()),
         Some(root) => {
             let places: Vec<String> = records.paths.iter().map(|path| path.join("/")).collect();
             let detail = format!("the root element is `{root}`, records are at {}", places.join(" or "));
@@ -327,6 +333,8 @@ mod tests {
     fn what_is_dangerous_or_broken_is_unreadable() {
         assert_eq!(objects("<ITEMS/>"), Ok(vec![]));
         assert_eq!(objects("<OTHER/>"), Err("no_records"));
+        assert_eq!(objects("<ITEMS><ERROR>x</ERROR></ITEMS>"), Err("no_records"));
+        assert_eq!(objects("<ITEMS><INFO>x</INFO><ITEM>1</ITEM></ITEMS>").unwrap().len(), 1);
         assert_eq!(objects("<ITEMS><ITEM><CODE>A</CODE>"), Err("cut_off"));
         assert_eq!(objects("<ITEMS><ITEM><CODE>A</CO"), Err("cut_off"));
         assert_eq!(objects("<ITEMS><ITEM></CODE></ITEM></ITEMS>"), Err("not_xml"));

@@ -79,22 +79,8 @@ pub const GROUPS: [Group; 60] = [
 ];
 
 pub const SIZES: [&str; 16] = [
-    "2MP",
-    "4MP",
-    "8MP",
-    "12V",
-    "24V",
-    "220V",
-    "5A",
-    "10A",
-    "16A",
-    "40W",
-    "2x0,75",
-    "3x2,5",
-    "Mini",
-    "Ağır Hizmet",
-    "Geniş Açılı",
-    "Çift Yönlü",
+    "2MP", "4MP", "8MP", "12V", "24V", "220V", "5A", "10A", "16A", "40W", "2x0,75", "3x2,5", "Mini", "Ağır", "Geniş",
+    "Çift",
 ];
 
 pub const TRAITS: [&str; 16] = [
@@ -106,7 +92,7 @@ pub const TRAITS: [&str; 16] = [
     "IP67",
     "Gümüş",
     "Paslanmaz",
-    "Isıya Dayanıklı",
+    "Isıl",
     "Ekonomik",
     "Üstün Seri",
     "Kış Tipi",
