@@ -54,10 +54,9 @@ pub enum RunError {
     Apply(#[from] ApplyError),
     #[error("stopped; the next run goes on from its cursor")]
     Stopped,
-    #[error("the connector broke off without a word: a bug of ours, the log has its trace")]
-    BrokeOff,
-    #[error("a page broke its worker: a bug of ours, the log has its trace")]
-    Broken,
+    /// A panic: a bug of ours.
+    #[error("broken off by a bug of ours, the log has its trace: {0}")]
+    Broken(String),
 }
 
 impl RunError {
@@ -65,7 +64,7 @@ impl RunError {
         match self {
             RunError::Remote(fault) => fault.cause(),
             RunError::BreakerOpen { .. } => Cause::Remote,
-            RunError::Apply(_) | RunError::Stopped | RunError::BrokeOff | RunError::Broken => Cause::Ours,
+            RunError::Apply(_) | RunError::Stopped | RunError::Broken(_) => Cause::Ours,
         }
     }
 }
@@ -76,11 +75,7 @@ impl RunError {
         match self {
             RunError::Stopped | RunError::Apply(ApplyError::LeaseLost) => true,
             RunError::Apply(ApplyError::Database(error)) => is_outage(error),
-            RunError::Apply(_)
-            | RunError::Remote(_)
-            | RunError::BreakerOpen { .. }
-            | RunError::BrokeOff
-            | RunError::Broken => false,
+            RunError::Apply(_) | RunError::Remote(_) | RunError::BreakerOpen { .. } | RunError::Broken(_) => false,
         }
     }
 }
@@ -194,11 +189,28 @@ async fn pass(
         stop: stop.child_token(),
     };
     let _abort = fetcher.stop.clone().drop_guard();
-    let (pages, mut fetched) = mpsc::channel::<Result<Fetched, RunError>>(1);
+    let (pages, fetched) = mpsc::channel::<Result<Fetched, RunError>>(1);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
     tokio::spawn(fetcher.run(begun.map(|position| position.cursor), pages, in_flight));
 
-    // Each page is mapped on a task of its own and then waits for its turn, which the page before it hands on.
+    let (last, ended) = apply_pages(&scope, fetched, stop, total).await;
+    if ended.is_err() {
+        // Counters of pages without effect are told all the same; the cursor stays behind the last one that had any.
+        if let Ok(baton) = last.0.await {
+            note_pending(&scope, &baton.pending).await;
+        }
+    }
+    ended.map(|()| pass == Pass::Full)
+}
+
+/// Applies what is fetched until the pass is complete. Each page is mapped on a task of its own and then waits for its
+/// turn, which the page before it hands on. Answers the turn behind the last page as well.
+async fn apply_pages(
+    scope: &Arc<Scope>,
+    mut fetched: mpsc::Receiver<Result<Fetched, RunError>>,
+    stop: &CancellationToken,
+    total: &mut Tally,
+) -> (Turn, Result<(), RunError>) {
     let mut tasks: VecDeque<JoinHandle<Result<Tally, RunError>>> = VecDeque::new();
     let mut turn = Turn::first();
     let mut ended = false;
@@ -207,31 +219,31 @@ async fn pass(
             biased;
             Some(applied) = front(&mut tasks) => {
                 tasks.pop_front();
-                total.add(&applied?);
+                match applied {
+                    Ok(tally) => total.add(&tally),
+                    Err(error) => return (turn, Err(error)),
+                }
                 if ended && tasks.is_empty() {
-                    return Ok(pass == Pass::Full);
+                    return (turn, Ok(()));
                 }
                 continue;
             }
             next = fetched.recv(), if !ended => next,
         };
-        match next {
-            Some(Ok(page)) => {
-                if stop.is_cancelled() {
-                    return settle(tasks, total).await.and(Err(RunError::Stopped));
-                }
+        let stopped = match next {
+            Some(Ok(page)) if !stop.is_cancelled() => {
                 ended = page.page.end;
                 let (mine, following) = turn.pass_on();
                 turn = following;
-                tasks.push_back(tokio::spawn(apply_in_turn(Arc::clone(&scope), page, mine)));
+                tasks.push_back(tokio::spawn(apply_in_turn(Arc::clone(scope), page, mine)));
+                continue;
             }
-            // What was fetched before the fault still goes in.
-            Some(Err(error)) => return settle(tasks, total).await.and(Err(error)),
-            None => {
-                let end = if stop.is_cancelled() { RunError::Stopped } else { RunError::BrokeOff };
-                return settle(tasks, total).await.and(Err(end));
-            }
-        }
+            Some(Err(error)) => error,
+            None if !stop.is_cancelled() => RunError::Broken("the connector ended without a word".to_owned()),
+            Some(Ok(_)) | None => RunError::Stopped,
+        };
+        // What was fetched before still goes in.
+        return (turn, settle(tasks, total).await.and(Err(stopped)));
     }
 }
 
@@ -329,18 +341,19 @@ async fn apply_in_turn(scope: Arc<Scope>, page: Fetched, turn: MyTurn) -> Result
             };
             apply_and_flush(engine, &cx, &input, &mut baton).await
         }
-        Err(_) => mapped.map(|_| Tally::default()),
+        Err(_) => Ok(Tally::default()),
     };
-    if applied.is_err() && baton.pending.pages > 0 {
-        // Those pages had no effect: only the counters would be lost, the cursor stays behind the last that had one.
-        let counted = runs::progress(&engine.pool, scope.run.id, &baton.pending, None).await;
-        counted.map_err(|error| RunError::Apply(ApplyError::Database(error)))?;
+    match mapped.and(applied) {
+        Ok(tally) => {
+            // Nobody waits behind the last page, or when the run has stopped.
+            let _ = turn.after.send(baton);
+            Ok(tally)
+        }
+        Err(error) => {
+            note_pending(&scope, &baton.pending).await;
+            Err(error)
+        }
     }
-    if applied.is_ok() {
-        // Nobody waits behind the last page, or when the run has stopped.
-        let _ = turn.after.send(baton);
-    }
-    applied
 }
 
 async fn apply_and_flush(
@@ -357,6 +370,16 @@ async fn apply_and_flush(
     Ok(tally)
 }
 
+/// Counters that no page will write any more. Losing them loses no record.
+async fn note_pending(scope: &Scope, pending: &Tally) {
+    if pending.pages == 0 {
+        return;
+    }
+    if let Err(error) = runs::progress(&scope.engine.pool, scope.run.id, pending, None).await {
+        tracing::warn!(run.id = %scope.run.id, %error, "the counters of a stopped run could not be written");
+    }
+}
+
 /// Applies a page; starts over when another writer was faster, waits while the database is away.
 async fn apply_with_patience(
     engine: &Engine,
@@ -364,8 +387,8 @@ async fn apply_with_patience(
     input: &MappedPage<'_>,
     pending: &mut Tally,
 ) -> Result<Tally, RunError> {
-    let mut conflicts = 0;
     let began = Instant::now();
+    let mut conflicts = 0;
     loop {
         let cx = PageContext { isolate: conflicts >= ISOLATE_AFTER, ..cx.clone() };
         match apply_page(engine, &cx, input, pending).await {

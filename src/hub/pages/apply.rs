@@ -181,6 +181,10 @@ impl<'a> Row<'a> {
         Row { place, incoming, link, internal_id, is_new: false, refs: Vec::new() }
     }
 
+    pub(super) fn resolved(&self) -> Resolved<'_> {
+        Resolved { id: self.internal_id, is_new: self.is_new, change: self.incoming.change, refs: &self.refs }
+    }
+
     pub(super) fn code(&self) -> &str {
         self.incoming.change.code.as_ref()
     }
