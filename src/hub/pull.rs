@@ -289,7 +289,7 @@ impl Turn {
 /// The result of the oldest page in hand.
 async fn front(tasks: &mut VecDeque<JoinHandle<Result<Tally, RunError>>>) -> Option<Result<Tally, RunError>> {
     let task = tasks.front_mut()?;
-    Some(task.await.unwrap_or(Err(RunError::Broken)))
+    Some(task.await.unwrap_or_else(|error| Err(RunError::Broken(error.to_string()))))
 }
 
 /// Lets the pages in hand end.

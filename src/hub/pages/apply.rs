@@ -188,10 +188,6 @@ impl<'a> Row<'a> {
     pub(super) fn code(&self) -> &str {
         self.incoming.change.code.as_ref()
     }
-
-    pub(super) fn resolved(&self) -> Resolved<'_> {
-        Resolved { id: self.internal_id, is_new: self.is_new, change: self.incoming.change, refs: &self.refs }
-    }
 }
 
 async fn lock(tx: &mut PgConnection, links: impl Iterator<Item = &Link>) -> Result<(), ApplyError> {
