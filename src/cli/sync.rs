@@ -104,7 +104,7 @@ async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Fai
             )));
         }
         let id = runs::create(&engine.pool, &new, Some(engine.id)).await?;
-        let beat = tokio::spawn(housekeeping::heartbeat(engine.clone()));
+        let beat = tokio::spawn(housekeeping::heartbeat(engine.clone(), engine.stop.clone()));
         let (followed, worked) = tokio::join!(follow(global, engine, id), alone(engine, id));
         engine.stop.cancel();
         let _ = beat.await;
@@ -272,7 +272,7 @@ async fn pause(engine: &Engine, target: &str, reason: &str) -> Result<(), Failur
 
 async fn resume(engine: &Engine, target: &str) -> Result<(), Failure> {
     let (connector, names) = targets(engine, target)?;
-    let resumed = housekeeping::resume(engine, connector, &names).await?;
+    let resumed = streams::resume(&engine.pool, connector, &names).await?;
     output::print(&match resumed {
         0 => format!("{target} was not paused"),
         _ => format!("{target} goes on"),

@@ -51,7 +51,7 @@ pub struct Report {
 /// simulated systems say they hold. `told` hears of each finished stream.
 pub async fn once(app: &App, expected: &Value, mut told: impl FnMut(&StreamLine)) -> Result<Report, AppError> {
     let engine = app.engine()?;
-    let beat = tokio::spawn(housekeeping::heartbeat(engine.clone()));
+    let beat = tokio::spawn(housekeeping::heartbeat(engine.clone(), engine.stop.clone()));
     let outcome = synchronise(&engine, expected, &mut told).await;
     engine.stop.cancel();
     // An error means that it had panicked, which the log has told.

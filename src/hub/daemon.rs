@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     daemons,
@@ -15,6 +16,8 @@ use super::{
 pub struct Daemon {
     engine: Engine,
     tasks: JoinSet<()>,
+    /// The heartbeat goes on until the last work in hand has ended.
+    heart: (DropGuard, JoinHandle<()>),
 }
 
 /// How long work in hand may take to end.
@@ -25,7 +28,9 @@ impl Daemon {
     pub async fn start(engine: &Engine) -> Result<Daemon, EngineError> {
         retention::round_now(engine).await?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(housekeeping::heartbeat(engine.clone()));
+        let heart = CancellationToken::new();
+        let beating = tokio::spawn(housekeeping::heartbeat(engine.clone(), heart.clone()));
+        tasks.spawn(housekeeping::probe(engine.clone()));
         tasks.spawn(housekeeping::mend(engine.clone()));
         tasks.spawn(housekeeping::sweep(engine.clone()));
         tasks.spawn(housekeeping::listen(engine.clone()));
@@ -40,7 +45,7 @@ impl Daemon {
                 tracing::error!(%error, "the scheduler ended");
             }
         });
-        Ok(Daemon { engine: engine.clone(), tasks })
+        Ok(Daemon { engine: engine.clone(), tasks, heart: (heart.drop_guard(), beating) })
     }
 
     /// Stops claiming, lets what is in hand end, gives every lease back and signs out of the systems.
@@ -50,6 +55,12 @@ impl Daemon {
         if ended.is_err() {
             tracing::warn!("work did not end in time; its leases run out by themselves");
             self.tasks.abort_all();
+        }
+        let (heart, beating) = self.heart;
+        drop(heart);
+        // A last beat would write this process into the books again.
+        if beating.await.is_err() {
+            tracing::warn!("the heartbeat ended badly");
         }
         leave(&self.engine).await;
     }

@@ -111,12 +111,21 @@ pub async fn partitions_at(
         // A week's grace: partitions are dropped once a day.
         let oldest = oldest_week(keeps, now - TimeDelta::weeks(1), payload_days, history_days);
         found.overdue.extend(overdue(table, oldest, existing).map(|name| format!("hub.{name}")));
+    }
+    found.strays = strays(pool).await?;
+    Ok(found)
+}
+
+/// Rows in the default partitions.
+pub async fn strays(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let mut found = Vec::new();
+    for (table, _) in TABLES {
         // The table names are the constants above.
         let count: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from hub.{table}_default")))
-            .fetch_one(&mut *db)
+            .fetch_one(pool)
             .await?;
         if count > 0 {
-            found.strays.push((format!("hub.{table}_default"), count));
+            found.push((format!("hub.{table}_default"), count));
         }
     }
     Ok(found)

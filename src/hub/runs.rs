@@ -115,22 +115,24 @@ pub async fn create<'e>(db: impl PgExecutor<'e>, run: &NewRun<'_>, owner: Option
     Ok(id)
 }
 
-/// Takes the oldest requested run of one of these instances.
+/// Takes the oldest requested run of one of these instances that is not among those passed over.
 pub async fn claim_requested<'e>(
     db: impl PgExecutor<'e>,
     owner: Uuid,
     connectors: &[String],
+    passed_over: &[Uuid],
 ) -> Result<Option<Run>, sqlx::Error> {
     sqlx::query_as!(
         Run,
         "update hub.run set state = 'running', owner = $1, started_at = clock_timestamp()
-         where id = (select id from hub.run where state = 'requested' and connector = any($2)
+         where id = (select id from hub.run where state = 'requested' and connector = any($2) and not id = any($3)
                      order by requested_at limit 1 for update skip locked)
          returning id, connector, stream, pass, trigger, state, dry_run, since, correlation_id, requested_at, started_at,
                    finished_at, expected, pages, records, created, updated, unchanged, stale, superseded, deferred,
                    failed, skipped, cause, error",
         owner,
         connectors,
+        passed_over,
     )
     .fetch_optional(db)
     .await

@@ -75,10 +75,13 @@ async fn dispatch(
     running: &mut JoinSet<()>,
 ) -> Result<(), sqlx::Error> {
     let names = engine.instance_names();
-    while let Some(run) = runs::claim_requested(&engine.pool, engine.id, &names).await? {
-        if !start(engine, busy, running, run.clone()).await? {
-            runs::give_back(&engine.pool, run.id).await?;
-            break;
+    // One whose stream is busy elsewhere must not keep the others waiting.
+    let mut passed_over: Vec<Uuid> = Vec::new();
+    while let Some(run) = runs::claim_requested(&engine.pool, engine.id, &names, &passed_over).await? {
+        let id = run.id;
+        if !start(engine, busy, running, run).await? {
+            runs::give_back(&engine.pool, id).await?;
+            passed_over.push(id);
         }
     }
     let rows = streams::list(&engine.pool).await?;
@@ -95,17 +98,20 @@ async fn dispatch(
         }
         for stream in instance.streams.iter().filter(|stream| stream.enabled) {
             let row = rows.iter().find(|row| row.connector == instance.name && row.stream == stream.spec.name);
-            if busy.lock().await.iter().filter(|(of, _)| *of == instance.name).count() >= RUNS_PER_INSTANCE {
+            if is_full(busy, &instance.name).await {
                 break;
             }
-            let Some(pass) = due(stream, row, now, engine.settings.timezone) else { continue };
-            if !ready(instance, stream, &rows) {
-                continue;
+            if due(stream, row, now, engine.settings.timezone).is_some() && ready(instance, stream, &rows) {
+                plan(engine, busy, running, instance, stream).await?;
             }
-            plan(engine, busy, running, instance, stream, pass).await?;
         }
     }
     Ok(())
+}
+
+/// Whether as many runs of an instance are going as it bears.
+async fn is_full(busy: &Mutex<HashSet<(String, String)>>, connector: &str) -> bool {
+    busy.lock().await.iter().filter(|(of, _)| of == connector).count() >= RUNS_PER_INSTANCE
 }
 
 /// Makes the run of a due stream, if nobody else polls it.
@@ -115,12 +121,17 @@ async fn plan(
     running: &mut JoinSet<()>,
     instance: &Instance,
     stream: &Stream,
-    pass: Pass,
 ) -> Result<(), sqlx::Error> {
     let key = (instance.name.clone(), stream.spec.name.to_owned());
     if busy.lock().await.contains(&key) || !may_poll(engine, instance, stream.spec.name).await? {
         return Ok(());
     }
+    // Read again under the lease: another daemon may have run it since the schedule was looked at.
+    let row = streams::get(&engine.pool, &instance.name, stream.spec.name).await?;
+    let now = engine.database_now().await?;
+    let Some(pass) = due(stream, row.as_ref(), now, engine.settings.timezone) else {
+        return leases::release(&engine.pool, &pull::stream_lease(&instance.name, stream.spec.name), engine.id).await;
+    };
     let unfinished = cursors::read(&engine.pool, &instance.name, stream.spec.name, Pass::Full).await?.is_some();
     let (pass, trigger) = if unfinished { (Pass::Full, Trigger::Resume) } else { (pass, Trigger::Schedule) };
     let new =
@@ -141,7 +152,10 @@ async fn start(
 ) -> Result<bool, sqlx::Error> {
     let key = (run.connector.clone(), run.stream.clone());
     let Ok(instance) = engine.instance(&run.connector) else { return Ok(false) };
-    if busy.lock().await.contains(&key) || !may_poll(engine, instance, &run.stream).await? {
+    if is_full(busy, &run.connector).await
+        || busy.lock().await.contains(&key)
+        || !may_poll(engine, instance, &run.stream).await?
+    {
         return Ok(false);
     }
     launch(engine, busy, running, run).await;
@@ -166,11 +180,19 @@ async fn launch(engine: &Engine, busy: &Arc<Mutex<HashSet<(String, String)>>>, r
 
 /// Takes the leases that polling needs: the instance's, when only one daemon may call it, and the stream's.
 pub async fn may_poll(engine: &Engine, instance: &Instance, stream: &str) -> Result<bool, sqlx::Error> {
-    let ttl = engine.settings.lease;
-    if instance.exclusive && !leases::acquire(&engine.pool, &connector_lease(&instance.name), engine.id, ttl).await? {
+    if !may_call(engine, instance).await? {
         return Ok(false);
     }
-    leases::acquire(&engine.pool, &pull::stream_lease(&instance.name, stream), engine.id, ttl).await
+    let lease = pull::stream_lease(&instance.name, stream);
+    leases::acquire(&engine.pool, &lease, engine.id, engine.settings.lease).await
+}
+
+/// Whether this process may call the system: always, unless only one at a time may and another one does.
+pub async fn may_call(engine: &Engine, instance: &Instance) -> Result<bool, sqlx::Error> {
+    if !instance.exclusive {
+        return Ok(true);
+    }
+    leases::acquire(&engine.pool, &connector_lease(&instance.name), engine.id, engine.settings.lease).await
 }
 
 /// The name of the lease of an instance that only one daemon may call.

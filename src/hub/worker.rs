@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Fault};
+use sqlx::PgConnection;
 use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
@@ -27,10 +28,14 @@ const POLL: Duration = Duration::from_secs(1);
 /// Runs until the engine stops; what is in hand is finished first.
 pub async fn run(engine: Engine) {
     while !engine.stop.is_cancelled() {
+        // Listening before looking: what is rung in between is not missed.
+        let rung = engine.work.notified();
+        tokio::pin!(rung);
+        rung.as_mut().enable();
         match turn(&engine).await {
             Ok(0) => {
                 tokio::select! {
-                    () = engine.work.notified() => {}
+                    () = rung => {}
                     () = tokio::time::sleep(POLL) => {}
                     () = engine.stop.cancelled() => return,
                 }
@@ -52,6 +57,7 @@ pub async fn turn(engine: &Engine) -> Result<usize, sqlx::Error> {
     let settings = &engine.settings;
     let claimed = messages::claim(&engine.pool, engine.id, settings.batch, settings.lease).await?;
     let count = claimed.len();
+    let _in_hand = engine.take_in_hand(&claimed);
     let (sound, hopeless): (Vec<_>, Vec<_>) = claimed
         .into_iter()
         .partition(|message| u32::try_from(message.claims).is_ok_and(|claims| claims <= settings.max_claims));
@@ -168,28 +174,29 @@ async fn work_handled(
 ) -> Result<(), sqlx::Error> {
     let db = &engine.pool;
     let started_at = engine.database_now().await?;
-    if handler.needs_system() && breaker::state(db, connector).await? != BreakerState::Closed {
+    if handler.needs_system()
+        && (breaker::state(db, connector).await? != BreakerState::Closed || streams::is_cut_off(db, connector).await?)
+    {
         hold(engine, connector, handler).await?;
-        return release(engine, started_at, batch.iter().collect(), true).await;
+        return give_back_held(engine, started_at, &batch).await;
     }
     let results = handler.work(engine, &batch).await;
     let mut worked = false;
     let mut outcomes: Vec<(&Claimed, Finish)> = Vec::with_capacity(batch.len());
-    let mut letters = Vec::new();
     for (message, result) in batch.iter().zip(results) {
-        let fault = match result {
+        let finish = match result {
             Ok(internal_id) => {
                 worked = true;
-                let finish = Finish::Final { state: MessageState::Done, internal_id, failure: None };
-                outcomes.push((message, finish));
-                continue;
+                Finish::Final { state: MessageState::Done, internal_id, failure: None }
             }
-            Err(fault) => fault,
+            Err(fault) => {
+                // Faults count in a row: what went well before this one comes first.
+                if std::mem::take(&mut worked) {
+                    breaker::record_success(db, connector).await?;
+                }
+                judge(engine, connector, handler, message, &fault).await?
+            }
         };
-        let finish = judge(engine, connector, handler, message, &fault).await?;
-        if let Finish::Final { state: MessageState::Dead, failure: Some(failure), .. } = &finish {
-            letters.push(letter_of(message, failure.clone()));
-        }
         outcomes.push((message, finish));
     }
     if worked {
@@ -199,10 +206,26 @@ async fn work_handled(
     let ids: Vec<Uuid> = batch.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
     outcomes.retain(|(message, _)| ours.contains(&message.id));
-    letters.retain(|letter| ours.contains(&letter.message.id));
-    dead_letters::record(&mut tx, &letters).await?;
+    settle_letters(&mut tx, &outcomes).await?;
     messages::finish(&mut tx, engine.id, started_at, &outcomes).await?;
     tx.commit().await
+}
+
+/// The letters of what died, and of replays.
+async fn settle_letters(tx: &mut PgConnection, outcomes: &[(&Claimed, Finish)]) -> Result<(), sqlx::Error> {
+    let mut fresh = Vec::new();
+    let mut replayed = Vec::new();
+    for (message, finish) in outcomes {
+        let Finish::Final { failure, .. } = finish else { continue };
+        match (message.dead_letter_id, failure) {
+            (Some(letter), Some(failure)) => dead_letters::reopen(tx, letter, failure, None, None).await?,
+            (Some(letter), None) => replayed.push(letter),
+            (None, Some(failure)) => fresh.push(letter_of(message, failure.clone())),
+            (None, None) => {}
+        }
+    }
+    dead_letters::resolve(tx, &replayed, "replayed", "hub", None).await?;
+    dead_letters::record(tx, &fresh).await
 }
 
 /// What a fault means for a message: the one place where the retry policy, the breaker and the pause meet.
@@ -220,44 +243,46 @@ async fn judge(
         Next::Retry { at_least } => at_least,
         Next::FindFirst => Duration::ZERO,
         Next::PauseConnector => {
-            if let Ok(instance) = engine.instance(connector) {
-                let names: Vec<String> = instance.streams.iter().map(|stream| stream.spec.name.to_owned()).collect();
-                streams::pause(&engine.pool, connector, &names, fault.cause().as_str(), &failure.detail).await?;
-            }
+            streams::cut_off(engine, connector, fault.cause(), &failure.detail).await?;
+            hold(engine, connector, handler).await?;
             return Ok(Finish::Hold { failure });
         }
         Next::DeadLetter => {
             return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
         }
     };
-    let state = breaker::record_fault(
-        &engine.pool,
-        connector,
-        &failure.detail,
-        settings.breaker_threshold,
-        settings.probe_after,
-    )
-    .await?;
+    let mut state = note_fault(engine, connector, &failure, settings.breaker_threshold).await?;
+    if state == BreakerState::Closed {
+        if let Some(delay) = settings.retry.delay_after(number) {
+            return Ok(Finish::Retry { after: delay.max(wait), failure });
+        }
+        // Out of attempts. It is the message's fault only if its system worked for others meanwhile.
+        let answered_others = sqlx::query_scalar!(
+            r#"select exists (select from hub.breaker where connector = $1 and last_success_at > $2) as "yes!""#,
+            connector,
+            message.first_attempt_at,
+        )
+        .fetch_one(&engine.pool)
+        .await?;
+        if answered_others {
+            return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
+        }
+        state = note_fault(engine, connector, &failure, 1).await?;
+    }
     if state != BreakerState::Closed {
         hold(engine, connector, handler).await?;
-        return Ok(Finish::Hold { failure });
     }
-    if let Some(delay) = settings.retry.delay_after(number) {
-        return Ok(Finish::Retry { after: delay.max(wait), failure });
-    }
-    // Out of attempts. It is the message's fault only if its system worked for others meanwhile.
-    let answered_others = sqlx::query_scalar!(
-        r#"select exists (select from hub.breaker where connector = $1 and last_success_at > $2) as "yes!""#,
-        connector,
-        message.first_attempt_at,
-    )
-    .fetch_one(&engine.pool)
-    .await?;
-    if answered_others {
-        Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) })
-    } else {
-        Ok(Finish::Hold { failure })
-    }
+    Ok(Finish::Hold { failure })
+}
+
+async fn note_fault(
+    engine: &Engine,
+    connector: &str,
+    failure: &Failure,
+    threshold: u32,
+) -> Result<BreakerState, sqlx::Error> {
+    let probe_after = engine.settings.probe_after;
+    breaker::record_fault(&engine.pool, connector, &failure.detail, threshold, probe_after).await
 }
 
 async fn hold(engine: &Engine, connector: &str, handler: &Arc<dyn Handler>) -> Result<(), sqlx::Error> {
@@ -265,27 +290,17 @@ async fn hold(engine: &Engine, connector: &str, handler: &Arc<dyn Handler>) -> R
     Ok(())
 }
 
-/// Gives claimed messages back untouched, or held when their system is known to be down.
-async fn release(
-    engine: &Engine,
-    started_at: DateTime<Utc>,
-    batch: Vec<&Claimed>,
-    held: bool,
-) -> Result<(), sqlx::Error> {
+/// Gives claimed messages back untouched, and held: their system is known to be down.
+async fn give_back_held(engine: &Engine, started_at: DateTime<Utc>, batch: &[Claimed]) -> Result<(), sqlx::Error> {
     let mut tx = engine.pool.begin().await?;
     let ids: Vec<Uuid> = batch.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
-    let outcomes: Vec<(&Claimed, Finish)> = batch
-        .into_iter()
-        .filter(|message| ours.contains(&message.id))
-        .map(|message| (message, Finish::Release))
-        .collect();
+    let outcomes: Vec<(&Claimed, Finish)> =
+        batch.iter().filter(|message| ours.contains(&message.id)).map(|message| (message, Finish::Release)).collect();
     messages::finish(&mut tx, engine.id, started_at, &outcomes).await?;
-    if held {
-        sqlx::query!("update hub.message set state = 'held' where id = any($1) and state = 'received'", &ours)
-            .execute(&mut *tx)
-            .await?;
-    }
+    sqlx::query!("update hub.message set state = 'held' where id = any($1) and state = 'received'", &ours)
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await
 }
 
@@ -312,11 +327,12 @@ fn letter_of(message: &Claimed, failure: Failure) -> NewLetter {
     NewLetter {
         message: NewMessage {
             id: message.id,
-            kind: DOCUMENT,
+            kind: message.kind.clone().into(),
             connector: message.connector.clone(),
             stream: message.stream.clone(),
             entity: message.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
             key: message.key.clone(),
+            version: None,
             mapping: message.mapping.clone(),
             mapping_hash: None,
             format: documents::format_word(&message.format),

@@ -54,6 +54,12 @@ impl TestDatabase {
     }
 }
 
+impl TestDatabase {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let name = self.name.clone();
