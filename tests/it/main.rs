@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod e2e;
 mod embedded;
 mod http;
 mod migrations;
