@@ -155,7 +155,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(args) => interruptible(doctor::doctor(global, args)).await,
         Command::Config => config::config(global),
         Command::Version => version(global),
-        Command::Sync(command) => interruptible(sync::sync(global, command)).await,
+        Command::Sync(command) => sync::sync(global, command).await,
         Command::Mapping(command) => look_at_mappings(global, &command),
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
         Command::DeadLetters(command) => interruptible(dead_letters::dead_letters(global, command)).await,
@@ -197,7 +197,7 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
 }
 
 /// For commands that hold nothing which a signal must not cut: what they opened is closed by dropping it.
-async fn interruptible(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub(super) async fn interruptible<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let stopped = stop_signal()?;
     tokio::select! {
         outcome = command => outcome,

@@ -138,6 +138,32 @@ pub async fn claim_requested<'e>(
     .await
 }
 
+/// Takes this run, if nobody else has.
+pub async fn claim<'e>(db: impl PgExecutor<'e>, owner: Uuid, id: Uuid) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update hub.run set state = 'running', owner = $1, started_at = clock_timestamp()
+         where id = $2 and state = 'requested'",
+        owner,
+        id,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Nobody is to take this run any more.
+pub async fn withdraw<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update hub.run set state = 'interrupted', finished_at = clock_timestamp(), cause = 'ours',
+             error = 'withdrawn: another process was running the stream'
+         where id = $1 and state = 'requested'",
+        id
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Gives a claimed run back to whoever can take it: its stream is busy elsewhere.
 pub async fn give_back<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!(

@@ -244,13 +244,33 @@ fn ready(instance: &Instance, stream: &Stream, rows: &[StreamRow]) -> bool {
     })
 }
 
-/// A run that a person asked for, without a daemon: worked off here, under the same leases.
-pub async fn run_alone(engine: &Engine, id: Uuid) -> Result<bool, sqlx::Error> {
-    let Some(run) = runs::get(&engine.pool, id).await? else { return Ok(false) };
+/// What became of a run that this process tried to work off itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alone {
+    Worked,
+    /// Somebody else has taken it meanwhile.
+    Taken,
+    /// Another process polls the stream, or holds an instance that only one process may call. The run is asked for
+    /// still.
+    Busy,
+}
+
+/// Works off a requested run here, without a daemon, under the same leases.
+pub async fn run_alone(engine: &Engine, id: Uuid) -> Result<Alone, sqlx::Error> {
+    if !runs::claim(&engine.pool, engine.id, id).await? {
+        return Ok(Alone::Taken);
+    }
+    let Some(run) = runs::get(&engine.pool, id).await? else { return Ok(Alone::Taken) };
+    if let Ok(instance) = engine.instance(&run.connector)
+        && !may_poll(engine, instance, &run.stream).await?
+    {
+        runs::give_back(&engine.pool, id).await?;
+        return Ok(Alone::Busy);
+    }
     retention::round_now(engine).await?;
     pull::work(engine, &run, &engine.stop).await?;
     leases::release(&engine.pool, &pull::stream_lease(&run.connector, &run.stream), engine.id).await?;
-    Ok(true)
+    Ok(Alone::Worked)
 }
 
 #[cfg(test)]

@@ -182,6 +182,7 @@ async fn work_handled(
     }
     let results = handler.work(engine, &batch).await;
     let mut worked = false;
+    let mut down = false;
     let mut outcomes: Vec<(&Claimed, Finish)> = Vec::with_capacity(batch.len());
     for (message, result) in batch.iter().zip(results) {
         let finish = match result {
@@ -189,18 +190,27 @@ async fn work_handled(
                 worked = true;
                 Finish::Final { state: MessageState::Done, internal_id, failure: None }
             }
+            // Once it is known to be down, a batch of five hundred need not tell it five hundred times.
+            Err(fault) if down && next_after(&fault, &engine.settings.retry) != Next::DeadLetter => {
+                Finish::Hold { failure: failure_of(&fault) }
+            }
             Err(fault) => {
                 // Faults count in a row: what went well before this one comes first.
                 if std::mem::take(&mut worked) {
                     breaker::record_success(db, connector).await?;
                 }
-                judge(engine, connector, handler, message, &fault).await?
+                let finish = judge(engine, connector, message, &fault).await?;
+                down = down || matches!(finish, Finish::Hold { .. });
+                finish
             }
         };
         outcomes.push((message, finish));
     }
     if worked {
         breaker::record_success(db, connector).await?;
+    }
+    if down {
+        hold(engine, connector, handler).await?;
     }
     let mut tx = db.begin().await?;
     let ids: Vec<Uuid> = batch.iter().map(|message| message.id).collect();
@@ -228,14 +238,9 @@ async fn settle_letters(tx: &mut PgConnection, outcomes: &[(&Claimed, Finish)]) 
     dead_letters::record(tx, &fresh).await
 }
 
-/// What a fault means for a message: the one place where the retry policy, the breaker and the pause meet.
-async fn judge(
-    engine: &Engine,
-    connector: &str,
-    handler: &Arc<dyn Handler>,
-    message: &Claimed,
-    fault: &Fault,
-) -> Result<Finish, sqlx::Error> {
+/// What a fault means for a message: the one place where the retry policy, the breaker and the pause meet. To hold it
+/// means that everything of its system is to be held.
+async fn judge(engine: &Engine, connector: &str, message: &Claimed, fault: &Fault) -> Result<Finish, sqlx::Error> {
     let settings = &engine.settings;
     let failure = failure_of(fault);
     let number = u32::try_from(message.attempts + 1).unwrap_or(u32::MAX);
@@ -244,14 +249,13 @@ async fn judge(
         Next::FindFirst => Duration::ZERO,
         Next::PauseConnector => {
             streams::cut_off(engine, connector, fault.cause(), &failure.detail).await?;
-            hold(engine, connector, handler).await?;
             return Ok(Finish::Hold { failure });
         }
         Next::DeadLetter => {
             return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
         }
     };
-    let mut state = note_fault(engine, connector, &failure, settings.breaker_threshold).await?;
+    let state = note_fault(engine, connector, &failure, settings.breaker_threshold).await?;
     if state == BreakerState::Closed {
         if let Some(delay) = settings.retry.delay_after(number) {
             return Ok(Finish::Retry { after: delay.max(wait), failure });
@@ -267,10 +271,7 @@ async fn judge(
         if answered_others {
             return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
         }
-        state = note_fault(engine, connector, &failure, 1).await?;
-    }
-    if state != BreakerState::Closed {
-        hold(engine, connector, handler).await?;
+        note_fault(engine, connector, &failure, 1).await?;
     }
     Ok(Finish::Hold { failure })
 }

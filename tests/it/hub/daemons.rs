@@ -235,6 +235,30 @@ async fn an_outage_during_a_pass_costs_no_record() {
 }
 
 #[tokio::test]
+async fn connections_that_are_cut_cost_the_queue_nothing() {
+    let hub = Hub::with(|build| {
+        quick(build);
+        build.settings.batch = 50;
+    })
+    .await;
+    let loader = Build::default().engine(hub.pool(), &hub.system, ERP);
+    let records = (0..1000).map(|n| json!({ "code": format!("P{n:04}"), "name": "p", "brand": "X" }));
+    hub.system.full("products", [page(records)]);
+    hub.run_by(&loader, "products", Pass::Full, false).await;
+    hub.system.full("brands", [page([json!({ "code": "X", "name": "x" })])]);
+    let daemon = start(&hub.engine).await;
+    for part in [1, 300, 600] {
+        eventually("it gets on", || async { hub.count("commerce.product").await >= part }).await;
+        hub.database.cut_connections().await;
+    }
+    eventually("all are there", || async { hub.count("commerce.product").await == 1000 }).await;
+    eventually("nothing is left in hand", || async { hub.count("hub.message").await == 0 }).await;
+    daemon.stop().await;
+    assert_eq!(hub.count("hub.dead_letter").await, 0);
+    assert_eq!(hub.count("hub.outbox_event where type = 'product.updated'").await, 1000, "nothing twice");
+}
+
+#[tokio::test]
 async fn a_graceful_stop_gives_back_what_it_holds() {
     let hub = Hub::with(quick).await;
     hub.system.full("brands", many(5));

@@ -253,3 +253,53 @@ async fn a_whole_first_load_may_wait() {
     assert_eq!(hub.count("commerce.product where brand_id is not null").await, 1000);
     assert_eq!(hub.count("hub.message").await, 0);
 }
+
+#[tokio::test]
+async fn stock_is_known_by_its_place_whoever_wrote_it_first() {
+    let hub = Hub::new().await;
+    let level = |product: &str, version: i64, quantity: i64| json!({ "code": format!("{product}|1"), "version": version, "product": product, "warehouse": "1", "quantity": quantity });
+    hub.full("products", [page([json!({ "code": "P", "name": "p" })])]).await;
+    let run = hub.full("stock", [page([level("P", 1, 7), level("Q", 1, -3)])]).await;
+    assert_eq!((run.created, run.deferred), (1, 1));
+    assert_eq!(hub.row("select code, name from commerce.warehouse").await, json!({ "code": "1", "name": "1" }));
+    // Another instance tells of the same place under a code of its own.
+    let system = std::sync::Arc::new(crate::support::system::System::default());
+    let shop = hub.build.engine(hub.pool(), &system, "shop");
+    hub.execute(
+        "insert into hub.external_ref (internal_id, connector, entity, external_code)
+         select internal_id, 'shop', entity, external_code from hub.external_ref where entity <> 'stock'",
+    )
+    .await;
+    let mut other = level("P", 1, 9);
+    other["code"] = json!("P in the shop");
+    system.full("stock", [page([other])]);
+    let run = hub.run_by(&shop, "stock", kopru_sdk::Pass::Full, false).await;
+    assert_eq!((run.created, run.updated, run.failed), (0, 1, 0));
+    assert_eq!(hub.count("commerce.stock_level").await, 1);
+
+    hub.full("products", [page([json!({ "code": "P", "name": "p" }), json!({ "code": "Q", "name": "q" })])]).await;
+    assert_eq!(hub.work().await, 1);
+    assert_eq!(hub.rows("select quantity from commerce.stock_level order by quantity").await.len(), 2);
+    let run = hub.full("stock", [page([level("Q", 1, -3)])]).await;
+    assert_eq!(run.unchanged, 1);
+}
+
+#[tokio::test]
+async fn what_waited_and_what_comes_anew_may_meet() {
+    let hub = Hub::new().await;
+    let all = |version: i64| page((0..400).map(|n| product(&format!("P{n:03}"), "X", version)));
+    hub.full("products", [all(1)]).await;
+    hub.full("brands", [page([brand("X")])]).await;
+    // Two workers and a poller are at the same products.
+    let (one, two) = (hub.engine.clone(), hub.beside());
+    let worked = async |engine: &kopru::hub::engine::Engine| {
+        while kopru::hub::worker::turn(engine).await.expect("a turn") > 0 {}
+    };
+    let (run, (), ()) = tokio::join!(hub.full("products", [all(2)]), worked(&one), worked(&two));
+    assert_eq!((run.state.as_str(), run.failed, run.deferred), ("done", 0, 0));
+    hub.work().await;
+    assert_eq!(hub.count("commerce.product where name like '% 2' and brand_id is not null").await, 400);
+    assert_eq!(hub.count("hub.message").await + hub.count("hub.dead_letter").await, 0);
+    // Done, or overtaken: each document that waited has an end.
+    assert_eq!(hub.count("hub.message_history where kind = 'document'").await, 400);
+}

@@ -7,7 +7,7 @@ use kopru_sdk::Pass;
 use serde_json::{Value, json};
 
 use crate::support::{
-    hub::Hub,
+    hub::{Build, Hub},
     system::{System, page},
 };
 
@@ -132,8 +132,7 @@ async fn a_new_card_may_take_the_code_that_a_renamed_one_gave_up_in_the_same_pag
 async fn an_instance_that_is_not_the_master_finds_by_code_and_creates_nothing() {
     let hub = Hub::new().await;
     hub.full("brands", [page([brand("A", 7, 1, "Acme")])]).await;
-    let mut build = crate::support::hub::Build::default();
-    build.master = Some(vec![Entity::Product]);
+    let build = Build { master: Some(vec![Entity::Product]), ..Build::default() };
     let system = Arc::new(System::default());
     let other = build.engine(hub.pool(), &system, "shop");
     system.full("brands", [page([brand("A", 900, 1, "Acme Inc"), brand("Z", 901, 1, "unknown")])]);

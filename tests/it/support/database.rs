@@ -55,8 +55,14 @@ impl TestDatabase {
 }
 
 impl TestDatabase {
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Ends every connection to it, as a restart of the server does: whatever is under way breaks off.
+    pub async fn cut_connections(&self) {
+        let mut server = PgConnection::connect(&server_url()).await.expect("the test server answers");
+        sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
+            .bind(&self.name)
+            .execute(&mut server)
+            .await
+            .expect("cut");
     }
 }
 

@@ -71,6 +71,26 @@ from = "parent"
 on_missing = "defer"
 "#;
 
+/// Stock has no name and no code of its own: it is known by product and warehouse.
+const STOCK: &str = r#"
+entity = "stock"
+[records]
+json = "items"
+[key]
+from = "code"
+[version]
+kind = "test.version"
+from = [{ number = "version" }]
+[fields.product]
+from = "product"
+on_missing = "defer"
+[fields.warehouse]
+from = "warehouse"
+on_missing = "create"
+[fields.quantity]
+from = "quantity"
+"#;
+
 pub fn library() -> Library {
     let text = |entity: &str, rest: &str| format!("entity = \"{entity}\"\n{HEAD}{rest}");
     let files = [
@@ -79,6 +99,7 @@ pub fn library() -> Library {
         ("test/categories.toml", text("category", CATEGORY)),
         ("test/made_categories.toml", text("category", &CATEGORY.replace("defer", "create"))),
         ("test/products.toml", text("product", PRODUCT)),
+        ("test/stock.toml", STOCK.to_owned()),
     ];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
     Library::from_texts(&files).unwrap_or_else(|problems| panic!("{problems:?}"))
@@ -92,6 +113,7 @@ pub fn streams() -> Vec<StreamSpec> {
         spec("categories", "test/categories", &[]),
         spec("made_categories", "test/made_categories", &[]),
         spec("products", "test/products", &[]),
+        spec("stock", "test/stock", &[]),
     ]
 }
 
@@ -124,7 +146,7 @@ impl Default for Build {
     fn default() -> Build {
         Build {
             settings: settings(),
-            polled: &["brands", "warehouses", "categories", "made_categories", "products"],
+            polled: &["brands", "warehouses", "categories", "made_categories", "products", "stock"],
             every: Duration::from_secs(3600),
             exclusive: false,
             master: None,
@@ -286,7 +308,7 @@ impl Hub {
 
 /// Waits for something to become true, and says what it was when it does not.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
