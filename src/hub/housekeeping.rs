@@ -10,7 +10,8 @@ use super::{
     engine::Engine,
     leases, messages,
     runs::{self, NewRun},
-    states::Trigger,
+    scheduler,
+    states::{BreakerState, Trigger},
     streams,
 };
 
@@ -90,9 +91,20 @@ async fn mend_once(engine: &Engine) -> Result<(), sqlx::Error> {
 }
 
 /// Asks a system that is down whether it is back; never with a message that failed.
-async fn probe(engine: &Engine) -> Result<(), sqlx::Error> {
+pub async fn probe(engine: &Engine) -> Result<(), sqlx::Error> {
     let settings = &engine.settings;
-    let names = engine.instance_names();
+    let mut names = Vec::new();
+    for breaker in breaker::list(&engine.pool).await? {
+        if breaker.state != BreakerState::Closed
+            && let Ok(instance) = engine.instance(&breaker.connector)
+            && scheduler::may_call(engine, instance).await?
+        {
+            names.push(breaker.connector);
+        }
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
     let Some(name) = breaker::claim_probe(&engine.pool, &names, settings.probe_after).await? else { return Ok(()) };
     let Ok(instance) = engine.instance(&name) else { return Ok(()) };
     match instance.connector.check(&engine.context(format!("probe-{name}"))).await {

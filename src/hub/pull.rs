@@ -460,26 +460,28 @@ impl Fetcher {
                 }
                 Err(fault) => fault,
             };
-            let Next::Retry { at_least } = next_after(&fault, &settings.retry) else {
-                return Err(RunError::Remote(fault));
+            let (counts, at_least) = match next_after(&fault, &settings.retry) {
+                Next::Retry => (true, Duration::ZERO),
+                Next::Wait { at_least } => (false, at_least),
+                Next::FindFirst | Next::PauseConnector | Next::DeadLetter => return Err(RunError::Remote(fault)),
             };
             tracing::warn!(connector = self.instance.name, stream = self.stream, error = %fault, "a page could not be fetched");
-            let state = breaker::record_fault(
-                &self.engine.pool,
-                &self.instance.name,
-                &fault.to_string(),
-                settings.breaker_threshold,
-                settings.probe_after,
-            )
-            .await
-            .map_err(|error| RunError::Apply(ApplyError::Database(error)))?;
-            if state != BreakerState::Closed {
+            if counts && self.opens_the_breaker(&fault).await? {
                 let (connector, detail) = (self.instance.name.clone(), fault.to_string());
                 return Err(RunError::BreakerOpen { connector, detail });
             }
             let Some(delay) = delays.next() else { return Err(RunError::Remote(fault)) };
             tokio::time::sleep(delay.max(at_least)).await;
         }
+    }
+
+    async fn opens_the_breaker(&self, fault: &Fault) -> Result<bool, RunError> {
+        let settings = &self.engine.settings;
+        let (db, detail) = (&self.engine.pool, fault.to_string());
+        breaker::record_fault(db, &self.instance.name, &detail, settings.breaker_threshold, settings.probe_after)
+            .await
+            .map(|state| state != BreakerState::Closed)
+            .map_err(|error| RunError::Apply(ApplyError::Database(error)))
     }
 
     async fn note_success(&self) {

@@ -172,11 +172,15 @@ async fn launch(engine: &Engine, busy: &Arc<Mutex<HashSet<(String, String)>>>, r
 
 /// Takes the leases that polling needs: the instance's, when only one daemon may call it, and the stream's.
 pub async fn may_poll(engine: &Engine, instance: &Instance, stream: &str) -> Result<bool, sqlx::Error> {
-    let ttl = engine.settings.lease;
-    if instance.exclusive && !leases::acquire(&engine.pool, &connector_lease(&instance.name), engine.id, ttl).await? {
-        return Ok(false);
-    }
-    leases::acquire(&engine.pool, &pull::stream_lease(&instance.name, stream), engine.id, ttl).await
+    let lease = pull::stream_lease(&instance.name, stream);
+    Ok(may_call(engine, instance).await?
+        && leases::acquire(&engine.pool, &lease, engine.id, engine.settings.lease).await?)
+}
+
+/// Whether this process may call the instance: of an exclusive one it takes, or holds, the lease.
+pub async fn may_call(engine: &Engine, instance: &Instance) -> Result<bool, sqlx::Error> {
+    let lease = connector_lease(&instance.name);
+    Ok(!instance.exclusive || leases::acquire(&engine.pool, &lease, engine.id, engine.settings.lease).await?)
 }
 
 /// The name of the lease of an instance that only one daemon may call.

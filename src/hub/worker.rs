@@ -177,9 +177,13 @@ async fn judge(
     let settings = &engine.settings;
     let failure = failure_of(fault);
     let number = u32::try_from(message.attempts + 1).unwrap_or(u32::MAX);
-    let wait = match next_after(fault, &settings.retry) {
-        Next::Retry { at_least } => at_least,
-        Next::FindFirst => Duration::ZERO,
+    match next_after(fault, &settings.retry) {
+        Next::Retry | Next::FindFirst => {}
+        // However often it asks for patience, the message is not to blame.
+        Next::Wait { at_least } => {
+            let delay = settings.retry.delay_after(number).or(settings.retry.delays.last().copied());
+            return Ok(Finish::Retry { after: delay.unwrap_or_default().max(at_least), failure });
+        }
         Next::PauseConnector => {
             if let Ok(instance) = engine.instance(connector) {
                 let names: Vec<String> = instance.streams.iter().map(|stream| stream.spec.name.to_owned()).collect();
@@ -190,7 +194,7 @@ async fn judge(
         Next::DeadLetter => {
             return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
         }
-    };
+    }
     let state = breaker::record_fault(
         &engine.pool,
         connector,
@@ -204,7 +208,7 @@ async fn judge(
         return Ok(Finish::Hold { failure });
     }
     if let Some(delay) = settings.retry.delay_after(number) {
-        return Ok(Finish::Retry { after: delay.max(wait), failure });
+        return Ok(Finish::Retry { after: delay, failure });
     }
     // Out of attempts. It is the message's fault only if its system worked for others meanwhile.
     let answered_others = sqlx::query_scalar!(
