@@ -122,7 +122,7 @@ async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Fai
     tell(global, &outcome?.0)
 }
 
-/// Works a run off here, and the records that it makes due, when there is no daemon to do it. A daemon that was killed
+/// Works a run off here, and the records that it makes due or that have waited too long, when there is no daemon to do it. A daemon that was killed
 /// counts as one until its lease has run out.
 async fn stand_in(engine: &Engine, id: uuid::Uuid, target: &str) -> Result<(), Failure> {
     let db = &engine.pool;
@@ -132,8 +132,11 @@ async fn stand_in(engine: &Engine, id: uuid::Uuid, target: &str) -> Result<(), F
             return Err(Failure::Interrupted);
         }
         if daemons::alive(db, engine.settings.lease).await? == 0 {
+            // Is a system that was down back by now?
+            housekeeping::probe(engine).await?;
             match scheduler::run_alone(engine, id).await? {
                 Alone::Worked => {
+                    housekeeping::sweep_once(engine).await?;
                     while !engine.stop.is_cancelled() && worker::turn(engine).await? > 0 {}
                     return if engine.stop.is_cancelled() { Err(Failure::Interrupted) } else { Ok(()) };
                 }

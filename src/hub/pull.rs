@@ -573,6 +573,15 @@ impl Fetcher {
         }
     }
 
+    async fn opens_the_breaker(&self, fault: &Fault) -> Result<bool, RunError> {
+        let settings = &self.engine.settings;
+        let (db, detail) = (&self.engine.pool, fault.to_string());
+        breaker::record_fault(db, &self.instance.name, &detail, settings.breaker_threshold, settings.probe_after)
+            .await
+            .map(|state| state != BreakerState::Closed)
+            .map_err(|error| RunError::Apply(ApplyError::Database(error)))
+    }
+
     async fn note_success(&self) {
         // The count of faults is advisory here: a page that came is never lost for it.
         if let Err(error) = breaker::record_success(&self.engine.pool, &self.instance.name).await {

@@ -45,8 +45,10 @@ impl RetrySchedule {
 /// What the engine does with a message after a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// The remote is in trouble: count it on the breaker and try again by the schedule.
-    Retry { at_least: Duration },
+    /// Try again by the schedule. The remote is in trouble: it counts on the breaker.
+    Retry,
+    /// The same, but not before this wait. The remote works and asks for patience, which says nothing of a breakdown.
+    Wait { at_least: Duration },
     /// Ask the other side first what became of the last call.
     FindFirst,
     /// The connector pauses and alerts; its messages wait.
@@ -57,10 +59,8 @@ pub enum Next {
 
 pub fn next_after(fault: &Fault, schedule: &RetrySchedule) -> Next {
     match fault {
-        Fault::Transient { .. } => Next::Retry { at_least: Duration::ZERO },
-        Fault::RateLimited { wait, .. } => {
-            Next::Retry { at_least: wait.unwrap_or_default().min(schedule.longest_wait) }
-        }
+        Fault::Transient { .. } => Next::Retry,
+        Fault::RateLimited { wait, .. } => Next::Wait { at_least: wait.unwrap_or_default().min(schedule.longest_wait) },
         Fault::UnknownOutcome { .. } => Next::FindFirst,
         Fault::Unauthenticated { .. } | Fault::Contract { .. } => Next::PauseConnector,
         Fault::Permanent(_) | Fault::NotFound { .. } => Next::DeadLetter,
@@ -87,7 +87,7 @@ mod tests {
     fn a_remotes_wish_stretches_the_wait_within_bounds() {
         let schedule = RetrySchedule::default();
         let fault = |secs| Fault::RateLimited { wait: Some(Duration::from_secs(secs)), detail: String::new() };
-        assert_eq!(next_after(&fault(30), &schedule), Next::Retry { at_least: Duration::from_secs(30) });
-        assert_eq!(next_after(&fault(86_400), &schedule), Next::Retry { at_least: Duration::from_secs(3600) });
+        assert_eq!(next_after(&fault(30), &schedule), Next::Wait { at_least: Duration::from_secs(30) });
+        assert_eq!(next_after(&fault(86_400), &schedule), Next::Wait { at_least: Duration::from_secs(3600) });
     }
 }

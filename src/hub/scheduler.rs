@@ -14,7 +14,7 @@ use super::{
     breaker, cursors,
     engine::{Engine, EngineError, Instance, Stream},
     leases, pull, retention,
-    runs::{self, NewRun, Run},
+    runs::{self, NewRun, Requested, Run},
     states::{BreakerState, Trigger},
     streams::{self, StreamRow},
 };
@@ -74,15 +74,8 @@ async fn dispatch(
     busy: &Arc<Mutex<HashSet<(String, String)>>>,
     running: &mut JoinSet<()>,
 ) -> Result<(), sqlx::Error> {
-    let names = engine.instance_names();
-    // One whose stream is busy elsewhere must not keep the others waiting.
-    let mut passed_over: Vec<Uuid> = Vec::new();
-    while let Some(run) = runs::claim_requested(&engine.pool, engine.id, &names, &passed_over).await? {
-        let id = run.id;
-        if !start(engine, busy, running, run).await? {
-            runs::give_back(&engine.pool, id).await?;
-            passed_over.push(id);
-        }
+    for run in runs::requested(&engine.pool, &engine.instance_names()).await? {
+        start(engine, busy, running, &run).await?;
     }
     let rows = streams::list(&engine.pool).await?;
     let open: HashSet<String> = breaker::list(&engine.pool)
@@ -143,23 +136,29 @@ async fn plan(
     Ok(())
 }
 
-/// Starts a run that was asked for. `false`: its stream is busy elsewhere.
+/// Starts a run that was asked for, unless its stream is busy; then it stays as it is for whoever can take it.
 async fn start(
     engine: &Engine,
     busy: &Arc<Mutex<HashSet<(String, String)>>>,
     running: &mut JoinSet<()>,
-    run: Run,
-) -> Result<bool, sqlx::Error> {
-    let key = (run.connector.clone(), run.stream.clone());
-    let Ok(instance) = engine.instance(&run.connector) else { return Ok(false) };
-    if is_full(busy, &run.connector).await
+    asked: &Requested,
+) -> Result<(), sqlx::Error> {
+    let key = (asked.connector.clone(), asked.stream.clone());
+    let Ok(instance) = engine.instance(&asked.connector) else { return Ok(()) };
+    if is_full(busy, &asked.connector).await
         || busy.lock().await.contains(&key)
-        || !may_poll(engine, instance, &run.stream).await?
+        || !may_poll(engine, instance, &asked.stream).await?
     {
-        return Ok(false);
+        return Ok(());
     }
-    launch(engine, busy, running, run).await;
-    Ok(true)
+    match runs::claim(&engine.pool, asked.id, engine.id).await? {
+        Some(run) => launch(engine, busy, running, run).await,
+        None => {
+            let lease = pull::stream_lease(&asked.connector, &asked.stream);
+            leases::release(&engine.pool, &lease, engine.id).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn launch(engine: &Engine, busy: &Arc<Mutex<HashSet<(String, String)>>>, running: &mut JoinSet<()>, run: Run) {
@@ -257,19 +256,20 @@ pub enum Alone {
 
 /// Works off a requested run here, without a daemon, under the same leases.
 pub async fn run_alone(engine: &Engine, id: Uuid) -> Result<Alone, sqlx::Error> {
-    if !runs::claim(&engine.pool, engine.id, id).await? {
-        return Ok(Alone::Taken);
-    }
-    let Some(run) = runs::get(&engine.pool, id).await? else { return Ok(Alone::Taken) };
-    if let Ok(instance) = engine.instance(&run.connector)
-        && !may_poll(engine, instance, &run.stream).await?
+    let Some(asked) = runs::get(&engine.pool, id).await? else { return Ok(Alone::Taken) };
+    if let Ok(instance) = engine.instance(&asked.connector)
+        && !may_poll(engine, instance, &asked.stream).await?
     {
-        runs::give_back(&engine.pool, id).await?;
         return Ok(Alone::Busy);
     }
+    let lease = pull::stream_lease(&asked.connector, &asked.stream);
+    let Some(run) = runs::claim(&engine.pool, id, engine.id).await? else {
+        leases::release(&engine.pool, &lease, engine.id).await?;
+        return Ok(Alone::Taken);
+    };
     retention::round_now(engine).await?;
     pull::work(engine, &run, &engine.stop).await?;
-    leases::release(&engine.pool, &pull::stream_lease(&run.connector, &run.stream), engine.id).await?;
+    leases::release(&engine.pool, &lease, engine.id).await?;
     Ok(Alone::Worked)
 }
 

@@ -244,9 +244,13 @@ async fn judge(engine: &Engine, connector: &str, message: &Claimed, fault: &Faul
     let settings = &engine.settings;
     let failure = failure_of(fault);
     let number = u32::try_from(message.attempts + 1).unwrap_or(u32::MAX);
-    let wait = match next_after(fault, &settings.retry) {
-        Next::Retry { at_least } => at_least,
-        Next::FindFirst => Duration::ZERO,
+    match next_after(fault, &settings.retry) {
+        Next::Retry | Next::FindFirst => {}
+        // However often it asks for patience, the message is not to blame.
+        Next::Wait { at_least } => {
+            let delay = settings.retry.delay_after(number).or(settings.retry.delays.last().copied());
+            return Ok(Finish::Retry { after: delay.unwrap_or_default().max(at_least), failure });
+        }
         Next::PauseConnector => {
             streams::cut_off(engine, connector, fault.cause(), &failure.detail).await?;
             return Ok(Finish::Hold { failure });

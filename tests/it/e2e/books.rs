@@ -1,5 +1,7 @@
 //! The books must balance, whatever happened before: nothing lost, nothing twice.
 
+use serde_json::Value;
+
 use super::installation::Installation;
 
 /// Sentences that must find no row. Each names what it found.
@@ -129,6 +131,44 @@ impl Installation {
             );
         }
         self.audit().await;
+    }
+
+    /// Some cards, field by field, as LOGO itself shows them.
+    pub async fn expect_like_logo(&self, count: i64) {
+        let rows: Vec<(String, Value)> = sqlx::query_as(
+            "select p.code, jsonb_build_object(
+                 'NAME', p.name, 'GROUP_CODE', c.code, 'MARKCODE', b.code, 'UNITSET_CODE', u.code, 'EAN_BARCODE', p.barcode,
+                 'RECORD_STATUS', case when p.is_active then 0 else 1 end, 'INTERNAL_REFERENCE', r.external_id::int,
+                 'VAT', trim_scale(p.vat_rate))
+             from commerce.product p
+             join hub.external_ref r on r.entity = 'product' and r.internal_id = p.id and r.external_code = p.code
+             left join commerce.category c on c.id = p.category_id left join commerce.brand b on b.id = p.brand_id
+             left join commerce.unit_set u on u.id = p.unit_set_id
+             order by md5(p.code) limit $1",
+        )
+        .bind(count)
+        .fetch_all(&self.database.pool)
+        .await
+        .expect("products");
+        assert_eq!(i64::try_from(rows.len()).expect("a count"), count);
+        for (code, ours) in rows {
+            let theirs = self.sandbox.state("items", &code).await;
+            assert_eq!(theirs["CODE"], code.as_str());
+            for (name, value) in ours.as_object().expect("an object").iter().filter(|(name, _)| *name != "VAT") {
+                let theirs = theirs.get(name).unwrap_or(&Value::Null);
+                assert_eq!(&tidy(theirs), value, "{name} of {code}");
+            }
+            let rate = theirs.get("SELVAT").unwrap_or(&theirs["VAT"]);
+            assert_eq!(rate.as_f64(), ours["VAT"].as_f64(), "VAT of {code}");
+        }
+    }
+}
+
+/// A text as the mapping takes it: without blanks at its ends and doubled ones.
+fn tidy(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::from(text.split_whitespace().collect::<Vec<_>>().join(" ")),
+        other => other.clone(),
     }
 }
 

@@ -6,8 +6,13 @@
 //! | `process`, `sandbox`, `installation`, `books` | what the tests stand on |
 //! | the others | one subject each |
 
+mod answers;
 mod books;
 mod crash;
+mod database;
+mod demo;
 mod installation;
+mod outage;
 mod process;
+mod references;
 mod sandbox;

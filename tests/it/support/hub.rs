@@ -233,7 +233,7 @@ impl Hub {
         let instance = engine.instance(&connector).expect("the instance");
         assert!(scheduler::may_poll(engine, instance, stream).await.expect("leases"), "{stream} is free");
         let new = NewRun { connector: &connector, stream, pass, trigger: Trigger::Manual, dry_run, since: None };
-        let id = runs::create(self.pool(), &new, Some(engine.id)).await.expect("a run");
+        let id = runs::create(self.pool(), &new, None).await.expect("a run");
         scheduler::run_alone(engine, id).await.expect("the run ends");
         runs::get(self.pool(), id).await.expect("the store").expect("the run is there")
     }
