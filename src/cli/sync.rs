@@ -122,8 +122,8 @@ async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Fai
     tell(global, &outcome?.0)
 }
 
-/// Works a run off here, and the records that it makes due or that have waited too long, when there is no daemon to do it. A daemon that was killed
-/// counts as one until its lease has run out.
+/// Works a run off here, and the records that it makes due or that have waited too long, when there is no daemon to do
+/// it. A daemon that was killed counts as one until its lease has run out.
 async fn stand_in(engine: &Engine, id: uuid::Uuid, target: &str) -> Result<(), Failure> {
     let db = &engine.pool;
     let patience = Instant::now() + engine.settings.lease;
@@ -133,7 +133,7 @@ async fn stand_in(engine: &Engine, id: uuid::Uuid, target: &str) -> Result<(), F
         }
         if daemons::alive(db, engine.settings.lease).await? == 0 {
             // Is a system that was down back by now?
-            housekeeping::probe(engine).await?;
+            housekeeping::probe_once(engine).await?;
             match scheduler::run_alone(engine, id).await? {
                 Alone::Worked => {
                     housekeeping::sweep_once(engine).await?;

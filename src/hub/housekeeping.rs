@@ -124,6 +124,19 @@ pub async fn probe(engine: Engine) {
     }
 }
 
+/// Every probe that is due, one after the other: for a process that works and ends.
+pub async fn probe_once(engine: &Engine) -> Result<(), sqlx::Error> {
+    for name in breaker::due_probes(&engine.pool, &engine.instance_names()).await? {
+        let Ok(instance) = engine.instance(&name) else { continue };
+        if scheduler::may_call(engine, instance).await?
+            && breaker::claim_probe(&engine.pool, &name, engine.settings.probe_after).await?
+        {
+            probe_one(engine, &name).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn probe_due(
     engine: &Engine,
     asked: &mut JoinSet<String>,

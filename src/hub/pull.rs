@@ -525,7 +525,8 @@ impl Fetcher {
         let schedule = &self.engine.settings.retry;
         let wish = |error: &RunError| match error {
             RunError::Remote(fault) => match next_after(fault, schedule) {
-                Next::Retry { at_least } => Some(at_least),
+                Next::Retry => Some(Duration::ZERO),
+                Next::Wait { at_least } => Some(at_least),
                 Next::FindFirst | Next::PauseConnector | Next::DeadLetter => None,
             },
             _ => None,
@@ -555,13 +556,13 @@ impl Fetcher {
         }
     }
 
-    /// Counts a remote fault on the breaker; any other one is the run's end and nobody's outage.
+    /// Counts a remote fault on the breaker; any other one is nobody's outage.
     async fn note_fault(&self, fault: Fault) -> RunError {
         let settings = &self.engine.settings;
-        if !matches!(next_after(&fault, &settings.retry), Next::Retry { .. }) {
+        tracing::warn!(class = fault.class(), error = %fault, "a page could not be fetched");
+        if next_after(&fault, &settings.retry) != Next::Retry {
             return RunError::Remote(fault);
         }
-        tracing::warn!(class = fault.class(), error = %fault, "a page could not be fetched");
         let (connector, detail) = (&self.instance.name, fault.to_string());
         let (threshold, probe_after) = (settings.breaker_threshold, settings.probe_after);
         match breaker::record_fault(&self.engine.pool, connector, &detail, threshold, probe_after).await {
@@ -571,15 +572,6 @@ impl Fetcher {
             }
             Err(error) => RunError::Apply(ApplyError::Database(error)),
         }
-    }
-
-    async fn opens_the_breaker(&self, fault: &Fault) -> Result<bool, RunError> {
-        let settings = &self.engine.settings;
-        let (db, detail) = (&self.engine.pool, fault.to_string());
-        breaker::record_fault(db, &self.instance.name, &detail, settings.breaker_threshold, settings.probe_after)
-            .await
-            .map(|state| state != BreakerState::Closed)
-            .map_err(|error| RunError::Apply(ApplyError::Database(error)))
     }
 
     async fn note_success(&self) {

@@ -258,11 +258,11 @@ async fn judge(engine: &Engine, connector: &str, message: &Claimed, fault: &Faul
         Next::DeadLetter => {
             return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
         }
-    };
+    }
     let state = note_fault(engine, connector, &failure, settings.breaker_threshold).await?;
     if state == BreakerState::Closed {
         if let Some(delay) = settings.retry.delay_after(number) {
-            return Ok(Finish::Retry { after: delay.max(wait), failure });
+            return Ok(Finish::Retry { after: delay, failure });
         }
         // Out of attempts. It is the message's fault only if its system worked for others meanwhile.
         let answered_others = sqlx::query_scalar!(
