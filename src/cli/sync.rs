@@ -1,6 +1,9 @@
 //! `kopru sync …`: runs, and the streams that they belong to.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
@@ -8,7 +11,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kopru_sdk::Pass;
 use serde_json::json;
 
-use super::{failure::Failure, output, run::Global};
+use super::{
+    failure::Failure,
+    output,
+    run::{Global, interruptible, stop_signal},
+};
 use crate::{
     app::App,
     hub::{
@@ -16,7 +23,7 @@ use crate::{
         engine::Engine,
         housekeeping, pull,
         runs::{self, NewRun, Run},
-        scheduler,
+        scheduler::{self, Alone},
         states::{RunState, Trigger},
         streams, worker,
     },
@@ -28,15 +35,19 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Every stream with its state and last run
     List,
-    /// Stop polling a stream (`logo.items`) or a whole instance (`logo`)
+    /// Stop polling one stream (`logo.items`) or a whole instance (`logo`)
     Pause {
+        /// CONNECTOR or CONNECTOR.STREAM
         target: String,
         /// Why, for whoever sees it paused
         #[arg(long, default_value = "paused by hand")]
         reason: String,
     },
-    /// Poll again
-    Resume { target: String },
+    /// Poll again, after a pause by hand or for refused credentials or a closed period
+    Resume {
+        /// CONNECTOR or CONNECTOR.STREAM
+        target: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -55,13 +66,15 @@ pub(super) struct RunArgs {
 }
 
 pub(super) async fn sync(global: &Global, command: Command) -> Result<(), Failure> {
-    let app = global.open().await?;
+    // Waiting for a server to start is nothing that a signal must not cut.
+    let app = interruptible(global.open()).await?;
     let outcome = match app.engine() {
         Ok(engine) => match command {
+            // It holds leases, which a signal must not leave behind.
             Command::Run(args) => run(global, &engine, &args).await,
-            Command::List => list(global, &engine).await,
-            Command::Pause { target, reason } => pause(&engine, &target, &reason).await,
-            Command::Resume { target } => resume(&engine, &target).await,
+            Command::List => interruptible(list(global, &engine)).await,
+            Command::Pause { target, reason } => interruptible(pause(&engine, &target, &reason)).await,
+            Command::Resume { target } => interruptible(resume(&engine, &target)).await,
         },
         Err(error) => Err(error.into()),
     };
@@ -77,7 +90,7 @@ fn split(target: &str) -> Result<(&str, &str), Failure> {
 
 async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Failure> {
     let (connector, stream) = split(&args.target)?;
-    let (instance, spec) = engine.stream(connector, stream).map_err(|error| Failure::Usage(error.to_string()))?;
+    let (_, spec) = engine.stream(connector, stream).map_err(|error| Failure::Usage(error.to_string()))?;
     let never_complete =
         streams::get(&engine.pool, connector, stream).await?.is_none_or(|row| row.last_full_at.is_none());
     let full = args.full || !spec.spec.incremental || (never_complete && args.since.is_none());
@@ -89,32 +102,59 @@ async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Fai
         dry_run: args.dry_run,
         since: args.since,
     };
-    let finished = if daemons::alive(&engine.pool, engine.settings.lease).await? > 0 {
-        let id = runs::create(&engine.pool, &new, None).await?;
-        follow(global, engine, id).await?
-    } else {
-        if !scheduler::may_poll(engine, instance, stream).await? {
-            return Err(Failure::Failed(format!(
-                "{} is being run by another process; try again when it is done",
-                args.target
-            )));
+    let id = runs::create(&engine.pool, &new, None).await?;
+    let keeper = tokio::spawn(housekeeping::keep_leases(engine.clone()));
+    let stopped = stop_signal()?;
+    let working = async { tokio::try_join!(follow(global, engine, id), stand_in(engine, id, &args.target)) };
+    tokio::pin!(working);
+    let outcome = tokio::select! {
+        outcome = &mut working => outcome,
+        () = stopped => {
+            // What is in hand here is finished; a daemon's run goes on without us.
+            engine.stop.cancel();
+            working.await
         }
-        let id = runs::create(&engine.pool, &new, Some(engine.id)).await?;
-        let beat = tokio::spawn(housekeeping::heartbeat(engine.clone(), engine.stop.clone()));
-        let (followed, worked) = tokio::join!(follow(global, engine, id), alone(engine, id));
-        engine.stop.cancel();
-        let _ = beat.await;
-        daemon::leave(engine).await;
-        worked?;
-        followed?
     };
-    tell(global, &finished)
+    engine.stop.cancel();
+    // An error means that it had panicked, which the log has told.
+    let _ = keeper.await;
+    daemon::leave(engine).await;
+    tell(global, &outcome?.0)
 }
 
-/// The run itself, then the records that it made due.
-async fn alone(engine: &Engine, id: uuid::Uuid) -> Result<(), Failure> {
-    scheduler::run_alone(engine, id).await?;
-    while worker::turn(engine).await? > 0 {}
+/// Works a run off here, and the records that it makes due, when there is no daemon to do it. A daemon that was killed
+/// counts as one until its lease has run out.
+async fn stand_in(engine: &Engine, id: uuid::Uuid, target: &str) -> Result<(), Failure> {
+    let db = &engine.pool;
+    let patience = Instant::now() + engine.settings.lease;
+    while runs::get(db, id).await?.is_some_and(|run| run.finished_at.is_none()) {
+        if engine.stop.is_cancelled() {
+            return Err(Failure::Interrupted);
+        }
+        if daemons::alive(db, engine.settings.lease).await? == 0 {
+            match scheduler::run_alone(engine, id).await? {
+                Alone::Worked => {
+                    while !engine.stop.is_cancelled() && worker::turn(engine).await? > 0 {}
+                    return if engine.stop.is_cancelled() { Err(Failure::Interrupted) } else { Ok(()) };
+                }
+                // Whoever holds the lease may have been killed; if so it runs out.
+                Alone::Busy if Instant::now() < patience => {}
+                Alone::Busy => {
+                    runs::withdraw(db, id).await?;
+                    let text = format!("{target} is being run by another process; try again when it is done");
+                    return Err(Failure::Failed(text));
+                }
+                // By a daemon that is gone now, perhaps.
+                Alone::Taken => {
+                    runs::reap_orphans(db).await?;
+                }
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            () = engine.stop.cancelled() => {}
+        }
+    }
     Ok(())
 }
 
@@ -126,7 +166,7 @@ async fn follow(global: &Global, engine: &Engine, id: uuid::Uuid) -> Result<Run,
         ProgressBar::hidden()
     };
     bar.enable_steady_tick(Duration::from_millis(100));
-    let mut told = std::time::Instant::now();
+    let mut told = Instant::now();
     let plain = bar.is_hidden() && !global.json;
     let run = pull::follow(&engine.pool, id, |run| {
         if let Some(expected) =
@@ -140,7 +180,7 @@ async fn follow(global: &Global, engine: &Engine, id: uuid::Uuid) -> Result<Run,
         bar.set_position(u64::try_from(run.records).unwrap_or(0));
         bar.set_message(format!("{}.{} {}", run.connector, run.stream, run.state));
         if plain && told.elapsed() > Duration::from_secs(2) {
-            told = std::time::Instant::now();
+            told = Instant::now();
             eprintln!("{}.{}: {} records", run.connector, run.stream, run.records);
         }
     })

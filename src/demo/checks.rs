@@ -51,7 +51,7 @@ pub struct Report {
 /// simulated systems say they hold. `told` hears of each finished stream.
 pub async fn once(app: &App, expected: &Value, mut told: impl FnMut(&StreamLine)) -> Result<Report, AppError> {
     let engine = app.engine()?;
-    let beat = tokio::spawn(housekeeping::heartbeat(engine.clone(), engine.stop.clone()));
+    let beat = tokio::spawn(housekeeping::keep_leases(engine.clone()));
     let outcome = synchronise(&engine, expected, &mut told).await;
     engine.stop.cancel();
     // An error means that it had panicked, which the log has told.
@@ -123,7 +123,7 @@ async fn run_stream(engine: &Engine, instance: &Instance, stream: &str) -> Resul
     let loaded = known.is_some_and(|row| row.last_full_at.is_some());
     let pass = if loaded && incremental { Pass::Incremental } else { Pass::Full };
     let new = NewRun { connector: &instance.name, stream, pass, trigger: Trigger::Manual, dry_run: false, since: None };
-    let id = runs::create(&engine.pool, &new, Some(engine.id)).await?;
+    let id = runs::create(&engine.pool, &new, None).await?;
     scheduler::run_alone(engine, id).await?;
     runs::get(&engine.pool, id).await?.ok_or(sqlx::Error::RowNotFound)
 }

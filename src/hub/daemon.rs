@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     daemons,
     engine::{Engine, EngineError},
-    housekeeping, leases, retention, scheduler, worker,
+    housekeeping, leases, meters, retention, scheduler, worker,
 };
 
 /// A started engine.
@@ -26,9 +26,7 @@ const GRACE: Duration = Duration::from_secs(30);
 impl Daemon {
     /// Starts polling and working. Partitions are made first, so that history has its place.
     pub async fn start(engine: &Engine) -> Result<Daemon, EngineError> {
-        let settings = &engine.settings;
-        let now = engine.database_now().await?;
-        retention::round(&engine.pool, now, settings.payload_days, settings.history_days).await?;
+        retention::round_now(engine).await?;
         let mut tasks = JoinSet::new();
         let heart = CancellationToken::new();
         let beating = tokio::spawn(housekeeping::heartbeat(engine.clone(), heart.clone()));
@@ -36,7 +34,9 @@ impl Daemon {
         tasks.spawn(housekeeping::mend(engine.clone()));
         tasks.spawn(housekeeping::sweep(engine.clone()));
         tasks.spawn(housekeeping::listen(engine.clone()));
-        for _ in 0..settings.workers {
+        meters::describe();
+        tasks.spawn(meters::refresh(engine.clone()));
+        for _ in 0..engine.settings.workers {
             tasks.spawn(worker::run(engine.clone()));
         }
         let poller = engine.clone();

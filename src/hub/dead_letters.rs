@@ -373,6 +373,23 @@ pub async fn count<'e>(db: impl PgExecutor<'e>, filter: &Filter) -> Result<i64, 
     .await
 }
 
+/// How many letters are open, by connector and cause.
+#[derive(Debug, Clone)]
+pub struct OpenCount {
+    pub connector: String,
+    pub cause: String,
+    pub count: i64,
+}
+
+pub async fn open_counts<'e>(db: impl PgExecutor<'e>) -> Result<Vec<OpenCount>, sqlx::Error> {
+    sqlx::query_as!(
+        OpenCount,
+        r#"select connector, cause, count(*) as "count!" from hub.dead_letter group by 1, 2 order by 1, 2"#
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// One letter with its payload.
 pub async fn show(db: &PgPool, id: Uuid) -> Result<Option<LetterDetail>, LetterError> {
     let letter = sqlx::query_as!(

@@ -32,11 +32,27 @@ pub async fn heartbeat(engine: Engine, until: CancellationToken) {
     }
 }
 
+/// The same for a process that works and ends: it keeps what it holds, and is no daemon that takes what is asked for.
+pub async fn keep_leases(engine: Engine) {
+    while !engine.stop.is_cancelled() {
+        if let Err(error) = renew(&engine).await {
+            tracing::warn!(%error, "the leases could not be renewed");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(engine.settings.heartbeat) => {}
+            () = engine.stop.cancelled() => return,
+        }
+    }
+}
+
 async fn beat(engine: &Engine, host: &str) -> Result<(), sqlx::Error> {
-    let db = &engine.pool;
-    daemons::beat(db, engine.id, host, std::process::id()).await?;
-    leases::renew_all(db, engine.id, engine.settings.lease).await?;
-    messages::renew(db, engine.id, &engine.in_hand(), engine.settings.lease).await
+    daemons::beat(&engine.pool, engine.id, host, std::process::id()).await?;
+    renew(engine).await
+}
+
+async fn renew(engine: &Engine) -> Result<(), sqlx::Error> {
+    leases::renew_all(&engine.pool, engine.id, engine.settings.lease).await?;
+    messages::renew(&engine.pool, engine.id, &engine.in_hand(), engine.settings.lease).await
 }
 
 /// Takes back what daemons that are gone held, and lets go what is held for no reason any more.

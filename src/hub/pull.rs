@@ -7,6 +7,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use backon::Retryable;
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Cursor, Fault, Format as WireFormat, Page, Pass, PullRequest};
 use tokio::{
@@ -15,12 +16,14 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
     breaker,
     cursors::{self, Position},
     engine::{Engine, Instance, Stream},
+    meters,
     pages::{ApplyError, MappedPage, PageContext, Step, apply_page, flush},
     retry::{Next, next_after},
     runs::{self, Run, Tally},
@@ -95,7 +98,15 @@ pub fn stream_lease(connector: &str, stream: &str) -> String {
 
 /// Works off a run whose row is `running` and whose stream lease is ours. Writes its end, whatever it is.
 pub async fn work(engine: &Engine, run: &Run, stop: &CancellationToken) -> Result<Tally, sqlx::Error> {
-    let name = format!("{}.{}", run.connector, run.stream);
+    // Of the highest level, so that no filter takes it away from the lines that pass.
+    let span = tracing::error_span!(
+        "run", correlation_id = run.correlation_id, run.id = %run.id, connector = run.connector, stream = run.stream,
+        pass = run.pass
+    );
+    work_off(engine, run, stop).instrument(span).await
+}
+
+async fn work_off(engine: &Engine, run: &Run, stop: &CancellationToken) -> Result<Tally, sqlx::Error> {
     let (instance, stream) = match engine.stream(&run.connector, &run.stream) {
         Ok(found) => found,
         Err(error) => {
@@ -114,10 +125,16 @@ pub async fn work(engine: &Engine, run: &Run, stop: &CancellationToken) -> Resul
                 streams::succeeded(&engine.pool, &run.connector, &run.stream, full).await?;
             }
             runs::finish(&engine.pool, run.id, RunState::Done, None).await?;
+            meters::run(run, RunState::Done, started.elapsed());
             tracing::info!(
-                run.id = %run.id, stream = name, pass = run.pass, records = tally.records, created = tally.created,
-                updated = tally.updated, unchanged = tally.unchanged, deferred = tally.deferred, failed = tally.failed,
-                duration_ms = started.elapsed().as_millis() as u64, "stream synchronised"
+                records = tally.records,
+                created = tally.created,
+                updated = tally.updated,
+                unchanged = tally.unchanged,
+                deferred = tally.deferred,
+                failed = tally.failed,
+                duration_ms = started.elapsed().as_millis() as u64,
+                "stream synchronised"
             );
         }
         Err(error) => {
@@ -127,7 +144,7 @@ pub async fn work(engine: &Engine, run: &Run, stop: &CancellationToken) -> Resul
             let interrupted = goes_on || matches!(error, RunError::BreakerOpen { .. });
             let state = if interrupted { RunState::Interrupted } else { RunState::Failed };
             if !matches!(error, RunError::Stopped) {
-                tracing::warn!(run.id = %run.id, stream = name, %cause, error = text, "stream stopped");
+                tracing::warn!(%cause, error = text, "stream stopped");
             }
             if !goes_on && !run.dry_run {
                 streams::failed(&engine.pool, &run.connector, &run.stream, &text).await?;
@@ -136,6 +153,7 @@ pub async fn work(engine: &Engine, run: &Run, stop: &CancellationToken) -> Resul
                 streams::cut_off(engine, &run.connector, cause, &text).await?;
             }
             runs::finish(&engine.pool, run.id, state, Some((cause, &text))).await?;
+            meters::run(run, state, started.elapsed());
         }
     }
     Ok(tally)
@@ -191,7 +209,7 @@ async fn pass(
     let _abort = fetcher.stop.clone().drop_guard();
     let (pages, fetched) = mpsc::channel::<Result<Fetched, RunError>>(1);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
-    tokio::spawn(fetcher.run(begun.map(|position| position.cursor), pages, in_flight));
+    tokio::spawn(fetcher.run(begun.map(|position| position.cursor), pages, in_flight).in_current_span());
 
     let (last, ended) = apply_pages(&scope, fetched, stop, total).await;
     if ended.is_err() {
@@ -235,7 +253,7 @@ async fn apply_pages(
                 ended = page.page.end;
                 let (mine, following) = turn.pass_on();
                 turn = following;
-                tasks.push_back(tokio::spawn(apply_in_turn(Arc::clone(scope), page, mine)));
+                tasks.push_back(tokio::spawn(apply_in_turn(Arc::clone(scope), page, mine).in_current_span()));
                 continue;
             }
             Some(Err(error)) => error,
@@ -392,9 +410,15 @@ async fn apply_with_patience(
     loop {
         let cx = PageContext { isolate: conflicts >= ISOLATE_AFTER, ..cx.clone() };
         match apply_page(engine, &cx, input, pending).await {
-            Ok(tally) => return Ok(tally),
-            Err(ApplyError::Conflict) if conflicts < CONFLICTS => conflicts += 1,
-            Err(error) => wait_for_database(engine, cx.stream, began, error).await?,
+            Ok(tally) => {
+                meters::page(&cx, &tally);
+                return Ok(tally);
+            }
+            Err(ApplyError::Conflict) if conflicts < CONFLICTS => {
+                meters::page_conflict(cx.connector, cx.stream);
+                conflicts += 1;
+            }
+            Err(error) => wait_for_database(engine, began, error).await?,
         }
     }
 }
@@ -409,16 +433,16 @@ async fn flush_with_patience(
     loop {
         match flush(engine, cx, step, pending).await {
             Ok(()) => return Ok(()),
-            Err(error) => wait_for_database(engine, cx.stream, began, error).await?,
+            Err(error) => wait_for_database(engine, began, error).await?,
         }
     }
 }
 
 /// Returns when it is worth another try: the database is away, and not for too long.
-async fn wait_for_database(engine: &Engine, stream: &str, began: Instant, error: ApplyError) -> Result<(), RunError> {
+async fn wait_for_database(engine: &Engine, began: Instant, error: ApplyError) -> Result<(), RunError> {
     match error {
         ApplyError::Database(error) if is_outage(&error) && began.elapsed() < DATABASE_PATIENCE => {
-            tracing::warn!(stream, %error, "the database is away; the run waits");
+            tracing::warn!(%error, "the database is away; the run waits");
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(500)) => Ok(()),
                 () = engine.stop.cancelled() => Err(RunError::Stopped),
@@ -496,54 +520,63 @@ impl Fetcher {
         }
     }
 
-    /// One page, with the retries of the schedule.
+    /// One page, with the retries of the schedule; a wait that the source asks for is kept.
     async fn fetch(&self, cursor: Option<&Cursor>, first: bool) -> Result<Page, RunError> {
-        let settings = &self.engine.settings;
-        let mut delays = settings.retry.backoff();
-        loop {
-            let Some(source) = self.instance.connector.source() else {
-                return Err(RunError::Remote(Fault::contract("the connector offers no streams")));
-            };
-            let request = PullRequest {
-                stream: &self.stream,
-                pass: self.pass,
-                cursor,
-                first,
-                since: self.since.filter(|_| first),
-            };
-            let fault = match source.pull(&self.engine.context(&self.correlation_id), request).await {
-                Ok(page) => {
-                    self.note_success().await;
-                    return Ok(page);
-                }
-                Err(fault) => fault,
-            };
-            let Next::Retry { at_least } = next_after(&fault, &settings.retry) else {
-                return Err(RunError::Remote(fault));
-            };
-            tracing::warn!(connector = self.instance.name, stream = self.stream, error = %fault, "a page could not be fetched");
-            let state = breaker::record_fault(
-                &self.engine.pool,
-                &self.instance.name,
-                &fault.to_string(),
-                settings.breaker_threshold,
-                settings.probe_after,
-            )
+        let schedule = &self.engine.settings.retry;
+        let wish = |error: &RunError| match error {
+            RunError::Remote(fault) => match next_after(fault, schedule) {
+                Next::Retry { at_least } => Some(at_least),
+                Next::FindFirst | Next::PauseConnector | Next::DeadLetter => None,
+            },
+            _ => None,
+        };
+        (|| self.attempt(cursor, first))
+            .retry(schedule.backoff())
+            .when(|error| wish(error).is_some())
+            .adjust(|error, delay| delay.map(|delay| delay.max(wish(error).unwrap_or_default())))
             .await
-            .map_err(|error| RunError::Apply(ApplyError::Database(error)))?;
-            if state != BreakerState::Closed {
-                let (connector, detail) = (self.instance.name.clone(), fault.to_string());
-                return Err(RunError::BreakerOpen { connector, detail });
+    }
+
+    async fn attempt(&self, cursor: Option<&Cursor>, first: bool) -> Result<Page, RunError> {
+        let Some(source) = self.instance.connector.source() else {
+            return Err(RunError::Remote(Fault::contract("the connector offers no streams")));
+        };
+        let request =
+            PullRequest { stream: &self.stream, pass: self.pass, cursor, first, since: self.since.filter(|_| first) };
+        let began = Instant::now();
+        let pulled = source.pull(&self.engine.context(&self.correlation_id), request).await;
+        meters::fetch(&self.instance.name, &self.stream, began.elapsed(), pulled.as_ref().err());
+        match pulled {
+            Ok(page) => {
+                self.note_success().await;
+                Ok(page)
             }
-            let Some(delay) = delays.next() else { return Err(RunError::Remote(fault)) };
-            tokio::time::sleep(delay.max(at_least)).await;
+            Err(fault) => Err(self.note_fault(fault).await),
+        }
+    }
+
+    /// Counts a remote fault on the breaker; any other one is the run's end and nobody's outage.
+    async fn note_fault(&self, fault: Fault) -> RunError {
+        let settings = &self.engine.settings;
+        if !matches!(next_after(&fault, &settings.retry), Next::Retry { .. }) {
+            return RunError::Remote(fault);
+        }
+        tracing::warn!(class = fault.class(), error = %fault, "a page could not be fetched");
+        let (connector, detail) = (&self.instance.name, fault.to_string());
+        let (threshold, probe_after) = (settings.breaker_threshold, settings.probe_after);
+        match breaker::record_fault(&self.engine.pool, connector, &detail, threshold, probe_after).await {
+            Ok(BreakerState::Closed) => RunError::Remote(fault),
+            Ok(BreakerState::Open | BreakerState::HalfOpen) => {
+                RunError::BreakerOpen { connector: connector.clone(), detail }
+            }
+            Err(error) => RunError::Apply(ApplyError::Database(error)),
         }
     }
 
     async fn note_success(&self) {
         // The count of faults is advisory here: a page that came is never lost for it.
         if let Err(error) = breaker::record_success(&self.engine.pool, &self.instance.name).await {
-            tracing::warn!(connector = self.instance.name, %error, "the breaker's success could not be noted");
+            tracing::warn!(%error, "the breaker's success could not be noted");
         }
     }
 }

@@ -151,6 +151,19 @@ pub async fn claim<'e>(db: impl PgExecutor<'e>, id: Uuid, owner: Uuid) -> Result
     .await
 }
 
+/// Nobody is to take this run any more.
+pub async fn withdraw<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update hub.run set state = 'interrupted', finished_at = clock_timestamp(), cause = 'ours',
+             error = 'withdrawn: another process was running the stream'
+         where id = $1 and state = 'requested'",
+        id
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 pub async fn get<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<Option<Run>, sqlx::Error> {
     sqlx::query_as!(
         Run,

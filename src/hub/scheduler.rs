@@ -62,13 +62,7 @@ pub async fn run(engine: Engine) -> Result<(), EngineError> {
 
 /// Daily housekeeping of history; any daemon may do it, an advisory lock keeps them apart.
 async fn trim(engine: &Engine) {
-    let result = match engine.database_now().await {
-        Ok(now) => {
-            retention::round(&engine.pool, now, engine.settings.payload_days, engine.settings.history_days).await
-        }
-        Err(error) => Err(error),
-    };
-    match result {
+    match retention::round_now(engine).await {
         Ok(round) => tracing::info!(made = round.made.len(), dropped = round.dropped.len(), "history trimmed"),
         Err(error) => tracing::error!(%error, "history could not be trimmed; it is tried again tomorrow"),
     }
@@ -157,14 +151,19 @@ async fn start(
     {
         return Ok(());
     }
-    match runs::claim(&engine.pool, asked.id, engine.id).await? {
-        Some(run) => launch(engine, busy, running, run).await,
-        None => {
-            let lease = pull::stream_lease(&asked.connector, &asked.stream);
-            leases::release(&engine.pool, &lease, engine.id).await?;
-        }
+    if let Some(run) = claim(engine, asked.id, &asked.connector, &asked.stream).await? {
+        launch(engine, busy, running, run).await;
     }
     Ok(())
+}
+
+/// Takes up a requested run whose stream's lease is ours; gives the lease back when somebody else was faster.
+async fn claim(engine: &Engine, id: Uuid, connector: &str, stream: &str) -> Result<Option<Run>, sqlx::Error> {
+    let run = runs::claim(&engine.pool, id, engine.id).await?;
+    if run.is_none() {
+        leases::release(&engine.pool, &pull::stream_lease(connector, stream), engine.id).await?;
+    }
+    Ok(run)
 }
 
 async fn launch(engine: &Engine, busy: &Arc<Mutex<HashSet<(String, String)>>>, running: &mut JoinSet<()>, run: Run) {
@@ -249,12 +248,30 @@ fn ready(instance: &Instance, stream: &Stream, rows: &[StreamRow]) -> bool {
     })
 }
 
-/// A run that a person asked for, without a daemon: worked off here, under the same leases.
-pub async fn run_alone(engine: &Engine, id: Uuid) -> Result<bool, sqlx::Error> {
-    let Some(run) = runs::get(&engine.pool, id).await? else { return Ok(false) };
+/// What became of a run that this process tried to work off itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alone {
+    Worked,
+    /// Somebody else has taken it meanwhile.
+    Taken,
+    /// Another process polls the stream, or holds an instance that only one process may call. The run is asked for
+    /// still.
+    Busy,
+}
+
+/// Works off a requested run here, without a daemon, under the same leases.
+pub async fn run_alone(engine: &Engine, id: Uuid) -> Result<Alone, sqlx::Error> {
+    let Some(asked) = runs::get(&engine.pool, id).await? else { return Ok(Alone::Taken) };
+    if let Ok(instance) = engine.instance(&asked.connector)
+        && !may_poll(engine, instance, &asked.stream).await?
+    {
+        return Ok(Alone::Busy);
+    }
+    let Some(run) = claim(engine, id, &asked.connector, &asked.stream).await? else { return Ok(Alone::Taken) };
+    retention::round_now(engine).await?;
     pull::work(engine, &run, &engine.stop).await?;
     leases::release(&engine.pool, &pull::stream_lease(&run.connector, &run.stream), engine.id).await?;
-    Ok(true)
+    Ok(Alone::Worked)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Fault};
 use sqlx::PgConnection;
+use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
 use super::{
@@ -62,7 +63,8 @@ pub async fn turn(engine: &Engine) -> Result<usize, sqlx::Error> {
         .partition(|message| u32::try_from(message.claims).is_ok_and(|claims| claims <= settings.max_claims));
     for message in hopeless {
         let failure = messages::quarantined(message.claims);
-        bury(engine, &message, failure).await?;
+        let span = batch_span(&message.kind, &message.connector, std::slice::from_ref(&message));
+        bury(engine, &message, failure).instrument(span).await?;
     }
     let mut batches: BTreeMap<(String, String, Option<String>), Vec<Claimed>> = BTreeMap::new();
     for message in sound {
@@ -70,24 +72,61 @@ pub async fn turn(engine: &Engine) -> Result<usize, sqlx::Error> {
         batches.entry((message.kind.clone(), message.connector.clone(), mapping)).or_default().push(message);
     }
     for ((kind, connector, mapping), batch) in batches {
-        if kind == DOCUMENT {
-            work_documents(engine, &connector, mapping.as_deref(), &batch).await?;
-        } else if let Some(handler) = engine.handlers.get(kind.as_str()) {
-            work_handled(engine, &connector, handler, batch).await?;
-        } else {
-            for message in &batch {
-                let failure = Failure {
-                    cause: Cause::Ours,
-                    reason: "kind_unknown".to_owned(),
-                    field: None,
-                    value: Some(kind.clone()),
-                    detail: format!("this version of the program does not know messages of kind `{kind}`"),
-                };
-                bury(engine, message, failure).await?;
-            }
-        }
+        let span = batch_span(&kind, &connector, &batch);
+        work_batch(engine, &kind, &connector, mapping.as_deref(), batch).instrument(span).await?;
     }
     Ok(count)
+}
+
+/// What log lines about a batch carry. A batch of several origins has no correlation id of its own.
+fn batch_span(kind: &str, connector: &str, batch: &[Claimed]) -> Span {
+    let span = tracing::error_span!(
+        "batch",
+        correlation_id = Empty,
+        run.id = Empty,
+        connector,
+        stream = Empty,
+        kind,
+        messages = batch.len()
+    );
+    if let [first, rest @ ..] = batch {
+        if rest.iter().all(|message| message.correlation_id == first.correlation_id) {
+            span.record("correlation_id", &first.correlation_id);
+        }
+        if let Some(run) = first.run_id.filter(|_| rest.iter().all(|message| message.run_id == first.run_id)) {
+            span.record("run.id", tracing::field::display(run));
+        }
+        if let Some(stream) = first.stream.as_ref().filter(|_| rest.iter().all(|other| other.stream == first.stream)) {
+            span.record("stream", stream);
+        }
+    }
+    span
+}
+
+async fn work_batch(
+    engine: &Engine,
+    kind: &str,
+    connector: &str,
+    mapping: Option<&str>,
+    batch: Vec<Claimed>,
+) -> Result<(), sqlx::Error> {
+    if kind == DOCUMENT {
+        return work_documents(engine, connector, mapping, &batch).await;
+    }
+    if let Some(handler) = engine.handlers.get(kind) {
+        return work_handled(engine, connector, handler, batch).await;
+    }
+    for message in &batch {
+        let failure = Failure {
+            cause: Cause::Ours,
+            reason: "kind_unknown".to_owned(),
+            field: None,
+            value: Some(kind.to_owned()),
+            detail: format!("this version of the program does not know messages of kind `{kind}`"),
+        };
+        bury(engine, message, failure).await?;
+    }
+    Ok(())
 }
 
 async fn work_documents(
@@ -104,7 +143,7 @@ async fn work_documents(
             Err(ApplyError::Database(error)) if is_outage(&error) => return Err(error),
             // What the batch as a whole cannot do, each of it is tried alone before it is put aside.
             Err(error) if batch.len() > 1 => {
-                tracing::warn!(connector, %error, "a batch of documents failed; each is tried alone");
+                tracing::warn!(%error, "a batch of documents failed; each is tried alone");
                 for message in batch {
                     Box::pin(work_documents(engine, connector, mapping, std::slice::from_ref(message))).await?;
                 }

@@ -3,6 +3,7 @@
 mod commands;
 mod commerce;
 mod config;
+mod e2e;
 mod embedded;
 mod http;
 mod hub;

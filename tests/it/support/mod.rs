@@ -5,3 +5,9 @@ pub mod database;
 pub mod hub;
 pub mod kopru;
 pub mod system;
+
+/// Whether scenarios run at their full size (`make soak`).
+#[expect(clippy::disallowed_methods, reason = "tests have no configuration but the environment")]
+pub fn soak() -> bool {
+    std::env::var("KOPRU_SOAK").is_ok_and(|value| !value.is_empty())
+}

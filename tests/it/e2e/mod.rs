@@ -1,0 +1,13 @@
+//! End to end: the real program as processes of its own, against a simulated LOGO in a process of its own, over real
+//! sockets and a real PostgreSQL. What is seen is what a person sees: exit codes, output, HTTP, and the rows.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | `process`, `sandbox`, `installation`, `books` | what the tests stand on |
+//! | the others | one subject each |
+
+mod books;
+mod crash;
+mod installation;
+mod process;
+mod sandbox;
