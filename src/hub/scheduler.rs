@@ -151,14 +151,19 @@ async fn start(
     {
         return Ok(());
     }
-    match runs::claim(&engine.pool, asked.id, engine.id).await? {
-        Some(run) => launch(engine, busy, running, run).await,
-        None => {
-            let lease = pull::stream_lease(&asked.connector, &asked.stream);
-            leases::release(&engine.pool, &lease, engine.id).await?;
-        }
+    if let Some(run) = claim(engine, asked.id, &asked.connector, &asked.stream).await? {
+        launch(engine, busy, running, run).await;
     }
     Ok(())
+}
+
+/// Takes up a requested run whose stream's lease is ours; gives the lease back when somebody else was faster.
+async fn claim(engine: &Engine, id: Uuid, connector: &str, stream: &str) -> Result<Option<Run>, sqlx::Error> {
+    let run = runs::claim(&engine.pool, id, engine.id).await?;
+    if run.is_none() {
+        leases::release(&engine.pool, &pull::stream_lease(connector, stream), engine.id).await?;
+    }
+    Ok(run)
 }
 
 async fn launch(engine: &Engine, busy: &Arc<Mutex<HashSet<(String, String)>>>, running: &mut JoinSet<()>, run: Run) {
@@ -262,14 +267,10 @@ pub async fn run_alone(engine: &Engine, id: Uuid) -> Result<Alone, sqlx::Error> 
     {
         return Ok(Alone::Busy);
     }
-    let lease = pull::stream_lease(&asked.connector, &asked.stream);
-    let Some(run) = runs::claim(&engine.pool, id, engine.id).await? else {
-        leases::release(&engine.pool, &lease, engine.id).await?;
-        return Ok(Alone::Taken);
-    };
+    let Some(run) = claim(engine, id, &asked.connector, &asked.stream).await? else { return Ok(Alone::Taken) };
     retention::round_now(engine).await?;
     pull::work(engine, &run, &engine.stop).await?;
-    leases::release(&engine.pool, &lease, engine.id).await?;
+    leases::release(&engine.pool, &pull::stream_lease(&run.connector, &run.stream), engine.id).await?;
     Ok(Alone::Worked)
 }
 

@@ -230,11 +230,10 @@ impl Hub {
 
     pub async fn run_by(&self, engine: &Engine, stream: &str, pass: Pass, dry_run: bool) -> Run {
         let connector = engine.instance_names().remove(0);
-        let instance = engine.instance(&connector).expect("the instance");
-        assert!(scheduler::may_poll(engine, instance, stream).await.expect("leases"), "{stream} is free");
         let new = NewRun { connector: &connector, stream, pass, trigger: Trigger::Manual, dry_run, since: None };
         let id = runs::create(self.pool(), &new, None).await.expect("a run");
-        scheduler::run_alone(engine, id).await.expect("the run ends");
+        let worked = scheduler::run_alone(engine, id).await.expect("the run ends");
+        assert_eq!(worked, scheduler::Alone::Worked, "{stream} is free");
         runs::get(self.pool(), id).await.expect("the store").expect("the run is there")
     }
 
