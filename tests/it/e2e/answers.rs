@@ -31,7 +31,8 @@ async fn get_over(hub: &Installation, rules: Vec<Value>) {
         (&"done".into(), &120.into(), &0.into(), &0.into()),
         "{told}: {run}"
     );
-    let there = hub.number("select count(*) from commerce.product where revision = (select max(revision) from commerce.product)");
+    let there = hub
+        .number("select count(*) from commerce.product where revision = (select max(revision) from commerce.product)");
     assert_eq!(there.await, 120, "{told}");
     hub.expect_nothing_open().await;
 }

@@ -39,8 +39,15 @@ fn everything_arrives_once_and_the_report_says_so() {
     }
     for name in STREAMS {
         let line = stream(&report, name);
-        assert!(line["applied"].as_u64().is_some_and(|count| count > 0) && line["applied"] == line["expected"], "{line}");
-        assert_eq!((&line["unchanged"], &line["deferred"], &line["failed"]), (&json!(0), &json!(0), &json!(0)), "{line}");
+        assert!(
+            line["applied"].as_u64().is_some_and(|count| count > 0) && line["applied"] == line["expected"],
+            "{line}"
+        );
+        assert_eq!(
+            (&line["unchanged"], &line["deferred"], &line["failed"]),
+            (&json!(0), &json!(0), &json!(0)),
+            "{line}"
+        );
         assert!(line["seconds"].is_number(), "{line}");
     }
     // What is not there yet has no verdict.

@@ -26,7 +26,8 @@ async fn an_item_waits_for_its_group() {
     hub.load(&CATALOGUE);
     let (one, two) = (code_of(&hub, 0).await, code_of(&hub, 1).await);
     let before = category_of(&hub, &one).await;
-    let cards = json!([{"code": one, "group": "YENİ GRUP"}, {"code": two, "brand": "YENİ MARKA", "group": "YENİ GRUP"}]);
+    let cards =
+        json!([{"code": one, "group": "YENİ GRUP"}, {"code": two, "brand": "YENİ MARKA", "group": "YENİ GRUP"}]);
     hub.sandbox.change(json!({"items": cards})).await;
     let run = hub.sync("items", &[]);
     assert_eq!((&run["state"], &run["deferred"], &run["failed"]), (&"done".into(), &2.into(), &0.into()), "{run}");
@@ -79,7 +80,13 @@ async fn what_waited_too_long_is_a_letter_until_its_reference_comes() {
     let first = &letters["items"][0];
     assert_eq!(
         (&first["reason"], &first["cause"], &first["field"], &first["value"], &first["detail"]),
-        (&json!("missing_reference"), &json!("data"), &json!("category"), &json!("GEÇ"), &json!("Category not found: GEÇ"))
+        (
+            &json!("missing_reference"),
+            &json!("data"),
+            &json!("category"),
+            &json!("GEÇ"),
+            &json!("Category not found: GEÇ")
+        )
     );
     assert_eq!(first["fingerprint"], letters["items"][1]["fingerprint"], "they fail alike");
 
