@@ -52,12 +52,14 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         None => None,
     };
     let address = listener.local_addr().map_err(|source| DaemonError::Listen { address: http.listen, source })?;
+    // Before anything that counts.
+    let metrics = telemetry::metrics();
     let engine = app.engine()?;
     let daemon = Daemon::start(&engine).await?;
     let shutdown = CancellationToken::new();
     let state = HttpState {
         pool: app.database.pool.clone(),
-        metrics: telemetry::metrics(),
+        metrics,
         probes: Arc::new(HubProbes { pool: app.database.pool.clone() }),
     };
     let settings = Settings { body_limit_bytes: http.body_limit_bytes, drain: DRAIN };

@@ -1,4 +1,5 @@
-//! The bare statements, and a database to run them on.
+//! The bare statements, and a database to run them on. They are plain text, not checked macros: the program makes its
+//! database while it runs, and one function binds the two that write.
 
 use std::{collections::HashMap, str::FromStr};
 

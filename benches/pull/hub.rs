@@ -156,13 +156,17 @@ impl Hub {
 
     /// Stops the daemon and starts it on the existing cluster; milliseconds until it is ready.
     pub async fn restart(&self) -> Result<u64, Box<dyn Error>> {
+        let started = self.exchange()?;
+        self.ready().await?;
+        Ok(u64::try_from(started.elapsed().as_millis())?)
+    }
+
+    fn exchange(&self) -> Result<Instant, Box<dyn Error>> {
         let mut held = self.serve.lock().map_err(|_| "poisoned")?;
         interrupt(&mut held)?;
         let started = Instant::now();
         *held = serve(&self.dir, &self.settings, &self.via)?;
-        drop(held);
-        self.ready().await?;
-        Ok(u64::try_from(started.elapsed().as_millis())?)
+        Ok(started)
     }
 
     pub async fn stop(mut self) -> Result<(), Box<dyn Error>> {

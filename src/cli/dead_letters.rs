@@ -15,10 +15,11 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Newest first
+    /// List the open ones, newest first
     List {
         #[command(flatten)]
         filter: FilterArgs,
+        /// How many
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
         limit: i64,
         /// `nextCursor` of the page before
@@ -26,21 +27,26 @@ pub(super) enum Command {
         cursor: Option<Uuid>,
     },
     /// One letter with its payload
-    Show { id: Uuid },
+    Show {
+        /// From `kopru dead-letters list`
+        id: Uuid,
+    },
     /// Try letters again with today's mapping
     Replay {
+        /// Letters; none: those that --filter or --all name
         ids: Vec<Uuid>,
         /// Replay this document instead of the stored one (a single letter)
         #[arg(long, value_name = "FILE")]
         edit: Option<PathBuf>,
         #[command(flatten)]
         filter: FilterArgs,
-        /// Replay everything that the filter names
+        /// Replay every letter, or every one that the other filters name
         #[arg(long)]
         all: bool,
     },
     /// Put letters aside for good
     Discard {
+        /// Letters
         #[arg(required = true)]
         ids: Vec<Uuid>,
         /// Why; it is kept with the letter
@@ -51,23 +57,28 @@ pub(super) enum Command {
 
 #[derive(Debug, Args, Default)]
 pub(super) struct FilterArgs {
+    /// Only of this instance, `logo`
     #[arg(long)]
     connector: Option<String>,
+    /// Only of this stream, `items`
     #[arg(long)]
     stream: Option<String>,
+    /// Only of this entity, `product`
     #[arg(long)]
     entity: Option<String>,
-    /// data, remote, credential, contract or ours
+    /// Only of this cause: data, remote, credential, contract or ours
     #[arg(long)]
     cause: Option<String>,
+    /// Only of this reason, `missing_field`
     #[arg(long = "reason-code")]
     reason_code: Option<String>,
     /// Letters that failed alike share it
     #[arg(long)]
     fingerprint: Option<String>,
+    /// Only of the record with this external code
     #[arg(long)]
     code: Option<String>,
-    /// RFC 3339
+    /// Only what failed since then (RFC 3339)
     #[arg(long, value_name = "TIME")]
     since: Option<DateTime<Utc>>,
     /// The same filters in one word: `reason=too_long,stream=items`
@@ -237,6 +248,7 @@ async fn replay(
 async fn work_off(app: &App) -> Result<(), Failure> {
     let engine = app.engine()?;
     if crate::hub::daemons::alive(&engine.pool, engine.settings.lease).await? == 0 {
+        crate::hub::retention::round_now(&engine).await?;
         while crate::hub::worker::turn(&engine).await? > 0 {}
     }
     Ok(())

@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
-use serde_json::{Map, Value};
 
 use super::{
     failure::Failure,
@@ -28,6 +27,7 @@ pub(super) struct DemoArgs {
     /// Item cards of the simulated ERP
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     items: u64,
+    /// Everything generated follows from it
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Address of the hub
@@ -48,7 +48,8 @@ pub(super) async fn demo(global: &Global, args: DemoArgs) -> Result<(), Failure>
     let sandbox = SandboxProcess::start(args.items, args.seed, &dir.join("sandbox"))
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;
-    let config = configure(global, &args, &sandbox)?;
+    demo::write_connectors(&dir, &sandbox).map_err(cannot)?;
+    let config = Config::load(&in_demo_dir(global, global.sources()).set("http.listen", args.listen.to_string()))?;
     let outcome = tokio::select! {
         outcome = work(global, &args, config, &sandbox, dir) => outcome,
         () = stopped => Ok(()),
@@ -59,26 +60,6 @@ pub(super) async fn demo(global: &Global, args: DemoArgs) -> Result<(), Failure>
 
 fn in_demo_dir(global: &Global, sources: Sources) -> Sources {
     if global.names_data_dir() { sources } else { sources.set("data.dir", DATA_DIR) }
-}
-
-/// The configuration with one instance for each simulated system.
-fn configure(global: &Global, args: &DemoArgs, sandbox: &SandboxProcess) -> Result<Config, Failure> {
-    let mut sources = in_demo_dir(global, global.sources()).set("http.listen", args.listen.to_string());
-    for (kind, settings) in sandbox.settings() {
-        for (key, value) in settings.as_object().unwrap_or(&Map::new()) {
-            let path = format!("connectors.{kind}.{key}");
-            sources = match value {
-                Value::String(text) => sources.set(&path, text.as_str()),
-                Value::Bool(flag) => sources.set(&path, *flag),
-                Value::Number(number) => match number.as_i64() {
-                    Some(number) => sources.set(&path, number),
-                    None => continue,
-                },
-                _ => continue,
-            };
-        }
-    }
-    Ok(Config::load(&sources)?)
 }
 
 async fn work(

@@ -1,71 +1,128 @@
 //! `kopru doctor`: everything that must hold before the hub can work, checked one by one.
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
+use clap::Args;
+use kopru_sdk::{Cause, Connector};
 use serde::Serialize;
 
 use super::{failure::Failure, logging::Voice, output, run::Global};
 use crate::{
     app,
     clock::Clock,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, DEMO_FILE},
     database::{self, Binaries, Database, DatabaseError, Home},
+    hub::checkup::{self, Checkup, Reach},
 };
 
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(2);
 const FREE_BYTES_MIN: u64 = 1 << 30;
 
-/// One line of the report. `ok` is absent (null) when there was nothing to check.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Let warnings fail, too (a system that does not answer, an open breaker, a paused stream)
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    /// Worth a look; the hub works all the same.
+    Warning,
+    Failed,
+    /// Nothing to judge.
+    Info,
+}
+
+/// One line of the report.
 #[derive(Debug, Serialize)]
 struct Check {
-    name: &'static str,
+    name: String,
+    verdict: Verdict,
+    /// Absent (null) when there was nothing to judge, and for a warning.
     ok: Option<bool>,
     detail: String,
 }
 
 impl Check {
-    fn ok(name: &'static str, detail: impl Into<String>) -> Check {
-        Check { name, ok: Some(true), detail: detail.into() }
+    fn new(verdict: Verdict, name: impl Into<String>, detail: impl Into<String>) -> Check {
+        let ok = match verdict {
+            Verdict::Ok => Some(true),
+            Verdict::Failed => Some(false),
+            Verdict::Warning | Verdict::Info => None,
+        };
+        Check { name: name.into(), verdict, ok, detail: detail.into() }
     }
 
-    fn failed(name: &'static str, detail: impl Into<String>) -> Check {
-        Check { name, ok: Some(false), detail: detail.into() }
+    fn ok(name: impl Into<String>, detail: impl Into<String>) -> Check {
+        Check::new(Verdict::Ok, name, detail)
     }
 
-    fn skipped(name: &'static str, detail: impl Into<String>) -> Check {
-        Check { name, ok: None, detail: detail.into() }
+    fn warning(name: impl Into<String>, detail: impl Into<String>) -> Check {
+        Check::new(Verdict::Warning, name, detail)
+    }
+
+    fn failed(name: impl Into<String>, detail: impl Into<String>) -> Check {
+        Check::new(Verdict::Failed, name, detail)
+    }
+
+    fn info(name: impl Into<String>, detail: impl Into<String>) -> Check {
+        Check::new(Verdict::Info, name, detail)
+    }
+
+    fn fails(&self, strict: bool) -> bool {
+        self.verdict == Verdict::Failed || (strict && self.verdict == Verdict::Warning)
     }
 }
 
-pub(super) async fn doctor(global: &Global) -> Result<(), Failure> {
+type Connectors = BTreeMap<String, Arc<dyn Connector>>;
+
+pub(super) async fn doctor(global: &Global, args: DoctorArgs) -> Result<(), Failure> {
     let sources = global.sources();
     let config = match global.load(Voice::Command) {
         Ok(config) => config,
         // Nothing else can be judged without it.
         Err(error) => {
-            report(global, &[Check::failed("configuration", findings(&error))])?;
+            report(global, &[Check::failed("configuration", findings(&error))], args.strict)?;
             return Err(Failure::Told(2));
         }
     };
-    let from = sources.path().map_or_else(|| "built-in defaults".to_owned(), |path| path.display().to_string());
-    let mut checks = vec![Check::ok("configuration", from), connectors(&config)];
+    let mut from = sources.path().map_or_else(|| "built-in defaults".to_owned(), |path| path.display().to_string());
+    let demo = config.data.dir.join(DEMO_FILE);
+    if demo.is_file() {
+        from = format!("{from}, {}", demo.display());
+    }
+    let mut checks = vec![Check::ok("configuration", from)];
+    let connectors = match app::connectors(&config, kopru_bundle::all()) {
+        Ok(built) => {
+            let names: Vec<&str> = built.keys().map(String::as_str).collect();
+            checks.push(match names.is_empty() {
+                true => Check::info("connectors", "none is configured: add a [connectors.NAME] block"),
+                false => Check::ok("connectors", names.join(", ")),
+            });
+            built
+        }
+        Err(error) => {
+            checks.push(Check::failed("connectors", findings(&error)));
+            Connectors::new()
+        }
+    };
+    checks.push(match app::library(&config) {
+        Ok(library) => {
+            Check::ok("mappings", library.iter().map(|mapping| mapping.name()).collect::<Vec<_>>().join(", "))
+        }
+        Err(error) => Check::failed("mappings", error.to_string()),
+    });
     checks.extend(files(&config));
-    checks.extend(store(&config).await);
-    report(global, &checks)?;
-    if checks.iter().any(|check| check.ok == Some(false)) { Err(Failure::Told(1)) } else { Ok(()) }
+    checks.extend(store(&config, &connectors).await);
+    report(global, &checks, args.strict)?;
+    if checks.iter().any(|check| check.fails(args.strict)) { Err(Failure::Told(1)) } else { Ok(()) }
 }
 
 fn findings(error: &ConfigError) -> String {
     error.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-fn connectors(config: &Config) -> Check {
-    const NAME: &str = "connectors";
-    match app::connectors(config, kopru_bundle::all()) {
-        Ok(built) if built.is_empty() => Check::skipped(NAME, "none is configured: add a [connectors.NAME] block"),
-        Ok(built) => Check::ok(NAME, built.keys().cloned().collect::<Vec<_>>().join(", ")),
-        Err(error) => Check::failed(NAME, findings(&error)),
-    }
 }
 
 /// The data directory, its disk, and the programs of the private server.
@@ -86,7 +143,7 @@ fn files(config: &Config) -> Vec<Check> {
 fn data_dir(dir: &Path) -> Check {
     const NAME: &str = "data directory";
     if !dir.exists() {
-        return Check::skipped(NAME, format!("{} will be made at the first start", dir.display()));
+        return Check::info(NAME, format!("{} will be made at the first start", dir.display()));
     }
     let probe = dir.join(format!(".doctor-{}", std::process::id()));
     match fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)) {
@@ -98,7 +155,7 @@ fn data_dir(dir: &Path) -> Check {
 fn disk_space(place: &Path) -> Check {
     const NAME: &str = "disk space";
     let Some(existing) = place.ancestors().find(|ancestor| ancestor.exists()) else {
-        return Check::skipped(NAME, "no such place yet");
+        return Check::info(NAME, "no such place yet");
     };
     match rustix::fs::statvfs(existing) {
         Ok(stat) => {
@@ -131,25 +188,35 @@ fn binaries(cluster: Option<&Path>) -> Check {
     }
 }
 
-/// The database and what is in it. A private server is started for this, but never made.
-async fn store(config: &Config) -> Vec<Check> {
+/// The database and what is in it, and the systems. A private server is started for this, but never made.
+async fn store(config: &Config, connectors: &Connectors) -> Vec<Check> {
     const NAME: &str = "database";
     let none_yet = config.data.absolute().is_ok_and(|dir| Home::existing(&dir).is_none());
     if config.database.url.is_none() && none_yet {
-        return vec![Check::skipped(NAME, "none yet: the first `kopru migrate` or `kopru serve` makes it")];
+        let mut checks = vec![Check::info(NAME, "none yet: the first `kopru migrate` or `kopru serve` makes it")];
+        checks.extend(systems(config, connectors, None).await);
+        return checks;
     }
     let database = match Database::connect(config).await {
         Ok(database) => database,
         Err(error) => return vec![Check::failed(NAME, error.to_string())],
     };
-    let checks = inside(&database).await.unwrap_or_else(|error| vec![Check::failed(NAME, error.to_string())]);
+    let mut checks = Vec::new();
+    if let Err(error) = inside(config, &database, connectors, &mut checks).await {
+        checks.push(Check::failed(NAME, error.to_string()));
+    }
     database.close().await;
     checks
 }
 
-async fn inside(database: &Database) -> Result<Vec<Check>, DatabaseError> {
+async fn inside(
+    config: &Config,
+    database: &Database,
+    connectors: &Connectors,
+    checks: &mut Vec<Check>,
+) -> Result<(), DatabaseError> {
     let health = database::health(&database.pool).await?;
-    let mut checks = vec![Check::ok("database", format!("PostgreSQL {} at {}", health.version, database.address()))];
+    checks.push(Check::ok("database", format!("PostgreSQL {} at {}", health.version, database.address())));
 
     let skew = (Clock::system().now() - health.now).abs();
     let detail = format!("{} ms apart from the database's clock", skew.num_milliseconds());
@@ -159,37 +226,153 @@ async fn inside(database: &Database) -> Result<Vec<Check>, DatabaseError> {
     });
 
     let state = database::schema_state(&database.pool).await?;
+    let fits = state.changed.is_empty() && state.pending.is_empty();
     checks.push(match (state.changed.first(), state.pending.len()) {
         (Some(&version), _) => Check::failed("schema", DatabaseError::Changed { version }.to_string()),
         (None, 0) => Check::ok("schema", format!("{} migrations applied", state.applied)),
         (None, pending) => Check::failed("schema", DatabaseError::Behind { pending }.to_string()),
     });
-
-    let filled = health.filled_default_partitions;
-    checks.push(match filled.is_empty() {
-        true => Check::ok("partitions", "every row lies in a partition of its time"),
-        false => Check::failed(
-            "partitions",
-            format!("rows fell into {}: `kopru serve` makes partitions ahead, is it running?", filled.join(", ")),
-        ),
-    });
-    Ok(checks)
+    // What follows asks tables, which must be this binary's.
+    if fits {
+        let retention = &config.retention;
+        let (payload_days, history_days) = (retention.payload_days, retention.history_days);
+        let lease = config.retry.lease();
+        let found = checkup::look(&database.pool, health.now, lease, payload_days, history_days).await?;
+        checks.extend(hub(config, &found));
+        checks.extend(systems(config, connectors, Some(database)).await);
+    }
+    Ok(())
 }
 
-fn report(global: &Global, checks: &[Check]) -> Result<(), Failure> {
-    let ok = checks.iter().all(|check| check.ok != Some(false));
+fn hub(config: &Config, found: &Checkup) -> Vec<Check> {
+    let mut checks = Vec::new();
+    checks.push(match found.daemons {
+        0 => Check::info("daemons", "none is up: nothing is polled; `kopru serve` starts one"),
+        1 => Check::info("daemons", "1 is up"),
+        more => Check::info("daemons", format!("{more} are up")),
+    });
+    checks.push(partitions(found));
+    checks.push(retention(config, found));
+    checks.extend(found.open_breakers.iter().map(|breaker| {
+        let since = breaker.opened_at.map_or_else(String::new, |at| format!(" since {}", at.format("%F %T UTC")));
+        let fault = breaker.last_fault.as_deref().unwrap_or("no fault noted");
+        let detail = format!("open{since}: {fault}; it is asked again by itself until it answers");
+        Check::warning(format!("breaker {}", breaker.connector), detail)
+    }));
+    checks.extend(paused(found));
+    let letters: Vec<String> =
+        found.letters.iter().map(|row| format!("{} {} {}", row.count, row.connector, row.cause)).collect();
+    checks.push(Check::info(
+        "dead letters",
+        match letters.is_empty() {
+            true => "none".to_owned(),
+            false => format!("{}; `kopru dead-letters list` shows them", letters.join(", ")),
+        },
+    ));
+    let queued: Vec<String> =
+        found.queued.iter().map(|row| format!("{} {} {}", row.count, row.connector, row.state)).collect();
+    checks.push(Check::info("queue", if queued.is_empty() { "empty".to_owned() } else { queued.join(", ") }));
+    checks.push(Check::info("outbox", format!("{} events", found.events)));
+    checks
+}
+
+/// Streams that are paused for one and the same reason are one line: a refused password pauses them all.
+fn paused(found: &Checkup) -> Vec<Check> {
+    let mut groups: BTreeMap<(&str, &str, &str), Vec<&str>> = BTreeMap::new();
+    for row in &found.paused {
+        let (cause, reason) = (row.paused_cause.as_deref(), row.paused_reason.as_deref());
+        let key = (row.connector.as_str(), cause.unwrap_or_default(), reason.unwrap_or_default());
+        groups.entry(key).or_default().push(&row.stream);
+    }
+    let check = |((connector, cause, reason), streams): ((&str, &str, &str), Vec<&str>)| {
+        let target = if let [stream] = streams[..] { format!("{connector}.{stream}") } else { connector.to_owned() };
+        // A person who paused it knows.
+        let verdict = if cause == "person" { Verdict::Info } else { Verdict::Warning };
+        let detail =
+            format!("{} ({cause}): {reason}; `kopru sync resume {target}` when that is mended", streams.join(", "));
+        Check::new(verdict, format!("paused {connector}"), detail)
+    };
+    groups.into_iter().map(check).collect()
+}
+
+/// A daemon makes partitions when it starts and each night: without one, that some are missing is no surprise.
+fn partitions(found: &Checkup) -> Check {
+    const NAME: &str = "partitions";
+    let mut wrong = Vec::new();
+    if !found.partitions.missing.is_empty() {
+        wrong.push(format!("missing: {}", found.partitions.missing.join(", ")));
+    }
+    for (table, rows) in &found.partitions.strays {
+        wrong.push(format!("{rows} rows fell into {table}"));
+    }
+    if wrong.is_empty() {
+        return Check::ok(NAME, "those of this week and the next are there, no row lies outside");
+    }
+    let wrong = wrong.join("; ");
+    match found.daemons {
+        0 => Check::warning(NAME, format!("{wrong}; `kopru serve` mends that when it starts")),
+        _ if found.partitions.missing.is_empty() => {
+            Check::warning(NAME, format!("{wrong}; the daemon brings them to their place at 04:10"))
+        }
+        _ => Check::failed(NAME, format!("{wrong}; restart the daemon, and see its log for why it did not make them")),
+    }
+}
+
+fn retention(config: &Config, found: &Checkup) -> Check {
+    const NAME: &str = "retention";
+    let kept =
+        format!("payloads {} days, history {} days", config.retention.payload_days, config.retention.history_days);
+    match found.partitions.overdue.as_slice() {
+        [] => Check::ok(NAME, kept),
+        overdue => Check::warning(
+            NAME,
+            format!("{kept}, but older ones are there: {}; `kopru serve` drops them", overdue.join(", ")),
+        ),
+    }
+}
+
+/// Every configured system, asked once.
+async fn systems(config: &Config, connectors: &Connectors, database: Option<&Database>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (name, connector) in connectors {
+        let configured = config.connectors.get(name).and_then(|connector| connector.exclusive);
+        let exclusive = configured.unwrap_or_else(|| connector.exclusive());
+        let store = database.map(|database| &database.pool).filter(|_| exclusive);
+        let title = format!("system {name}");
+        checks.push(match checkup::reach(connector.as_ref(), name, store, Clock::system().now()).await {
+            Ok(Reach::Answers) => Check::ok(title, "answers, and takes the credentials"),
+            Ok(Reach::Taken) => Check::info(title, "not asked: only one process may call it, and a daemon does"),
+            Ok(Reach::Silent) => {
+                let secs = checkup::PATIENCE.as_secs();
+                Check::warning(title, format!("no answer within {secs} s; is it up, and reachable from this machine?"))
+            }
+            Ok(Reach::Fault(fault)) if fault.cause() == Cause::Remote => {
+                Check::warning(title, format!("{fault}; is it up, and reachable from this machine?"))
+            }
+            Ok(Reach::Fault(fault)) => {
+                Check::failed(title, format!("{fault} ({}); mend [connectors.{name}] or the system", fault.cause()))
+            }
+            Err(error) => Check::failed(title, error.to_string()),
+        });
+    }
+    checks
+}
+
+fn report(global: &Global, checks: &[Check], strict: bool) -> Result<(), Failure> {
+    let ok = !checks.iter().any(|check| check.fails(strict));
     if global.json {
         return output::print_json(&serde_json::json!({ "ok": ok, "checks": checks }));
     }
     let rows: Vec<Vec<String>> = checks
         .iter()
         .map(|check| {
-            let verdict = match check.ok {
-                Some(true) => "ok",
-                Some(false) => "FAILED",
-                None => "-",
+            let verdict = match check.verdict {
+                Verdict::Ok => "ok",
+                Verdict::Warning => "warning",
+                Verdict::Failed => "FAILED",
+                Verdict::Info => "-",
             };
-            vec![check.name.to_owned(), verdict.to_owned(), check.detail.clone()]
+            vec![check.name.clone(), verdict.to_owned(), check.detail.clone()]
         })
         .collect();
     output::print(&output::table(&["CHECK", "RESULT", "DETAIL"], &rows))

@@ -13,16 +13,21 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Newest first
+    /// List them, newest first
     List(ListArgs),
     /// One message with its attempts, records and payload
-    Show { id: Uuid },
+    Show {
+        /// From `kopru messages list`
+        id: Uuid,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
+    /// Only of this instance, `logo`
     #[arg(long)]
     connector: Option<String>,
+    /// Only of this stream, `items`
     #[arg(long)]
     stream: Option<String>,
     /// received, working, waiting, held, deferred, blocked, done, unchanged, stale, superseded, dead or discarded
@@ -31,11 +36,13 @@ pub(super) struct ListArgs {
     /// External code of the message or of a record in it
     #[arg(long)]
     code: Option<String>,
+    /// Only of this run
     #[arg(long)]
     run: Option<Uuid>,
-    /// RFC 3339
+    /// Only what came in since then (RFC 3339)
     #[arg(long, value_name = "TIME")]
     since: Option<DateTime<Utc>>,
+    /// How many
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
     limit: i64,
     /// `nextCursor` of the page before

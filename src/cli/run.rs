@@ -49,7 +49,7 @@ pub(super) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The daemon: API, pollers, workers
+    /// The daemon: polls the systems, works off what waits, answers HTTP
     Serve(serve::ServeArgs),
     /// Simulated systems, a private PostgreSQL, realistic data and the daemon
     Demo(demo::DemoArgs),
@@ -57,14 +57,14 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Bring the database schema up to date
     Migrate,
-    /// Check configuration, data directory, PostgreSQL, schema and connectors
-    Doctor,
+    /// Check everything that the hub needs: configuration, disk, PostgreSQL, schema, history, systems
+    Doctor(doctor::DoctorArgs),
     /// Print the configuration in force, secrets masked
     Config,
-    /// Streams: run, list, pause, resume
+    /// The streams: run one now, list them, pause and resume polling
     #[command(subcommand)]
     Sync(sync::Command),
-    /// The mapping files: check, test
+    /// The mapping files: check them, run their golden cases
     #[command(subcommand)]
     Mapping(MappingCommand),
     /// What came in, and what became of it
@@ -73,14 +73,22 @@ enum Command {
     /// What could not go in, and mending it
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Print the version
+    Version,
 }
 
 #[derive(Debug, Subcommand)]
 enum MappingCommand {
     /// Every error at once, with file, line and remedy
-    Check { paths: Vec<PathBuf> },
+    Check {
+        /// Files or folders [default: the mappings in force]
+        paths: Vec<PathBuf>,
+    },
     /// Run the golden cases beside the mappings
-    Test { paths: Vec<PathBuf> },
+    Test {
+        /// Files or folders [default: the mappings in force]
+        paths: Vec<PathBuf>,
+    },
 }
 
 impl Global {
@@ -144,12 +152,21 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => demo::demo(global, args).await,
         Command::Sandbox(args) => sandbox::sandbox(global, args).await,
         Command::Migrate => interruptible(migrate::migrate(global)).await,
-        Command::Doctor => interruptible(doctor::doctor(global)).await,
+        Command::Doctor(args) => interruptible(doctor::doctor(global, args)).await,
         Command::Config => config::config(global),
+        Command::Version => version(global),
         Command::Sync(command) => sync::sync(global, command).await,
         Command::Mapping(command) => look_at_mappings(global, &command),
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
         Command::DeadLetters(command) => interruptible(dead_letters::dead_letters(global, command)).await,
+    }
+}
+
+fn version(global: &Global) -> Result<(), Failure> {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    match global.json {
+        true => output::print_json(&serde_json::json!({ "version": VERSION })),
+        false => output::print(&format!("kopru {VERSION}")),
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) struct SandboxArgs {
     /// Fault rules (JSON); read again whenever the file changes
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
+    /// Address of all systems and of the switches under /_sandbox
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:32001")]
     listen: SocketAddr,
     /// Where it keeps what was written to it [default: memory only]

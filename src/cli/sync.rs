@@ -35,15 +35,19 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Every stream with its state and last run
     List,
-    /// Stop polling a stream (`logo.items`) or a whole instance (`logo`)
+    /// Stop polling one stream (`logo.items`) or a whole instance (`logo`)
     Pause {
+        /// CONNECTOR or CONNECTOR.STREAM
         target: String,
         /// Why, for whoever sees it paused
         #[arg(long, default_value = "paused by hand")]
         reason: String,
     },
-    /// Poll again
-    Resume { target: String },
+    /// Poll again, after a pause by hand or for refused credentials or a closed period
+    Resume {
+        /// CONNECTOR or CONNECTOR.STREAM
+        target: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -118,8 +122,8 @@ async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Fai
     tell(global, &outcome?.0)
 }
 
-/// Works a run off here, and the records that it makes due or that have waited too long, when there is no daemon to do it. A daemon that was killed
-/// counts as one until its lease has run out.
+/// Works a run off here, and the records that it makes due or that have waited too long, when there is no daemon to do
+/// it. A daemon that was killed counts as one until its lease has run out.
 async fn stand_in(engine: &Engine, id: uuid::Uuid, target: &str) -> Result<(), Failure> {
     let db = &engine.pool;
     let patience = Instant::now() + engine.settings.lease;
@@ -129,7 +133,7 @@ async fn stand_in(engine: &Engine, id: uuid::Uuid, target: &str) -> Result<(), F
         }
         if daemons::alive(db, engine.settings.lease).await? == 0 {
             // Is a system that was down back by now?
-            housekeeping::probe(engine).await?;
+            housekeeping::probe_once(engine).await?;
             match scheduler::run_alone(engine, id).await? {
                 Alone::Worked => {
                     housekeeping::sweep_once(engine).await?;

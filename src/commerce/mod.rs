@@ -13,8 +13,9 @@
 //! - An unchanged row is not written: same `revision`, same `updated_at`, no event.
 //! - `revision` rises by one with each change, under the row's lock; the event bears it.
 //! - Tables are touched in this order, rows of a table by rising id: category, brand, unit_set, warehouse, price_list,
-//!   customer, product and its parts, price, stock. One page has one entity, so pages cannot wait for each other in a
-//!   circle.
+//!   customer, product and its parts, price, stock. A page has one entity, so two pages of an entity cannot wait for
+//!   each other in a circle. (A changed code or SKU may meet the foreign keys of another entity's page: a deadlock that
+//!   is tried again at once.)
 //! - Fields have owners ([`ownership`]): a source does not overwrite what became the hub's.
 
 pub mod brands;

@@ -1,15 +1,19 @@
-//! The layers and their order: built-in defaults, the file, the environment, the program.
+//! The layers and their order: built-in defaults, the file, what a demo left in the data directory, the environment, the
+//! program.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use toml::Value;
 
 use super::{
     environment,
     model::Config,
-    problem::{ConfigError, Origin},
+    problem::{ConfigError, Origin, Problem},
     read,
-    tree::{Node, Table, lay, parse, put, report_twins},
+    tree::{Kind, Node, Table, find, lay, parse, put, report_twins},
 };
 
 /// `config.toml` of the repository: the documentation of every key is the source of its default.
@@ -17,6 +21,10 @@ pub const DEFAULTS: &str = include_str!("../../config.toml");
 
 /// The file that is read when none is named and it exists.
 const USUAL_FILE: &str = "config.toml";
+
+/// What `kopru demo` leaves in its data directory, so that other commands and daemons on that directory know the simulated
+/// systems. Its connectors replace those of the file: a demo never meets a real system.
+pub const DEMO_FILE: &str = "demo.toml";
 
 /// Where a configuration is taken from.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +81,10 @@ impl Config {
             report_twins(&file, "", &mut problems);
             lay(&mut tree, file);
         }
+        if let Some(demo) = demo_layer(sources, &tree, &mut problems)? {
+            tree.remove("connectors");
+            lay(&mut tree, demo);
+        }
         let environment = environment::layer(&sources.environment, &tree, &mut problems);
         report_twins(&environment, "", &mut problems);
         lay(&mut tree, environment);
@@ -81,5 +93,20 @@ impl Config {
             Some(config) if problems.is_empty() => Ok(config),
             _ => Err(ConfigError(problems)),
         }
+    }
+}
+
+fn demo_layer(sources: &Sources, file: &Table, problems: &mut Vec<Problem>) -> Result<Option<Table>, ConfigError> {
+    // The layers above say as well where the data directory is; what is wrong with them is told when they are laid.
+    let mut above = file.clone();
+    lay(&mut above, environment::layer(&sources.environment, file, &mut Vec::new()));
+    lay(&mut above, sources.program.clone());
+    let dir = find(&above, &["data".to_owned(), "dir".to_owned()]);
+    let Some(Node { kind: Kind::Leaf(Value::String(dir)), .. }) = dir else { return Ok(None) };
+    let path = Path::new(dir).join(DEMO_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(parse(&text, Some(&path.display().to_string()), problems))),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(ConfigError::one(format!("cannot read {}: {error}; give it to this user", path.display()))),
     }
 }

@@ -18,9 +18,10 @@ mod section;
 mod show;
 mod tree;
 
-pub use load::{DEFAULTS, Sources};
+pub use load::{DEFAULTS, DEMO_FILE, Sources};
 pub use model::{
     Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, LogFormat, MappingsConfig,
     RetentionConfig, RetryConfig, StreamConfig,
 };
 pub use problem::{ConfigError, Origin, Problem};
+pub use show::connectors_toml;

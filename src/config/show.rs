@@ -66,6 +66,12 @@ impl Config {
     }
 }
 
+/// `[connectors]` as TOML, nothing masked: for a file that only its owner can read.
+pub fn connectors_toml(settings: &Map<String, Json>) -> String {
+    let connectors = toml_value(Json::Object(settings.clone())).unwrap_or_else(|| toml::Table::new().into());
+    toml::to_string_pretty(&toml::Table::from_iter([("connectors".to_owned(), connectors)])).unwrap_or_default()
+}
+
 fn show_connector(connector: &ConnectorConfig) -> Json {
     let mut shown = Map::new();
     shown.insert("kind".to_owned(), json!(connector.kind));

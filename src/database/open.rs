@@ -87,10 +87,13 @@ impl Database {
                 (private_options(&cluster), Some(Supervised::new(cluster)))
             }
         };
-        let options = options
-            .application_name("kopru")
-            .statement_cache_capacity(512)
-            .options([("timezone", "UTC"), ("idle_in_transaction_session_timeout", "60s")]);
+        let options = options.application_name("kopru").statement_cache_capacity(512).options([
+            ("timezone", "UTC"),
+            ("idle_in_transaction_session_timeout", "60s"),
+            // Pages look rows up by key; the default, made for turning disks, prefers reading whole tables.
+            ("random_page_cost", "1.1"),
+            ("jit", "off"),
+        ]);
         first_connection(&options).await?;
         let pool = PgPoolOptions::new()
             .max_connections(config.database.max_connections)

@@ -11,9 +11,16 @@ mod sandbox;
 pub use checks::{Check, Report, StreamLine, once};
 pub use sandbox::{SandboxError, SandboxProcess};
 
-use std::{io, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{
+    fs::OpenOptions,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
+
+use crate::config;
 
 /// What somebody needs who wants to use a running demo.
 pub fn description(base_url: &str, sandbox: &SandboxProcess) -> Value {
@@ -26,10 +33,22 @@ pub fn description(base_url: &str, sandbox: &SandboxProcess) -> Value {
     })
 }
 
-/// Writes `demo.json` for its owner alone.
-pub fn write_description(dir: &Path, description: &Value) -> io::Result<std::path::PathBuf> {
-    let path = dir.join("demo.json");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-    serde_json::to_writer_pretty(&mut file, description)?;
-    Ok(path)
+/// Writes `demo.json`, for its owner alone.
+pub fn write_description(dir: &Path, description: &Value) -> io::Result<PathBuf> {
+    write_private(&dir.join("demo.json"), &format!("{description:#}\n"))
+}
+
+/// Writes the connectors of the simulated systems where every command on this data directory finds them.
+pub fn write_connectors(dir: &Path, sandbox: &SandboxProcess) -> io::Result<PathBuf> {
+    let text = format!(
+        "# Written by `kopru demo`: the simulated systems, for other commands on this data directory.\n\n{}",
+        config::connectors_toml(sandbox.settings())
+    );
+    write_private(&dir.join(config::DEMO_FILE), &text)
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<PathBuf> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    Ok(path.to_owned())
 }

@@ -67,7 +67,8 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     // The pattern, not the path: paths carry codes, and would make a time series for each of them.
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().into());
-    let span = tracing::info_span!("http.request", correlation.id = %id, http.method = %method, http.route = route);
+    // Of the highest level, so that no filter takes it away from the lines that pass.
+    let span = tracing::error_span!("http.request", correlation_id = %id, http.method = %method, http.route = route);
 
     async move {
         let mut response = next.run(request).await;
@@ -75,7 +76,7 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
             response.headers_mut().insert(HEADER, value);
         }
         let (status, elapsed) = (response.status().as_u16(), began.elapsed());
-        let duration_ms = elapsed.as_millis();
+        let duration_ms = elapsed.as_millis() as u64;
         // Probes and scrapes come every few seconds and say nothing while they succeed.
         if status < 400 && (route.starts_with("/health/") || route == "/metrics") {
             tracing::debug!(http.status = status, duration_ms, "request answered");

@@ -87,15 +87,15 @@ pub async fn record_fault<'e>(
     Ok(BreakerState::parse(&state).unwrap_or(BreakerState::Open))
 }
 
-/// Notes that the system answered real work. Writes only when there is something to note, at most once in a while.
+/// Notes that the system answered real work. Writes only when there is something to note, at most once in a while. An
+/// open breaker stays: what was under way when it opened proves nothing, and closing is more than this.
 pub async fn record_success<'e>(db: impl PgExecutor<'e>, connector: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into hub.breaker as b (connector, last_success_at) values ($1, clock_timestamp())
-         on conflict (connector) do update set
-             state = 'closed', faults_in_a_row = 0, opened_at = null, next_probe_at = null,
-             last_success_at = clock_timestamp()
-         where b.faults_in_a_row > 0 or b.state <> 'closed'
-            or b.last_success_at is null or b.last_success_at < clock_timestamp() - interval '10 seconds'",
+         on conflict (connector) do update set faults_in_a_row = 0, last_success_at = clock_timestamp()
+         where b.state = 'closed'
+           and (b.faults_in_a_row > 0 or b.last_success_at is null
+                or b.last_success_at < clock_timestamp() - interval '10 seconds')",
         connector,
     )
     .execute(db)
@@ -103,22 +103,45 @@ pub async fn record_success<'e>(db: impl PgExecutor<'e>, connector: &str) -> Res
     Ok(())
 }
 
-/// Takes the next due probe of an open breaker: half open until its result is recorded.
+/// A probe came back: the system answers.
+pub async fn close<'e>(db: impl PgExecutor<'e>, connector: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update hub.breaker
+         set state = 'closed', faults_in_a_row = 0, opened_at = null, next_probe_at = null,
+             last_success_at = clock_timestamp()
+         where connector = $1",
+        connector,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Open breakers whose time for a probe has come.
+pub async fn due_probes<'e>(db: impl PgExecutor<'e>, connectors: &[String]) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select connector from hub.breaker
+         where state <> 'closed' and next_probe_at <= clock_timestamp() and connector = any($1)
+         order by next_probe_at",
+        connectors,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Takes the due probe of an open breaker: half open until its result is recorded. `false`: somebody else has it.
 pub async fn claim_probe<'e>(
     db: impl PgExecutor<'e>,
-    connectors: &[String],
+    connector: &str,
     probe_after: Duration,
-) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!(
+) -> Result<bool, sqlx::Error> {
+    let claimed = sqlx::query!(
         "update hub.breaker set state = 'half_open', next_probe_at = clock_timestamp() + $2::interval
-         where connector = (
-             select connector from hub.breaker
-             where state <> 'closed' and next_probe_at <= clock_timestamp() and connector = any($1)
-             order by next_probe_at limit 1 for update skip locked)
-         returning connector",
-        connectors,
+         where connector = $1 and state <> 'closed' and next_probe_at <= clock_timestamp()",
+        connector,
         interval(probe_after),
     )
-    .fetch_optional(db)
-    .await
+    .execute(db)
+    .await?;
+    Ok(claimed.rows_affected() == 1)
 }

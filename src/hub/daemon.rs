@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     daemons,
     engine::{Engine, EngineError},
-    housekeeping, leases, retention, scheduler, worker,
+    housekeeping, leases, meters, retention, scheduler, worker,
 };
 
 /// A started engine.
@@ -15,6 +16,8 @@ use super::{
 pub struct Daemon {
     engine: Engine,
     tasks: JoinSet<()>,
+    /// The heartbeat goes on until the last work in hand has ended.
+    heart: (DropGuard, JoinHandle<()>),
 }
 
 /// How long work in hand may take to end.
@@ -23,15 +26,17 @@ const GRACE: Duration = Duration::from_secs(30);
 impl Daemon {
     /// Starts polling and working. Partitions are made first, so that history has its place.
     pub async fn start(engine: &Engine) -> Result<Daemon, EngineError> {
-        let settings = &engine.settings;
-        let now = engine.database_now().await?;
-        retention::round(&engine.pool, now, settings.payload_days, settings.history_days).await?;
+        retention::round_now(engine).await?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(housekeeping::heartbeat(engine.clone()));
+        let heart = CancellationToken::new();
+        let beating = tokio::spawn(housekeeping::heartbeat(engine.clone(), heart.clone()));
+        tasks.spawn(housekeeping::probe(engine.clone()));
         tasks.spawn(housekeeping::mend(engine.clone()));
         tasks.spawn(housekeeping::sweep(engine.clone()));
         tasks.spawn(housekeeping::listen(engine.clone()));
-        for _ in 0..settings.workers {
+        meters::describe();
+        tasks.spawn(meters::refresh(engine.clone()));
+        for _ in 0..engine.settings.workers {
             tasks.spawn(worker::run(engine.clone()));
         }
         let poller = engine.clone();
@@ -40,7 +45,7 @@ impl Daemon {
                 tracing::error!(%error, "the scheduler ended");
             }
         });
-        Ok(Daemon { engine: engine.clone(), tasks })
+        Ok(Daemon { engine: engine.clone(), tasks, heart: (heart.drop_guard(), beating) })
     }
 
     /// Stops claiming, lets what is in hand end, gives every lease back and signs out of the systems.
@@ -50,6 +55,12 @@ impl Daemon {
         if ended.is_err() {
             tracing::warn!("work did not end in time; its leases run out by themselves");
             self.tasks.abort_all();
+        }
+        let (heart, beating) = self.heart;
+        drop(heart);
+        // A last beat would write this process into the books again.
+        if beating.await.is_err() {
+            tracing::warn!("the heartbeat ended badly");
         }
         leave(&self.engine).await;
     }

@@ -6,6 +6,8 @@
 //! - A letter ends in history as replayed, superseded or discarded (with a reason); none is ever just deleted.
 //! - A replay keeps the receipt and version of the original, so what has been overtaken writes nothing.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -13,6 +15,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::{
+    deferral::Rival,
     messages::{self, NewMessage, pack, unpack},
     pages::Failure,
 };
@@ -82,37 +85,50 @@ pub struct Filter {
     pub since: Option<DateTime<Utc>>,
 }
 
-/// Groups failures that have one reason: the same rule on the same field of the same stream, whatever the record.
-pub fn fingerprint(letter: &NewLetter) -> String {
+/// Groups failures that have one reason: the same rule on the same field of the same entity, whatever the record.
+pub fn fingerprint(connector: &str, entity: &str, failure: &Failure, missing: Option<&(Entity, String)>) -> String {
     let parts = [
-        letter.message.connector.as_str(),
-        letter.message.entity.unwrap_or(""),
-        letter.failure.cause.as_str(),
-        &letter.failure.reason,
-        letter.failure.field.as_deref().unwrap_or(""),
-        letter.missing.as_ref().map_or("", |(_, code)| code),
+        connector,
+        entity,
+        failure.cause.as_str(),
+        &failure.reason,
+        failure.field.as_deref().unwrap_or(""),
+        missing.map_or("", |(_, code)| code),
     ];
     format!("{:016x}", xxh3_64(parts.join("\u{1f}").as_bytes()))
 }
 
-/// Keeps failed records and answers the letters' ids in the same order.
-pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<Vec<Uuid>, sqlx::Error> {
-    if letters.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut bodies = Vec::with_capacity(letters.len());
-    let mut hashes = Vec::with_capacity(letters.len());
-    let mut keys = Vec::with_capacity(letters.len());
+/// Keeps failed records. Of two of one key the one that was received later stands.
+pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), sqlx::Error> {
+    let mut by_key: BTreeMap<(&str, &str, String), (u128, &NewLetter)> = BTreeMap::new();
     for letter in letters {
-        bodies.push(pack(&letter.message.body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?);
-        let hash = xxh3_128(&letter.message.body);
-        hashes.push(hash.to_be_bytes().to_vec());
+        let message = &letter.message;
+        let hash = xxh3_128(&message.body);
         // A record without a code is known by its content.
-        keys.push(letter.message.key.clone().unwrap_or_else(|| format!("#{hash:032x}")));
+        let key = message.key.clone().unwrap_or_else(|| format!("#{hash:032x}"));
+        let place = (message.connector.as_str(), message.entity.unwrap_or(""), key);
+        let overtaken = by_key.get(&place).is_some_and(|(_, held)| held.message.received_at > message.received_at);
+        if !overtaken {
+            by_key.insert(place, (hash, letter));
+        }
     }
-    let text = |pick: fn(&NewLetter) -> String| -> Vec<String> { letters.iter().map(pick).collect() };
-    let maybe = |pick: fn(&NewLetter) -> Option<String>| -> Vec<Option<String>> { letters.iter().map(pick).collect() };
-    let rows = sqlx::query!(
+    if by_key.is_empty() {
+        return Ok(());
+    }
+    let mut letters = Vec::with_capacity(by_key.len());
+    let mut bodies = Vec::with_capacity(by_key.len());
+    let mut hashes = Vec::with_capacity(by_key.len());
+    let mut keys = Vec::with_capacity(by_key.len());
+    for ((_, _, key), (hash, letter)) in by_key {
+        bodies.push(pack(&letter.message.body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?);
+        hashes.push(hash.to_be_bytes().to_vec());
+        keys.push(key);
+        letters.push(letter);
+    }
+    let text = |pick: fn(&NewLetter) -> String| -> Vec<String> { letters.iter().copied().map(pick).collect() };
+    let maybe =
+        |pick: fn(&NewLetter) -> Option<String>| -> Vec<Option<String>> { letters.iter().copied().map(pick).collect() };
+    sqlx::query!(
         "insert into hub.dead_letter as d
              (id, message_id, kind, connector, stream, entity, key, mapping, mapping_hash, format, body, body_hash,
               correlation_id, run_id, cause, reason, field, value, detail, fingerprint, missing_entity, missing_code,
@@ -131,10 +147,10 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<Vec<
              reason = excluded.reason, field = excluded.field, value = excluded.value, detail = excluded.detail,
              fingerprint = excluded.fingerprint, missing_entity = excluded.missing_entity,
              missing_code = excluded.missing_code, received_at = excluded.received_at
-         returning id, key",
+         where d.received_at <= excluded.received_at",
         &letters.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
         &letters.iter().map(|letter| letter.message.id).collect::<Vec<_>>(),
-        &text(|letter| letter.message.kind.to_owned()),
+        &text(|letter| letter.message.kind.clone().into_owned()),
         &text(|letter| letter.message.connector.clone()),
         maybe(|letter| letter.message.stream.clone()) as _,
         &text(|letter| letter.message.entity.unwrap_or("").to_owned()),
@@ -151,18 +167,20 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<Vec<
         maybe(|letter| letter.failure.field.clone()) as _,
         maybe(|letter| letter.failure.value.as_deref().map(shorten)) as _,
         &text(|letter| letter.failure.detail.clone()),
-        &letters.iter().map(fingerprint).collect::<Vec<_>>(),
+        &letters
+            .iter()
+            .map(|NewLetter { message, failure, missing, .. }| {
+                fingerprint(&message.connector, message.entity.unwrap_or(""), failure, missing.as_ref())
+            })
+            .collect::<Vec<_>>(),
         maybe(|letter| letter.missing.as_ref().map(|(entity, _)| entity.as_str().to_owned())) as _,
         maybe(|letter| letter.missing.as_ref().map(|(_, code)| code.clone())) as _,
         &letters.iter().map(|letter| letter.attempts).collect::<Vec<_>>(),
         &letters.iter().map(|letter| letter.message.received_at).collect::<Vec<_>>(),
     )
-    .fetch_all(db)
+    .execute(db)
     .await?;
-    Ok(keys
-        .iter()
-        .filter_map(|key| rows.iter().find(|row| row.key.as_deref() == Some(key.as_str())).map(|row| row.id))
-        .collect())
+    Ok(())
 }
 
 /// A refused value is shown to a person; a megabyte of it helps nobody.
@@ -170,30 +188,24 @@ fn shorten(value: &str) -> String {
     value.chars().take(200).collect()
 }
 
-/// Whether any letter of this entity is open: asked once per page, so that pages without letters pay nothing more.
-pub async fn any_open<'e>(db: impl PgExecutor<'e>, connector: &str, entity: Entity) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select exists (select from hub.dead_letter where connector = $1 and entity = $2 and key is not null) as "any!""#,
-        connector,
-        entity.as_str(),
-    )
-    .fetch_one(db)
-    .await
-}
-
-/// Ends the letters of keys whose record went in by another way. `except`: letters that are being replayed right now.
+/// Ends the letters of keys whose record went in by another way, if it was received later. `except`: letters that are
+/// being replayed right now.
 pub async fn supersede(
     db: &mut PgConnection,
     connector: &str,
     entity: Entity,
-    codes: &[&str],
+    current: &[Rival<'_>],
     except: &[Uuid],
 ) -> Result<u64, sqlx::Error> {
+    let keys: Vec<&str> = current.iter().map(|record| record.key).collect();
+    let received_at: Vec<DateTime<Utc>> = current.iter().map(|record| record.received_at).collect();
     let done = sqlx::query!(
         "with gone as (
-             delete from hub.dead_letter
-             where connector = $1 and entity = $2 and key = any($3) and not id = any($4)
-             returning *
+             delete from hub.dead_letter d
+             using unnest($3::text[], $5::timestamptz[]) as u (key, received_at)
+             where d.connector = $1 and d.entity = $2 and d.key = u.key and d.received_at <= u.received_at
+               and not d.id = any($4)
+             returning d.*
          )
          insert into hub.dead_letter_history
              (id, message_id, kind, resolution, resolved_by, connector, stream, entity, key, mapping, mapping_hash,
@@ -205,15 +217,16 @@ pub async fn supersede(
          from gone",
         connector,
         entity.as_str(),
-        codes as &[&str],
+        &keys as &[&str],
         except,
+        &received_at,
     )
     .execute(db)
     .await?;
     Ok(done.rows_affected())
 }
 
-/// Ends letters whose replay was worked off.
+/// Ends letters whose replay was worked off. One that got a newer document meanwhile stays.
 pub async fn resolve(
     db: &mut PgConnection,
     ids: &[Uuid],
@@ -221,8 +234,23 @@ pub async fn resolve(
     by: &str,
     note: Option<&str>,
 ) -> Result<u64, sqlx::Error> {
+    close(db, ids, "replaying", resolution, by, note).await
+}
+
+/// Moves letters that are in `state` to history.
+async fn close(
+    db: &mut PgConnection,
+    ids: &[Uuid],
+    state: &str,
+    resolution: &str,
+    by: &str,
+    note: Option<&str>,
+) -> Result<u64, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
     let done = sqlx::query!(
-        "with gone as (delete from hub.dead_letter where id = any($1) returning *)
+        "with gone as (delete from hub.dead_letter where id = any($1) and state = $5 returning *)
          insert into hub.dead_letter_history
              (id, message_id, kind, resolution, resolved_by, note, connector, stream, entity, key, mapping,
               mapping_hash, format, body, correlation_id, run_id, cause, reason, field, value, detail, fingerprint,
@@ -235,13 +263,15 @@ pub async fn resolve(
         resolution,
         by,
         note,
+        state,
     )
     .execute(db)
     .await?;
     Ok(done.rows_affected())
 }
 
-/// A replay failed again: the same letter stays, with today's reason.
+/// A replay failed again: the same letter stays, with today's reason. One that got a newer document meanwhile keeps
+/// that one's.
 pub async fn reopen(
     db: &mut PgConnection,
     id: Uuid,
@@ -249,11 +279,20 @@ pub async fn reopen(
     missing: Option<&(Entity, String)>,
     mapping_hash: Option<&str>,
 ) -> Result<(), sqlx::Error> {
+    let Some(letter) = sqlx::query!(
+        "select connector, entity from hub.dead_letter where id = $1 and state = 'replaying' for update",
+        id
+    )
+    .fetch_optional(&mut *db)
+    .await?
+    else {
+        return Ok(());
+    };
     sqlx::query!(
         "update hub.dead_letter
          set state = 'dead', attempts = attempts + 1, updated_at = clock_timestamp(), cause = $2, reason = $3,
              field = $4, value = $5, detail = $6, mapping_hash = coalesce($7, mapping_hash), missing_entity = $8,
-             missing_code = $9
+             missing_code = $9, fingerprint = $10
          where id = $1",
         id,
         failure.cause.as_str(),
@@ -264,6 +303,7 @@ pub async fn reopen(
         mapping_hash,
         missing.map(|(entity, _)| entity.as_str()),
         missing.map(|(_, code)| code.as_str()),
+        fingerprint(&letter.connector, letter.entity.as_deref().unwrap_or(""), failure, missing),
     )
     .execute(db)
     .await?;
@@ -333,6 +373,23 @@ pub async fn count<'e>(db: impl PgExecutor<'e>, filter: &Filter) -> Result<i64, 
     .await
 }
 
+/// How many letters are open, by connector and cause.
+#[derive(Debug, Clone)]
+pub struct OpenCount {
+    pub connector: String,
+    pub cause: String,
+    pub count: i64,
+}
+
+pub async fn open_counts<'e>(db: impl PgExecutor<'e>) -> Result<Vec<OpenCount>, sqlx::Error> {
+    sqlx::query_as!(
+        OpenCount,
+        r#"select connector, cause, count(*) as "count!" from hub.dead_letter group by 1, 2 order by 1, 2"#
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// One letter with its payload.
 pub async fn show(db: &PgPool, id: Uuid) -> Result<Option<LetterDetail>, LetterError> {
     let letter = sqlx::query_as!(
@@ -385,11 +442,12 @@ pub async fn replay(db: &PgPool, ids: &[Uuid], edited: Option<&[u8]>) -> Result<
         queued.push(row.id);
         documents.push(NewMessage {
             id: Uuid::now_v7(),
-            kind: messages::DOCUMENT,
+            kind: row.kind.into(),
             connector: row.connector,
             stream: row.stream,
             entity: row.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
             key: row.key,
+            version: None,
             mapping: row.mapping,
             mapping_hash: None,
             format: super::documents::format_word(&row.format),
@@ -426,13 +484,7 @@ pub async fn replay_matching(db: &PgPool, filter: &Filter) -> Result<u64, Letter
 /// Puts letters aside for good. Those that are being replayed right now are left alone.
 pub async fn discard(db: &PgPool, ids: &[Uuid], by: &str, reason: &str) -> Result<u64, LetterError> {
     let mut tx = db.begin().await?;
-    let dead: Vec<Uuid> = sqlx::query_scalar!(
-        "select id from hub.dead_letter where id = any($1) and state = 'dead' order by id for update",
-        ids
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    let done = resolve(&mut tx, &dead, "discarded", by, Some(reason)).await?;
+    let done = close(&mut tx, ids, "dead", "discarded", by, Some(reason)).await?;
     tx.commit().await?;
     Ok(done)
 }

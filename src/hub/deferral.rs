@@ -1,22 +1,22 @@
 //! Records that refer to something which is not there yet.
 //!
 //! Invariants
-//! - Only the newest document of a key waits; the one it replaces is superseded.
+//! - Only the newest document of a key waits, by version and else by receipt; the one it replaces is superseded.
 //! - The transaction that creates a link makes its waiters due; a sweep catches what slipped through between the two.
 //! - After `defer_for` a waiting record becomes a dead letter `missing_reference`, grouped by the missing code, and the
 //!   arrival of that code replays it.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::{
     leases::interval,
     messages::{self, Claimed, NewMessage},
     states::MessageState,
 };
-use crate::canonical::Entity;
+use crate::canonical::{Entity, Version};
 
 /// A record to be parked and what it waits for.
 #[derive(Debug, Clone)]
@@ -25,70 +25,154 @@ pub struct Parked {
     pub waits_for: Vec<(Entity, String)>,
 }
 
-/// Parks records; a record of the same key that waits already is superseded.
-pub async fn park(db: &mut PgConnection, parked: &[Parked], defer_for: Duration) -> Result<(), sqlx::Error> {
+/// A document among the others of its key.
+#[derive(Debug, Clone, Copy)]
+pub struct Rival<'a> {
+    pub key: &'a str,
+    pub version: Option<&'a Version>,
+    pub received_at: DateTime<Utc>,
+}
+
+/// What of an entity is open and may be concerned by its records: asked once per page, so that a page which concerns
+/// nobody pays nothing more.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenWork {
+    /// There are dead letters of it.
+    pub letters: bool,
+    /// Records of it wait.
+    pub waiting: bool,
+    /// Something waits for records of it.
+    pub waited_for: bool,
+}
+
+pub async fn open_work(db: &mut PgConnection, connector: &str, entity: Entity) -> Result<OpenWork, sqlx::Error> {
+    sqlx::query_as!(
+        OpenWork,
+        r#"select
+               exists (select from hub.dead_letter where connector = $1 and entity = $2 and key is not null) as "letters!",
+               exists (select from hub.message where connector = $1 and entity = $2 and state = 'deferred') as "waiting!",
+               exists (select from hub.message_wait where connector = $1 and entity = $2) as "waited_for!""#,
+        connector,
+        entity.as_str(),
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Parks records of one entity; a record of the same key that waits already is superseded.
+pub async fn park(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    parked: &[Parked],
+    full_pass_started: Option<DateTime<Utc>>,
+    defer_for: Duration,
+) -> Result<(), sqlx::Error> {
     if parked.is_empty() {
         return Ok(());
     }
-    supersede_waiting(db, parked).await?;
+    let rivals: Vec<Rival<'_>> = parked
+        .iter()
+        .filter_map(|record| {
+            let NewMessage { key, version, received_at, .. } = &record.message;
+            Some(Rival { key: key.as_deref()?, version: version.as_ref(), received_at: *received_at })
+        })
+        .collect();
+    supersede(db, connector, entity, &rivals, full_pass_started).await?;
     let messages: Vec<NewMessage> = parked.iter().map(|record| record.message.clone()).collect();
     messages::insert(db, &messages, MessageState::Deferred, Some(defer_for)).await?;
     let mut ids = Vec::new();
-    let mut connectors = Vec::new();
     let mut entities = Vec::new();
     let mut codes = Vec::new();
     for record in parked {
         for (entity, code) in &record.waits_for {
             ids.push(record.message.id);
-            connectors.push(record.message.connector.clone());
-            entities.push(entity.as_str().to_owned());
-            codes.push(code.clone());
+            entities.push(entity.as_str());
+            codes.push(code.as_str());
         }
     }
     // Joined with the messages: a twin that was parked at the same moment by another writer keeps its place.
     sqlx::query!(
         "insert into hub.message_wait (message_id, connector, entity, code)
-         select u.* from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as u (message_id, connector, entity, code)
+         select u.message_id, $1, u.entity, u.code
+         from unnest($2::uuid[], $3::text[], $4::text[]) as u (message_id, entity, code)
          join hub.message m on m.id = u.message_id
          on conflict do nothing",
+        connector,
         &ids,
-        &connectors,
-        &entities,
-        &codes,
+        &entities as &[&str],
+        &codes as &[&str],
     )
     .execute(&mut *db)
     .await?;
     Ok(())
 }
 
-async fn supersede_waiting(db: &mut PgConnection, parked: &[Parked]) -> Result<(), sqlx::Error> {
-    let mut connectors = Vec::new();
-    let mut entities = Vec::new();
-    let mut keys = Vec::new();
-    for record in parked {
-        if let (Some(entity), Some(key)) = (record.message.entity, &record.message.key) {
-            connectors.push(record.message.connector.clone());
-            entities.push(entity.to_owned());
-            keys.push(key.clone());
-        }
-    }
-    supersede(db, &connectors, &entities, &keys, &[]).await
+struct Columns<'a> {
+    keys: Vec<&'a str>,
+    kinds: Vec<Option<&'a str>>,
+    versions: Vec<Option<i64>>,
+    received_at: Vec<DateTime<Utc>>,
 }
 
-/// Ends waiting records whose key got a newer document. `except` names messages that are being worked on.
+impl<'a> Columns<'a> {
+    fn of(rivals: &[Rival<'a>]) -> Columns<'a> {
+        Columns {
+            keys: rivals.iter().map(|rival| rival.key).collect(),
+            kinds: rivals.iter().map(|rival| rival.version.map(|version| version.kind.as_ref())).collect(),
+            versions: rivals.iter().map(|rival| rival.version.map(|version| version.value)).collect(),
+            received_at: rivals.iter().map(|rival| rival.received_at).collect(),
+        }
+    }
+}
+
+/// The keys of which a newer document is open already. A complete pass that began after its receipt beats its version.
+pub async fn overtaken(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    rivals: &[Rival<'_>],
+    full_pass_started: Option<DateTime<Utc>>,
+) -> Result<HashSet<String>, sqlx::Error> {
+    let columns = Columns::of(rivals);
+    let keys = sqlx::query_scalar!(
+        r#"select u.key as "key!"
+           from unnest($3::text[], $4::text[], $5::bigint[], $6::timestamptz[]) as u (key, kind, version, received_at)
+           join hub.message m on m.connector = $1 and m.entity = $2 and m.key = u.key
+           where m.kind = $7 and m.dead_letter_id is null
+             and case when m.version_kind = u.kind and ($8::timestamptz is null or m.received_at >= $8)
+                      then m.source_version > u.version else m.received_at > u.received_at end"#,
+        connector,
+        entity.as_str(),
+        &columns.keys as &[&str],
+        &columns.kinds as &[Option<&str>],
+        &columns.versions as &[Option<i64>],
+        &columns.received_at,
+        messages::DOCUMENT,
+        full_pass_started,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(keys.into_iter().collect())
+}
+
+/// Ends waiting records whose key got a newer document.
 pub async fn supersede(
     db: &mut PgConnection,
-    connectors: &[String],
-    entities: &[String],
-    keys: &[String],
-    except: &[Uuid],
+    connector: &str,
+    entity: Entity,
+    rivals: &[Rival<'_>],
+    full_pass_started: Option<DateTime<Utc>>,
 ) -> Result<(), sqlx::Error> {
+    let columns = Columns::of(rivals);
     sqlx::query!(
         "with gone as (
              delete from hub.message m
-             using unnest($1::text[], $2::text[], $3::text[]) as u (connector, entity, key)
-             where m.connector = u.connector and m.entity = u.entity and m.key = u.key and m.state = 'deferred'
-               and not m.id = any($4)
+             using unnest($3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
+                   as u (key, kind, version, received_at)
+             where m.connector = $1 and m.entity = $2 and m.key = u.key and m.state = 'deferred'
+               and case when m.version_kind = u.kind and ($7::timestamptz is null or m.received_at >= $7)
+                        then m.source_version <= u.version else m.received_at <= u.received_at end
              returning m.*
          ), kept as (
              insert into hub.payload_history (message_id, body) select id, body from gone
@@ -99,10 +183,13 @@ pub async fn supersede(
          select id, kind, 'superseded', connector, stream, entity, key, mapping, mapping_hash, format, correlation_id,
                 run_id, attempts, claims, received_at
          from gone",
-        connectors,
-        entities,
-        keys,
-        except,
+        connector,
+        entity.as_str(),
+        &columns.keys as &[&str],
+        &columns.kinds as &[Option<&str>],
+        &columns.versions as &[Option<i64>],
+        &columns.received_at,
+        full_pass_started,
     )
     .execute(db)
     .await?;

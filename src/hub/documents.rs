@@ -134,8 +134,7 @@ async fn apply_documents(
     };
     let verdicts = apply(tx, &context, &incoming).await?;
     let replaying: Vec<Uuid> = claimed.iter().filter_map(|message| message.dead_letter_id).collect();
-    let changes: Vec<_> = incoming.iter().map(|record| record.change.clone()).collect();
-    settle(tx, &context, &changes, &verdicts, &replaying).await?;
+    settle(tx, &context, &incoming, &verdicts, &replaying).await?;
     for (place, verdict) in owners.into_iter().zip(verdicts) {
         let claim = claimed[place];
         let done = |state, internal_id| Finish::Final { state, internal_id, failure: None };
@@ -228,11 +227,12 @@ impl Plan {
                 None => fresh.push(NewLetter {
                     message: NewMessage {
                         id: claim.id,
-                        kind: messages::DOCUMENT,
+                        kind: messages::DOCUMENT.into(),
                         connector: claim.connector.clone(),
                         stream: claim.stream.clone(),
                         entity: claim.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
                         key: claim.key.clone(),
+                        version: None,
                         mapping: claim.mapping.clone(),
                         mapping_hash: mapping_hash.map(str::to_owned),
                         format: format_word(&claim.format),

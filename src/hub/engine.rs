@@ -1,6 +1,10 @@
 //! The engine itself: what all its parts share, and the daemon that runs them together.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
@@ -111,6 +115,24 @@ pub struct Inner {
     pub work: Notify,
     /// Rung when a stream may be due.
     pub due: Notify,
+    /// Claimed messages that some task of this process is working on.
+    in_hand: Mutex<HashSet<Uuid>>,
+}
+
+/// While it lives, the heartbeat keeps the leases of its messages.
+#[derive(Debug)]
+pub struct InHand<'e> {
+    engine: &'e Engine,
+    messages: Vec<Uuid>,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        let mut all = self.engine.lock_in_hand();
+        self.messages.iter().for_each(|id| {
+            all.remove(id);
+        });
+    }
 }
 
 /// Cheap to clone; every part of the engine holds one.
@@ -180,7 +202,23 @@ impl Engine {
             stop: CancellationToken::new(),
             work: Notify::new(),
             due: Notify::new(),
+            in_hand: Mutex::default(),
         })))
+    }
+
+    pub fn take_in_hand(&self, claimed: &[Claimed]) -> InHand<'_> {
+        let messages: Vec<Uuid> = claimed.iter().map(|message| message.id).collect();
+        self.lock_in_hand().extend(&messages);
+        InHand { engine: self, messages }
+    }
+
+    pub fn in_hand(&self) -> Vec<Uuid> {
+        self.lock_in_hand().iter().copied().collect()
+    }
+
+    fn lock_in_hand(&self) -> MutexGuard<'_, HashSet<Uuid>> {
+        // A set of ids is whole whatever happened to who held it.
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn instance(&self, name: &str) -> Result<&Arc<Instance>, EngineError> {

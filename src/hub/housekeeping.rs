@@ -1,9 +1,11 @@
 //! What keeps several daemons on one database honest: heartbeats, expired leases, orphaned runs, probes of systems that
 //! are down, records whose reference arrived. Every task here reads the store and converges; none takes input.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use kopru_sdk::Pass;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     breaker, daemons, dead_letters, deferral,
@@ -11,12 +13,13 @@ use super::{
     leases, messages,
     runs::{self, NewRun},
     scheduler,
-    states::{BreakerState, Trigger},
+    states::Trigger,
     streams,
 };
 
 /// Shows that this process lives and keeps what it holds. On its own task, so that no work delays it.
-pub async fn heartbeat(engine: Engine) {
+/// `until`: it outlives the work in hand of a process that is stopping.
+pub async fn heartbeat(engine: Engine, until: CancellationToken) {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     loop {
         if let Err(error) = beat(&engine, &host).await {
@@ -24,7 +27,7 @@ pub async fn heartbeat(engine: Engine) {
         }
         tokio::select! {
             () = tokio::time::sleep(engine.settings.heartbeat) => {}
-            () = engine.stop.cancelled() => return,
+            () = until.cancelled() => return,
         }
     }
 }
@@ -49,10 +52,10 @@ async fn beat(engine: &Engine, host: &str) -> Result<(), sqlx::Error> {
 
 async fn renew(engine: &Engine) -> Result<(), sqlx::Error> {
     leases::renew_all(&engine.pool, engine.id, engine.settings.lease).await?;
-    messages::renew(&engine.pool, engine.id, engine.settings.lease).await
+    messages::renew(&engine.pool, engine.id, &engine.in_hand(), engine.settings.lease).await
 }
 
-/// Takes back what daemons that are gone held, and probes systems that are down.
+/// Takes back what daemons that are gone held, and lets go what is held for no reason any more.
 pub async fn mend(engine: Engine) {
     loop {
         if let Err(error) = mend_once(&engine).await {
@@ -71,7 +74,7 @@ async fn mend_once(engine: &Engine) -> Result<(), sqlx::Error> {
     for orphan in runs::reap_orphans(db).await? {
         tracing::warn!(connector = orphan.connector, stream = orphan.stream, "a run lost its daemon and is taken up");
         // What a person asked for is asked for again; scheduled work is found due by itself.
-        if orphan.trigger == Trigger::Manual.as_str() && orphan.pass == Pass::Full.as_str() && !orphan.dry_run {
+        if orphan.trigger != Trigger::Schedule.as_str() && orphan.pass == Pass::Full.as_str() && !orphan.dry_run {
             let new = NewRun {
                 connector: &orphan.connector,
                 stream: &orphan.stream,
@@ -84,47 +87,102 @@ async fn mend_once(engine: &Engine) -> Result<(), sqlx::Error> {
         }
         engine.due.notify_one();
     }
-    if returned > 0 {
+    let mut released = 0;
+    for connector in messages::held_for_nothing(db).await? {
+        released += messages::release_held(db, &connector, engine.settings.release_per_second).await?;
+    }
+    if returned + released > 0 {
         engine.work.notify_waiters();
     }
-    probe(engine).await
+    Ok(())
 }
 
-/// Asks a system that is down whether it is back; never with a message that failed.
-pub async fn probe(engine: &Engine) -> Result<(), sqlx::Error> {
-    let settings = &engine.settings;
-    let mut names = Vec::new();
-    for breaker in breaker::list(&engine.pool).await? {
-        if breaker.state != BreakerState::Closed
-            && let Ok(instance) = engine.instance(&breaker.connector)
-            && scheduler::may_call(engine, instance).await?
-        {
-            names.push(breaker.connector);
+/// How long a probe may take: a system that answers later is no system to send work to.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Asks systems that are down whether they are back; never with a message that failed. Each on its own task, so that one
+/// that hangs keeps nobody else waiting.
+pub async fn probe(engine: Engine) {
+    let mut asked: JoinSet<String> = JoinSet::new();
+    let mut asking: HashSet<String> = HashSet::new();
+    let pause = engine.settings.probe_after.min(Duration::from_secs(1));
+    loop {
+        if let Err(error) = probe_due(&engine, &mut asked, &mut asking).await {
+            tracing::warn!(%error, "no system could be probed; it is tried again in a second");
+        }
+        tokio::select! {
+            Some(done) = asked.join_next() => match done {
+                Ok(name) => {
+                    asking.remove(&name);
+                }
+                // Which one it was is unknown; a claim that nobody answers falls due again.
+                Err(_) => asking.clear(),
+            },
+            () = tokio::time::sleep(pause) => {}
+            () = engine.stop.cancelled() => return,
         }
     }
-    if names.is_empty() {
-        return Ok(());
+}
+
+/// Every probe that is due, one after the other: for a process that works and ends.
+pub async fn probe_once(engine: &Engine) -> Result<(), sqlx::Error> {
+    for name in breaker::due_probes(&engine.pool, &engine.instance_names()).await? {
+        let Ok(instance) = engine.instance(&name) else { continue };
+        if scheduler::may_call(engine, instance).await?
+            && breaker::claim_probe(&engine.pool, &name, engine.settings.probe_after).await?
+        {
+            probe_one(engine, &name).await?;
+        }
     }
-    let Some(name) = breaker::claim_probe(&engine.pool, &names, settings.probe_after).await? else { return Ok(()) };
-    let Ok(instance) = engine.instance(&name) else { return Ok(()) };
-    match instance.connector.check(&engine.context(format!("probe-{name}"))).await {
-        Ok(()) => {
+    Ok(())
+}
+
+async fn probe_due(
+    engine: &Engine,
+    asked: &mut JoinSet<String>,
+    asking: &mut HashSet<String>,
+) -> Result<(), sqlx::Error> {
+    let settings = &engine.settings;
+    for name in breaker::due_probes(&engine.pool, &engine.instance_names()).await? {
+        let Ok(instance) = engine.instance(&name) else { continue };
+        if asking.contains(&name) || !scheduler::may_call(engine, instance).await? {
+            continue;
+        }
+        if breaker::claim_probe(&engine.pool, &name, settings.probe_after).await? {
+            asking.insert(name.clone());
+            let engine = engine.clone();
+            asked.spawn(async move {
+                if let Err(error) = probe_one(&engine, &name).await {
+                    tracing::warn!(connector = name, %error, "the result of a probe could not be written");
+                }
+                name
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn probe_one(engine: &Engine, name: &str) -> Result<(), sqlx::Error> {
+    let (db, settings) = (&engine.pool, &engine.settings);
+    let Ok(instance) = engine.instance(name) else { return Ok(()) };
+    let cx = engine.context(format!("probe-{name}"));
+    let detail = match tokio::time::timeout(PROBE_TIMEOUT, instance.connector.check(&cx)).await {
+        Ok(Ok(())) => {
             tracing::info!(connector = name, "the system answers again");
-            breaker::record_success(&engine.pool, &name).await?;
-            let released = messages::release_held(&engine.pool, &name, settings.release_per_second).await?;
-            streams::forgive(&engine.pool, &name).await?;
+            breaker::close(db, name).await?;
+            let released = messages::release_held(db, name, settings.release_per_second).await?;
+            streams::forgive(db, name).await?;
             if released > 0 {
                 tracing::info!(connector = name, messages = released, "held messages are released");
             }
             engine.due.notify_one();
             engine.work.notify_waiters();
+            return Ok(());
         }
-        Err(fault) => {
-            let detail = fault.to_string();
-            breaker::record_fault(&engine.pool, &name, &detail, settings.breaker_threshold, settings.probe_after)
-                .await?;
-        }
-    }
+        Ok(Err(fault)) => fault.to_string(),
+        Err(_) => format!("no answer to a probe within {} s", PROBE_TIMEOUT.as_secs()),
+    };
+    breaker::record_fault(db, name, &detail, settings.breaker_threshold, settings.probe_after).await?;
     Ok(())
 }
 

@@ -207,6 +207,30 @@ pub async fn update(db: &mut PgConnection, links: &[LinkWrite<'_>]) -> Result<()
     Ok(())
 }
 
+/// Takes external ids away from whoever else has them: (the link that gets it, or 0, and the id). A number that is
+/// given to another card tells nothing about the one that had it.
+pub async fn vacate_external_ids(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    wanted: &[(i64, &str)],
+) -> Result<(), sqlx::Error> {
+    let links: Vec<i64> = wanted.iter().map(|(link, _)| *link).collect();
+    let external_ids: Vec<&str> = wanted.iter().map(|(_, id)| *id).collect();
+    sqlx::query!(
+        "update hub.external_ref r set external_id = null
+         from unnest($3::bigint[], $4::text[]) as u (id, external_id)
+         where r.connector = $1 and r.entity = $2 and r.external_id = u.external_id and r.id <> u.id",
+        connector,
+        entity.as_str(),
+        &links,
+        &external_ids as &[&str],
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Takes back the links of records that the command refused.
 pub async fn delete_new(
     db: &mut PgConnection,

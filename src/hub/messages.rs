@@ -5,7 +5,7 @@
 //! - Only the owner of a live lease may finish a message; an expired lease gives it back as it was.
 //! - On finishing, a message moves to `message_history` in the same statement; no way out is silent.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use chrono::{DateTime, Utc};
 use kopru_sdk::Cause;
@@ -14,6 +14,7 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::{leases::interval, pages::Failure, states::MessageState};
+use crate::canonical::Version;
 
 /// The kind of a message whose body is a document to be mapped and applied.
 pub const DOCUMENT: &str = "document";
@@ -25,11 +26,13 @@ pub const CHANNEL: &str = "hub_message";
 #[derive(Debug, Clone)]
 pub struct NewMessage {
     pub id: Uuid,
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     pub connector: String,
     pub stream: Option<String>,
     pub entity: Option<&'static str>,
     pub key: Option<String>,
+    /// What orders it among the documents of its key, besides its receipt.
+    pub version: Option<Version>,
     pub mapping: Option<String>,
     pub mapping_hash: Option<String>,
     pub format: &'static str,
@@ -108,17 +111,18 @@ pub(super) async fn insert(
     sqlx::query!(
         "insert into hub.message
              (id, kind, state, connector, stream, entity, key, mapping, mapping_hash, format, body, correlation_id,
-              run_id, dead_letter_id, received_at, give_up_at)
+              run_id, dead_letter_id, received_at, version_kind, source_version, give_up_at)
          select u.id, u.kind, $14, u.connector, u.stream, u.entity, u.key, u.mapping, u.mapping_hash, u.format, u.body,
                 u.correlation_id, u.run_id, u.dead_letter_id, u.received_at,
-                clock_timestamp() + $15::interval
+                u.version_kind, u.source_version, clock_timestamp() + $15::interval
          from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                     $9::text[], $10::bytea[], $11::text[], $12::uuid[], $13::uuid[], $16::timestamptz[])
+                     $9::text[], $10::bytea[], $11::text[], $12::uuid[], $13::uuid[], $16::timestamptz[],
+                     $17::text[], $18::bigint[])
               as u (id, kind, connector, stream, entity, key, mapping, mapping_hash, format, body, correlation_id,
-                    run_id, dead_letter_id, received_at)
+                    run_id, dead_letter_id, received_at, version_kind, source_version)
          on conflict do nothing",
         &messages.iter().map(|message| message.id).collect::<Vec<_>>(),
-        &messages.iter().map(|message| message.kind.to_owned()).collect::<Vec<_>>(),
+        &messages.iter().map(|message| message.kind.clone().into_owned()).collect::<Vec<_>>(),
         &messages.iter().map(|message| message.connector.clone()).collect::<Vec<_>>(),
         column(|message| message.stream.clone()) as _,
         column(|message| message.entity.map(str::to_owned)) as _,
@@ -133,6 +137,8 @@ pub(super) async fn insert(
         state.as_str(),
         give_up_after.map(interval) as _,
         &messages.iter().map(|message| message.received_at).collect::<Vec<_>>(),
+        column(|message| message.version.as_ref().map(|version| version.kind.clone().into_owned())) as _,
+        messages.iter().map(|message| message.version.as_ref().map(|it| it.value)).collect::<Vec<_>>() as _,
     )
     .execute(db)
     .await?;
@@ -170,12 +176,19 @@ pub async fn claim<'e>(
     .await
 }
 
-/// Keeps the leases of messages that are still being worked on.
-pub async fn renew<'e>(db: impl PgExecutor<'e>, owner: Uuid, lease: Duration) -> Result<(), sqlx::Error> {
+/// Keeps the leases of messages that are being worked on. One that this process holds but has dropped, because its turn
+/// broke off, is not among them and goes back to the others.
+pub async fn renew<'e>(
+    db: impl PgExecutor<'e>,
+    owner: Uuid,
+    in_hand: &[Uuid],
+    lease: Duration,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update hub.message set lease_until = clock_timestamp() + $2::interval
-         where state = 'working' and lease_owner = $1 and lease_until >= clock_timestamp()",
+        "update hub.message set lease_until = clock_timestamp() + $3::interval
+         where id = any($2) and state = 'working' and lease_owner = $1 and lease_until >= clock_timestamp()",
         owner,
+        in_hand,
         interval(lease),
     )
     .execute(db)
@@ -391,7 +404,7 @@ pub async fn hold_all<'e>(db: impl PgExecutor<'e>, connector: &str, kinds: &[Str
 pub async fn release_held<'e>(db: impl PgExecutor<'e>, connector: &str, per_second: f64) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         "with held as (
-             select id, row_number() over (order by attempts, id) as place
+             select id, row_number() over (order by first_attempt_at is not null, attempts, id) as place
              from hub.message where connector = $1 and state = 'held'
          )
          update hub.message m
@@ -403,6 +416,20 @@ pub async fn release_held<'e>(db: impl PgExecutor<'e>, connector: &str, per_seco
     .execute(db)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// Instances of which messages are held for no reason that still stands: their system was found well, or a person let
+/// it go on, while somebody was about to hold them.
+pub async fn held_for_nothing<'e>(db: impl PgExecutor<'e>) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select distinct m.connector from hub.message m
+         where m.state = 'held'
+           and not exists (select from hub.breaker b where b.connector = m.connector and b.state <> 'closed')
+           and not exists (select from hub.stream s
+                           where s.connector = m.connector and s.paused_cause in ('credential', 'contract'))"
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// How many messages are open, by connector and state.

@@ -11,6 +11,7 @@
 //! | [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
 //! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
 //! | [`retention`] | history by dropped partitions |
+//! | [`meters`], [`checkup`] | what the monitoring and `kopru doctor` are told |
 //!
 //! Invariants
 //! - Received means kept; at least once in, exactly once in effect; newer wins; unchanged costs nothing.
@@ -21,6 +22,7 @@
 //! (connectors).
 
 pub mod breaker;
+pub mod checkup;
 pub mod cursors;
 pub mod daemon;
 pub mod daemons;
@@ -34,6 +36,7 @@ pub mod housekeeping;
 pub mod leases;
 pub mod links;
 pub mod messages;
+pub mod meters;
 pub mod pages;
 pub mod pull;
 pub mod retention;

@@ -7,6 +7,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use backon::Retryable;
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Cursor, Fault, Format as WireFormat, Page, Pass, PullRequest};
 use tokio::{
@@ -15,13 +16,15 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
     breaker,
     cursors::{self, Position},
     engine::{Engine, Instance, Stream},
-    pages::{ApplyError, MappedPage, PageContext, apply_page, flush},
+    meters,
+    pages::{ApplyError, MappedPage, PageContext, Step, apply_page, flush},
     retry::{Next, next_after},
     runs::{self, Run, Tally},
     states::{BreakerState, RunState},
@@ -55,7 +58,7 @@ pub enum RunError {
     #[error("stopped; the next run goes on from its cursor")]
     Stopped,
     /// A panic: a bug of ours.
-    #[error("a page broke its worker: {0}")]
+    #[error("broken off by a bug of ours, the log has its trace: {0}")]
     Broken(String),
 }
 
@@ -65,6 +68,17 @@ impl RunError {
             RunError::Remote(fault) => fault.cause(),
             RunError::BreakerOpen { .. } => Cause::Remote,
             RunError::Apply(_) | RunError::Stopped | RunError::Broken(_) => Cause::Ours,
+        }
+    }
+}
+
+impl RunError {
+    /// Stopped, taken over, or without its database: nothing has failed, and somebody goes on with it at once.
+    fn goes_on(&self) -> bool {
+        match self {
+            RunError::Stopped | RunError::Apply(ApplyError::LeaseLost) => true,
+            RunError::Apply(ApplyError::Database(error)) => is_outage(error),
+            RunError::Apply(_) | RunError::Remote(_) | RunError::BreakerOpen { .. } | RunError::Broken(_) => false,
         }
     }
 }
@@ -84,7 +98,15 @@ pub fn stream_lease(connector: &str, stream: &str) -> String {
 
 /// Works off a run whose row is `running` and whose stream lease is ours. Writes its end, whatever it is.
 pub async fn work(engine: &Engine, run: &Run, stop: &CancellationToken) -> Result<Tally, sqlx::Error> {
-    let name = format!("{}.{}", run.connector, run.stream);
+    // Of the highest level, so that no filter takes it away from the lines that pass.
+    let span = tracing::error_span!(
+        "run", correlation_id = run.correlation_id, run.id = %run.id, connector = run.connector, stream = run.stream,
+        pass = run.pass
+    );
+    work_off(engine, run, stop).instrument(span).await
+}
+
+async fn work_off(engine: &Engine, run: &Run, stop: &CancellationToken) -> Result<Tally, sqlx::Error> {
     let (instance, stream) = match engine.stream(&run.connector, &run.stream) {
         Ok(found) => found,
         Err(error) => {
@@ -103,41 +125,38 @@ pub async fn work(engine: &Engine, run: &Run, stop: &CancellationToken) -> Resul
                 streams::succeeded(&engine.pool, &run.connector, &run.stream, full).await?;
             }
             runs::finish(&engine.pool, run.id, RunState::Done, None).await?;
+            meters::run(run, RunState::Done, started.elapsed());
             tracing::info!(
-                run.id = %run.id, stream = name, pass = run.pass, records = tally.records, created = tally.created,
-                updated = tally.updated, unchanged = tally.unchanged, deferred = tally.deferred, failed = tally.failed,
-                duration_ms = started.elapsed().as_millis() as u64, "stream synchronised"
+                records = tally.records,
+                created = tally.created,
+                updated = tally.updated,
+                unchanged = tally.unchanged,
+                deferred = tally.deferred,
+                failed = tally.failed,
+                duration_ms = started.elapsed().as_millis() as u64,
+                "stream synchronised"
             );
         }
         Err(error) => {
             let cause = error.cause();
             let text = error.to_string();
-            let state = match error {
-                RunError::Stopped | RunError::BreakerOpen { .. } | RunError::Apply(ApplyError::LeaseLost) => {
-                    RunState::Interrupted
-                }
-                RunError::Remote(_) | RunError::Apply(_) | RunError::Broken(_) => RunState::Failed,
-            };
+            let goes_on = error.goes_on();
+            let interrupted = goes_on || matches!(error, RunError::BreakerOpen { .. });
+            let state = if interrupted { RunState::Interrupted } else { RunState::Failed };
             if !matches!(error, RunError::Stopped) {
-                tracing::warn!(run.id = %run.id, stream = name, %cause, error = text, "stream stopped");
+                tracing::warn!(%cause, error = text, "stream stopped");
             }
-            if !matches!(error, RunError::Stopped) && !run.dry_run {
+            if !goes_on && !run.dry_run {
                 streams::failed(&engine.pool, &run.connector, &run.stream, &text).await?;
             }
             if matches!(cause, Cause::Credential | Cause::Contract) {
-                pause_instance(engine, instance, cause, &text).await?;
+                streams::cut_off(engine, &run.connector, cause, &text).await?;
             }
             runs::finish(&engine.pool, run.id, state, Some((cause, &text))).await?;
+            meters::run(run, state, started.elapsed());
         }
     }
     Ok(tally)
-}
-
-/// Credentials refused, or the system not as agreed: nothing of it can work until a person has looked.
-async fn pause_instance(engine: &Engine, instance: &Instance, cause: Cause, reason: &str) -> Result<(), sqlx::Error> {
-    let names: Vec<String> = instance.streams.iter().map(|stream| stream.spec.name.to_owned()).collect();
-    tracing::error!(connector = instance.name, %cause, reason, "connector paused; mend it and run `kopru sync resume`");
-    streams::pause(&engine.pool, &instance.name, &names, cause.as_str(), reason).await
 }
 
 /// Runs the pass to its end. Answers whether it was a complete one.
@@ -188,11 +207,28 @@ async fn pass(
         stop: stop.child_token(),
     };
     let _abort = fetcher.stop.clone().drop_guard();
-    let (pages, mut fetched) = mpsc::channel::<Result<Fetched, RunError>>(1);
+    let (pages, fetched) = mpsc::channel::<Result<Fetched, RunError>>(1);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
-    tokio::spawn(fetcher.run(begun.map(|position| position.cursor), pages, in_flight));
+    tokio::spawn(fetcher.run(begun.map(|position| position.cursor), pages, in_flight).in_current_span());
 
-    // Each page is mapped on a task of its own and then waits for its turn, which the page before it hands on.
+    let (last, ended) = apply_pages(&scope, fetched, stop, total).await;
+    if ended.is_err() {
+        // Counters of pages without effect are told all the same; the cursor stays behind the last one that had any.
+        if let Ok(baton) = last.0.await {
+            note_pending(&scope, &baton.pending).await;
+        }
+    }
+    ended.map(|()| pass == Pass::Full)
+}
+
+/// Applies what is fetched until the pass is complete. Each page is mapped on a task of its own and then waits for its
+/// turn, which the page before it hands on. Answers the turn behind the last page as well.
+async fn apply_pages(
+    scope: &Arc<Scope>,
+    mut fetched: mpsc::Receiver<Result<Fetched, RunError>>,
+    stop: &CancellationToken,
+    total: &mut Tally,
+) -> (Turn, Result<(), RunError>) {
     let mut tasks: VecDeque<JoinHandle<Result<Tally, RunError>>> = VecDeque::new();
     let mut turn = Turn::first();
     let mut ended = false;
@@ -201,28 +237,31 @@ async fn pass(
             biased;
             Some(applied) = front(&mut tasks) => {
                 tasks.pop_front();
-                total.add(&applied?);
+                match applied {
+                    Ok(tally) => total.add(&tally),
+                    Err(error) => return (turn, Err(error)),
+                }
                 if ended && tasks.is_empty() {
-                    return Ok(pass == Pass::Full);
+                    return (turn, Ok(()));
                 }
                 continue;
             }
             next = fetched.recv(), if !ended => next,
         };
-        match next {
-            Some(Ok(page)) => {
-                if stop.is_cancelled() {
-                    return settle(tasks, total).await.and(Err(RunError::Stopped));
-                }
+        let stopped = match next {
+            Some(Ok(page)) if !stop.is_cancelled() => {
                 ended = page.page.end;
                 let (mine, following) = turn.pass_on();
                 turn = following;
-                tasks.push_back(tokio::spawn(apply_in_turn(Arc::clone(&scope), page, mine)));
+                tasks.push_back(tokio::spawn(apply_in_turn(Arc::clone(scope), page, mine).in_current_span()));
+                continue;
             }
-            // What was fetched before the fault still goes in.
-            Some(Err(error)) => return settle(tasks, total).await.and(Err(error)),
-            None => return settle(tasks, total).await.and(Err(RunError::Stopped)),
-        }
+            Some(Err(error)) => error,
+            None if !stop.is_cancelled() => RunError::Broken("the connector ended without a word".to_owned()),
+            Some(Ok(_)) | None => RunError::Stopped,
+        };
+        // What was fetched before still goes in.
+        return (turn, settle(tasks, total).await.and(Err(stopped)));
     }
 }
 
@@ -297,55 +336,66 @@ async fn apply_in_turn(scope: Arc<Scope>, page: Fetched, turn: MyTurn) -> Result
         correlation_id: &scope.run.correlation_id,
         isolate: false,
     };
-    let position = Position { cursor: page.page.cursor.clone(), pass_started_at: scope.pass_started_at };
+    let step = Step {
+        position: Position { cursor: page.page.cursor.clone(), pass_started_at: scope.pass_started_at },
+        end: page.page.end,
+        expected: page.page.expected.and_then(|rows| i64::try_from(rows).ok()),
+    };
     let format = mapping_format(page.page.format);
     let mapped = scope
         .mapping
         .map(format, &page.page.body, &Overlay::default())
         .map_err(|unreadable| RunError::Remote(Fault::contract(unreadable.to_string())));
     let Ok(mut baton) = turn.before.await else { return Err(RunError::Stopped) };
-    let mapped = mapped?;
-    let expected = page.page.expected.and_then(|rows| i64::try_from(rows).ok());
-    let input = MappedPage {
-        body: &page.page.body,
-        format,
-        mapping: &scope.mapping,
-        mapped: &mapped,
-        received_at: page.received_at,
-        position: &position,
-        expected,
+    let applied = match &mapped {
+        Ok(mapped) => {
+            let input = MappedPage {
+                body: &page.page.body,
+                format,
+                mapping: &scope.mapping,
+                mapped,
+                received_at: page.received_at,
+                step: &step,
+            };
+            apply_and_flush(engine, &cx, &input, &mut baton).await
+        }
+        Err(_) => Ok(Tally::default()),
     };
-    let tally = apply_with_patience(engine, &cx, &input, &mut baton.pending).await?;
-    if page.page.end {
-        finish_pass(engine, &cx, &position, &mut baton.pending, expected).await?;
-    } else if baton.pending.pages > 0 && baton.flushed.elapsed() > FLUSH_EVERY {
-        flush(engine, &cx, &position, &mut baton.pending, expected).await?;
+    match mapped.and(applied) {
+        Ok(tally) => {
+            // Nobody waits behind the last page, or when the run has stopped.
+            let _ = turn.after.send(baton);
+            Ok(tally)
+        }
+        Err(error) => {
+            note_pending(&scope, &baton.pending).await;
+            Err(error)
+        }
+    }
+}
+
+async fn apply_and_flush(
+    engine: &Engine,
+    cx: &PageContext<'_>,
+    input: &MappedPage<'_>,
+    baton: &mut Baton,
+) -> Result<Tally, RunError> {
+    let tally = apply_with_patience(engine, cx, input, &mut baton.pending).await?;
+    if baton.pending.pages > 0 && (input.step.end || baton.flushed.elapsed() > FLUSH_EVERY) {
+        flush_with_patience(engine, cx, input.step, &mut baton.pending).await?;
         baton.flushed = Instant::now();
     }
-    // Nobody waits behind the last page, or when the run has stopped.
-    let _ = turn.after.send(baton);
     Ok(tally)
 }
 
-/// The last page of a pass: its position is where the next incremental pass begins.
-async fn finish_pass(
-    engine: &Engine,
-    cx: &PageContext<'_>,
-    position: &Position,
-    pending: &mut Tally,
-    expected: Option<i64>,
-) -> Result<(), RunError> {
-    flush(engine, cx, position, pending, expected).await?;
-    if cx.dry_run {
-        return Ok(());
+/// Counters that no page will write any more. Losing them loses no record.
+async fn note_pending(scope: &Scope, pending: &Tally) {
+    if pending.pages == 0 {
+        return;
     }
-    let lost = |error: sqlx::Error| RunError::Apply(ApplyError::Database(error));
-    let mut tx = engine.pool.begin().await.map_err(lost)?;
-    if cx.pass == Pass::Full {
-        cursors::clear(&mut *tx, cx.connector, cx.stream, Pass::Full).await.map_err(lost)?;
-        cursors::write(&mut *tx, cx.connector, cx.stream, Pass::Incremental, position).await.map_err(lost)?;
+    if let Err(error) = runs::progress(&scope.engine.pool, scope.run.id, pending, None).await {
+        tracing::warn!(run.id = %scope.run.id, %error, "the counters of a stopped run could not be written");
     }
-    tx.commit().await.map_err(lost)
 }
 
 /// Applies a page; starts over when another writer was faster, waits while the database is away.
@@ -360,24 +410,56 @@ async fn apply_with_patience(
     loop {
         let cx = PageContext { isolate: conflicts >= ISOLATE_AFTER, ..cx.clone() };
         match apply_page(engine, &cx, input, pending).await {
-            Ok(tally) => return Ok(tally),
-            Err(ApplyError::Conflict) if conflicts < CONFLICTS => conflicts += 1,
-            Err(ApplyError::Database(error)) if is_outage(&error) && began.elapsed() < DATABASE_PATIENCE => {
-                tracing::warn!(stream = cx.stream, %error, "the database is away; the page waits");
-                tokio::select! {
-                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
-                    () = engine.stop.cancelled() => return Err(RunError::Stopped),
-                }
+            Ok(tally) => {
+                meters::page(&cx, &tally);
+                return Ok(tally);
             }
-            Err(error) => return Err(error.into()),
+            Err(ApplyError::Conflict) if conflicts < CONFLICTS => {
+                meters::page_conflict(cx.connector, cx.stream);
+                conflicts += 1;
+            }
+            Err(error) => wait_for_database(engine, began, error).await?,
         }
+    }
+}
+
+async fn flush_with_patience(
+    engine: &Engine,
+    cx: &PageContext<'_>,
+    step: &Step,
+    pending: &mut Tally,
+) -> Result<(), RunError> {
+    let began = Instant::now();
+    loop {
+        match flush(engine, cx, step, pending).await {
+            Ok(()) => return Ok(()),
+            Err(error) => wait_for_database(engine, began, error).await?,
+        }
+    }
+}
+
+/// Returns when it is worth another try: the database is away, and not for too long.
+async fn wait_for_database(engine: &Engine, began: Instant, error: ApplyError) -> Result<(), RunError> {
+    match error {
+        ApplyError::Database(error) if is_outage(&error) && began.elapsed() < DATABASE_PATIENCE => {
+            tracing::warn!(%error, "the database is away; the run waits");
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(500)) => Ok(()),
+                () = engine.stop.cancelled() => Err(RunError::Stopped),
+            }
+        }
+        error => Err(error.into()),
     }
 }
 
 /// Whether the database is unreachable rather than unwilling.
 pub(super) fn is_outage(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed => true,
         // 57P01..57P03: shutting down, crashed, starting up. 08: connection. 53300: too many connections.
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| code.starts_with("57P0") || code.starts_with("08") || code == "53300")
@@ -438,56 +520,64 @@ impl Fetcher {
         }
     }
 
-    /// One page, with the retries of the schedule.
+    /// One page, with the retries of the schedule; a wait that the source asks for is kept.
     async fn fetch(&self, cursor: Option<&Cursor>, first: bool) -> Result<Page, RunError> {
-        let settings = &self.engine.settings;
-        let mut delays = settings.retry.backoff();
-        loop {
-            let Some(source) = self.instance.connector.source() else {
-                return Err(RunError::Remote(Fault::contract("the connector offers no streams")));
-            };
-            let request = PullRequest {
-                stream: &self.stream,
-                pass: self.pass,
-                cursor,
-                first,
-                since: self.since.filter(|_| first),
-            };
-            let fault = match source.pull(&self.engine.context(&self.correlation_id), request).await {
-                Ok(page) => {
-                    self.note_success().await;
-                    return Ok(page);
-                }
-                Err(fault) => fault,
-            };
-            let (counts, at_least) = match next_after(&fault, &settings.retry) {
-                Next::Retry => (true, Duration::ZERO),
-                Next::Wait { at_least } => (false, at_least),
-                Next::FindFirst | Next::PauseConnector | Next::DeadLetter => return Err(RunError::Remote(fault)),
-            };
-            tracing::warn!(connector = self.instance.name, stream = self.stream, error = %fault, "a page could not be fetched");
-            if counts && self.opens_the_breaker(&fault).await? {
-                let (connector, detail) = (self.instance.name.clone(), fault.to_string());
-                return Err(RunError::BreakerOpen { connector, detail });
+        let schedule = &self.engine.settings.retry;
+        let wish = |error: &RunError| match error {
+            RunError::Remote(fault) => match next_after(fault, schedule) {
+                Next::Retry => Some(Duration::ZERO),
+                Next::Wait { at_least } => Some(at_least),
+                Next::FindFirst | Next::PauseConnector | Next::DeadLetter => None,
+            },
+            _ => None,
+        };
+        (|| self.attempt(cursor, first))
+            .retry(schedule.backoff())
+            .when(|error| wish(error).is_some())
+            .adjust(|error, delay| delay.map(|delay| delay.max(wish(error).unwrap_or_default())))
+            .await
+    }
+
+    async fn attempt(&self, cursor: Option<&Cursor>, first: bool) -> Result<Page, RunError> {
+        let Some(source) = self.instance.connector.source() else {
+            return Err(RunError::Remote(Fault::contract("the connector offers no streams")));
+        };
+        let request =
+            PullRequest { stream: &self.stream, pass: self.pass, cursor, first, since: self.since.filter(|_| first) };
+        let began = Instant::now();
+        let pulled = source.pull(&self.engine.context(&self.correlation_id), request).await;
+        meters::fetch(&self.instance.name, &self.stream, began.elapsed(), pulled.as_ref().err());
+        match pulled {
+            Ok(page) => {
+                self.note_success().await;
+                Ok(page)
             }
-            let Some(delay) = delays.next() else { return Err(RunError::Remote(fault)) };
-            tokio::time::sleep(delay.max(at_least)).await;
+            Err(fault) => Err(self.note_fault(fault).await),
         }
     }
 
-    async fn opens_the_breaker(&self, fault: &Fault) -> Result<bool, RunError> {
+    /// Counts a remote fault on the breaker; any other one is nobody's outage.
+    async fn note_fault(&self, fault: Fault) -> RunError {
         let settings = &self.engine.settings;
-        let (db, detail) = (&self.engine.pool, fault.to_string());
-        breaker::record_fault(db, &self.instance.name, &detail, settings.breaker_threshold, settings.probe_after)
-            .await
-            .map(|state| state != BreakerState::Closed)
-            .map_err(|error| RunError::Apply(ApplyError::Database(error)))
+        tracing::warn!(class = fault.class(), error = %fault, "a page could not be fetched");
+        if next_after(&fault, &settings.retry) != Next::Retry {
+            return RunError::Remote(fault);
+        }
+        let (connector, detail) = (&self.instance.name, fault.to_string());
+        let (threshold, probe_after) = (settings.breaker_threshold, settings.probe_after);
+        match breaker::record_fault(&self.engine.pool, connector, &detail, threshold, probe_after).await {
+            Ok(BreakerState::Closed) => RunError::Remote(fault),
+            Ok(BreakerState::Open | BreakerState::HalfOpen) => {
+                RunError::BreakerOpen { connector: connector.clone(), detail }
+            }
+            Err(error) => RunError::Apply(ApplyError::Database(error)),
+        }
     }
 
     async fn note_success(&self) {
         // The count of faults is advisory here: a page that came is never lost for it.
         if let Err(error) = breaker::record_success(&self.engine.pool, &self.instance.name).await {
-            tracing::warn!(connector = self.instance.name, %error, "the breaker's success could not be noted");
+            tracing::warn!(%error, "the breaker's success could not be noted");
         }
     }
 }

@@ -115,38 +115,40 @@ pub async fn create<'e>(db: impl PgExecutor<'e>, run: &NewRun<'_>, owner: Option
     Ok(id)
 }
 
-/// Takes the oldest requested run of one of these instances.
-pub async fn claim_requested<'e>(
-    db: impl PgExecutor<'e>,
-    owner: Uuid,
-    connectors: &[String],
-) -> Result<Option<Run>, sqlx::Error> {
+/// A run that somebody asked for and nobody has taken up.
+#[derive(Debug, Clone)]
+pub struct Requested {
+    pub id: Uuid,
+    pub connector: String,
+    pub stream: String,
+}
+
+/// Requested runs of these instances, the oldest first.
+pub async fn requested<'e>(db: impl PgExecutor<'e>, connectors: &[String]) -> Result<Vec<Requested>, sqlx::Error> {
+    sqlx::query_as!(
+        Requested,
+        "select id, connector, stream from hub.run where state = 'requested' and connector = any($1)
+         order by requested_at, id limit 100",
+        connectors,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Takes a requested run up; the caller holds its stream's lease. `None`: somebody else has it.
+pub async fn claim<'e>(db: impl PgExecutor<'e>, id: Uuid, owner: Uuid) -> Result<Option<Run>, sqlx::Error> {
     sqlx::query_as!(
         Run,
         "update hub.run set state = 'running', owner = $1, started_at = clock_timestamp()
-         where id = (select id from hub.run where state = 'requested' and connector = any($2)
-                     order by requested_at limit 1 for update skip locked)
+         where id = $2 and state = 'requested'
          returning id, connector, stream, pass, trigger, state, dry_run, since, correlation_id, requested_at, started_at,
                    finished_at, expected, pages, records, created, updated, unchanged, stale, superseded, deferred,
                    failed, skipped, cause, error",
         owner,
-        connectors,
+        id,
     )
     .fetch_optional(db)
     .await
-}
-
-/// Takes this run, if nobody else has.
-pub async fn claim<'e>(db: impl PgExecutor<'e>, owner: Uuid, id: Uuid) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        "update hub.run set state = 'running', owner = $1, started_at = clock_timestamp()
-         where id = $2 and state = 'requested'",
-        owner,
-        id,
-    )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected() > 0)
 }
 
 /// Nobody is to take this run any more.
@@ -155,18 +157,6 @@ pub async fn withdraw<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<(), sqlx:
         "update hub.run set state = 'interrupted', finished_at = clock_timestamp(), cause = 'ours',
              error = 'withdrawn: another process was running the stream'
          where id = $1 and state = 'requested'",
-        id
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Gives a claimed run back to whoever can take it: its stream is busy elsewhere.
-pub async fn give_back<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update hub.run set state = 'requested', owner = null, started_at = null
-         where id = $1 and state = 'running'",
         id
     )
     .execute(db)

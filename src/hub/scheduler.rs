@@ -14,7 +14,7 @@ use super::{
     breaker, cursors,
     engine::{Engine, EngineError, Instance, Stream},
     leases, pull, retention,
-    runs::{self, NewRun, Run},
+    runs::{self, NewRun, Requested, Run},
     states::{BreakerState, Trigger},
     streams::{self, StreamRow},
 };
@@ -62,13 +62,7 @@ pub async fn run(engine: Engine) -> Result<(), EngineError> {
 
 /// Daily housekeeping of history; any daemon may do it, an advisory lock keeps them apart.
 async fn trim(engine: &Engine) {
-    let result = match engine.database_now().await {
-        Ok(now) => {
-            retention::round(&engine.pool, now, engine.settings.payload_days, engine.settings.history_days).await
-        }
-        Err(error) => Err(error),
-    };
-    match result {
+    match retention::round_now(engine).await {
         Ok(round) => tracing::info!(made = round.made.len(), dropped = round.dropped.len(), "history trimmed"),
         Err(error) => tracing::error!(%error, "history could not be trimmed; it is tried again tomorrow"),
     }
@@ -80,12 +74,8 @@ async fn dispatch(
     busy: &Arc<Mutex<HashSet<(String, String)>>>,
     running: &mut JoinSet<()>,
 ) -> Result<(), sqlx::Error> {
-    let names = engine.instance_names();
-    while let Some(run) = runs::claim_requested(&engine.pool, engine.id, &names).await? {
-        if !start(engine, busy, running, run.clone()).await? {
-            runs::give_back(&engine.pool, run.id).await?;
-            break;
-        }
+    for run in runs::requested(&engine.pool, &engine.instance_names()).await? {
+        start(engine, busy, running, &run).await?;
     }
     let rows = streams::list(&engine.pool).await?;
     let open: HashSet<String> = breaker::list(&engine.pool)
@@ -101,17 +91,20 @@ async fn dispatch(
         }
         for stream in instance.streams.iter().filter(|stream| stream.enabled) {
             let row = rows.iter().find(|row| row.connector == instance.name && row.stream == stream.spec.name);
-            if busy.lock().await.iter().filter(|(of, _)| *of == instance.name).count() >= RUNS_PER_INSTANCE {
+            if is_full(busy, &instance.name).await {
                 break;
             }
-            let Some(pass) = due(stream, row, now, engine.settings.timezone) else { continue };
-            if !ready(instance, stream, &rows) {
-                continue;
+            if due(stream, row, now, engine.settings.timezone).is_some() && ready(instance, stream, &rows) {
+                plan(engine, busy, running, instance, stream).await?;
             }
-            plan(engine, busy, running, instance, stream, pass).await?;
         }
     }
     Ok(())
+}
+
+/// Whether as many runs of an instance are going as it bears.
+async fn is_full(busy: &Mutex<HashSet<(String, String)>>, connector: &str) -> bool {
+    busy.lock().await.iter().filter(|(of, _)| of == connector).count() >= RUNS_PER_INSTANCE
 }
 
 /// Makes the run of a due stream, if nobody else polls it.
@@ -121,12 +114,17 @@ async fn plan(
     running: &mut JoinSet<()>,
     instance: &Instance,
     stream: &Stream,
-    pass: Pass,
 ) -> Result<(), sqlx::Error> {
     let key = (instance.name.clone(), stream.spec.name.to_owned());
     if busy.lock().await.contains(&key) || !may_poll(engine, instance, stream.spec.name).await? {
         return Ok(());
     }
+    // Read again under the lease: another daemon may have run it since the schedule was looked at.
+    let row = streams::get(&engine.pool, &instance.name, stream.spec.name).await?;
+    let now = engine.database_now().await?;
+    let Some(pass) = due(stream, row.as_ref(), now, engine.settings.timezone) else {
+        return leases::release(&engine.pool, &pull::stream_lease(&instance.name, stream.spec.name), engine.id).await;
+    };
     let unfinished = cursors::read(&engine.pool, &instance.name, stream.spec.name, Pass::Full).await?.is_some();
     let (pass, trigger) = if unfinished { (Pass::Full, Trigger::Resume) } else { (pass, Trigger::Schedule) };
     let new =
@@ -138,20 +136,29 @@ async fn plan(
     Ok(())
 }
 
-/// Starts a run that was asked for. `false`: its stream is busy elsewhere.
+/// Starts a run that was asked for, unless its stream is busy; then it stays as it is for whoever can take it.
 async fn start(
     engine: &Engine,
     busy: &Arc<Mutex<HashSet<(String, String)>>>,
     running: &mut JoinSet<()>,
-    run: Run,
-) -> Result<bool, sqlx::Error> {
-    let key = (run.connector.clone(), run.stream.clone());
-    let Ok(instance) = engine.instance(&run.connector) else { return Ok(false) };
-    if busy.lock().await.contains(&key) || !may_poll(engine, instance, &run.stream).await? {
-        return Ok(false);
+    asked: &Requested,
+) -> Result<(), sqlx::Error> {
+    let key = (asked.connector.clone(), asked.stream.clone());
+    let Ok(instance) = engine.instance(&asked.connector) else { return Ok(()) };
+    if is_full(busy, &asked.connector).await
+        || busy.lock().await.contains(&key)
+        || !may_poll(engine, instance, &asked.stream).await?
+    {
+        return Ok(());
     }
-    launch(engine, busy, running, run).await;
-    Ok(true)
+    match runs::claim(&engine.pool, asked.id, engine.id).await? {
+        Some(run) => launch(engine, busy, running, run).await,
+        None => {
+            let lease = pull::stream_lease(&asked.connector, &asked.stream);
+            leases::release(&engine.pool, &lease, engine.id).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn launch(engine: &Engine, busy: &Arc<Mutex<HashSet<(String, String)>>>, running: &mut JoinSet<()>, run: Run) {
@@ -172,15 +179,19 @@ async fn launch(engine: &Engine, busy: &Arc<Mutex<HashSet<(String, String)>>>, r
 
 /// Takes the leases that polling needs: the instance's, when only one daemon may call it, and the stream's.
 pub async fn may_poll(engine: &Engine, instance: &Instance, stream: &str) -> Result<bool, sqlx::Error> {
+    if !may_call(engine, instance).await? {
+        return Ok(false);
+    }
     let lease = pull::stream_lease(&instance.name, stream);
-    Ok(may_call(engine, instance).await?
-        && leases::acquire(&engine.pool, &lease, engine.id, engine.settings.lease).await?)
+    leases::acquire(&engine.pool, &lease, engine.id, engine.settings.lease).await
 }
 
-/// Whether this process may call the instance: of an exclusive one it takes, or holds, the lease.
+/// Whether this process may call the system: always, unless only one at a time may and another one does.
 pub async fn may_call(engine: &Engine, instance: &Instance) -> Result<bool, sqlx::Error> {
-    let lease = connector_lease(&instance.name);
-    Ok(!instance.exclusive || leases::acquire(&engine.pool, &lease, engine.id, engine.settings.lease).await?)
+    if !instance.exclusive {
+        return Ok(true);
+    }
+    leases::acquire(&engine.pool, &connector_lease(&instance.name), engine.id, engine.settings.lease).await
 }
 
 /// The name of the lease of an instance that only one daemon may call.
@@ -245,18 +256,20 @@ pub enum Alone {
 
 /// Works off a requested run here, without a daemon, under the same leases.
 pub async fn run_alone(engine: &Engine, id: Uuid) -> Result<Alone, sqlx::Error> {
-    if !runs::claim(&engine.pool, engine.id, id).await? {
-        return Ok(Alone::Taken);
-    }
-    let Some(run) = runs::get(&engine.pool, id).await? else { return Ok(Alone::Taken) };
-    if let Ok(instance) = engine.instance(&run.connector)
-        && !may_poll(engine, instance, &run.stream).await?
+    let Some(asked) = runs::get(&engine.pool, id).await? else { return Ok(Alone::Taken) };
+    if let Ok(instance) = engine.instance(&asked.connector)
+        && !may_poll(engine, instance, &asked.stream).await?
     {
-        runs::give_back(&engine.pool, id).await?;
         return Ok(Alone::Busy);
     }
+    let lease = pull::stream_lease(&asked.connector, &asked.stream);
+    let Some(run) = runs::claim(&engine.pool, id, engine.id).await? else {
+        leases::release(&engine.pool, &lease, engine.id).await?;
+        return Ok(Alone::Taken);
+    };
+    retention::round_now(engine).await?;
     pull::work(engine, &run, &engine.stop).await?;
-    leases::release(&engine.pool, &pull::stream_lease(&run.connector, &run.stream), engine.id).await?;
+    leases::release(&engine.pool, &lease, engine.id).await?;
     Ok(Alone::Worked)
 }
 

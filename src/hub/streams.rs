@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use kopru_sdk::Cause;
 use serde::Serialize;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::states::StreamState;
+use super::{breaker, engine::Engine, states::StreamState};
 
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -94,6 +95,32 @@ pub async fn pause<'e>(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Credentials refused, or the system not as agreed: nothing of the instance can work until a person has looked. One
+/// without streams has nowhere to note a pause; its breaker opens, and probes tell when it is well.
+pub async fn cut_off(engine: &Engine, connector: &str, cause: Cause, reason: &str) -> Result<(), sqlx::Error> {
+    let names: Vec<String> = engine.instance(connector).map_or_else(
+        |_| Vec::new(),
+        |instance| instance.streams.iter().map(|stream| stream.spec.name.to_owned()).collect(),
+    );
+    tracing::error!(connector, %cause, reason, "connector paused; mend it and run `kopru sync resume`");
+    if names.is_empty() {
+        breaker::record_fault(&engine.pool, connector, reason, 1, engine.settings.probe_after).await?;
+        return Ok(());
+    }
+    pause(&engine.pool, connector, &names, cause.as_str(), reason).await
+}
+
+/// Whether the instance is cut off, see [`cut_off`]. A pause by a person stops polling only.
+pub async fn is_cut_off<'e>(db: impl PgExecutor<'e>, connector: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from hub.stream
+                          where connector = $1 and paused_cause in ('credential', 'contract')) as "cut_off!""#,
+        connector,
+    )
+    .fetch_one(db)
+    .await
 }
 
 pub async fn resume<'e>(db: impl PgExecutor<'e>, connector: &str, streams: &[String]) -> Result<u64, sqlx::Error> {

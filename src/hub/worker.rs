@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Fault};
+use sqlx::PgConnection;
+use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
 use super::{
@@ -26,10 +28,14 @@ const POLL: Duration = Duration::from_secs(1);
 /// Runs until the engine stops; what is in hand is finished first.
 pub async fn run(engine: Engine) {
     while !engine.stop.is_cancelled() {
+        // Listening before looking: what is rung in between is not missed.
+        let rung = engine.work.notified();
+        tokio::pin!(rung);
+        rung.as_mut().enable();
         match turn(&engine).await {
             Ok(0) => {
                 tokio::select! {
-                    () = engine.work.notified() => {}
+                    () = rung => {}
                     () = tokio::time::sleep(POLL) => {}
                     () = engine.stop.cancelled() => return,
                 }
@@ -51,12 +57,14 @@ pub async fn turn(engine: &Engine) -> Result<usize, sqlx::Error> {
     let settings = &engine.settings;
     let claimed = messages::claim(&engine.pool, engine.id, settings.batch, settings.lease).await?;
     let count = claimed.len();
+    let _in_hand = engine.take_in_hand(&claimed);
     let (sound, hopeless): (Vec<_>, Vec<_>) = claimed
         .into_iter()
         .partition(|message| u32::try_from(message.claims).is_ok_and(|claims| claims <= settings.max_claims));
     for message in hopeless {
         let failure = messages::quarantined(message.claims);
-        bury(engine, &message, failure).await?;
+        let span = batch_span(&message.kind, &message.connector, std::slice::from_ref(&message));
+        bury(engine, &message, failure).instrument(span).await?;
     }
     let mut batches: BTreeMap<(String, String, Option<String>), Vec<Claimed>> = BTreeMap::new();
     for message in sound {
@@ -64,24 +72,61 @@ pub async fn turn(engine: &Engine) -> Result<usize, sqlx::Error> {
         batches.entry((message.kind.clone(), message.connector.clone(), mapping)).or_default().push(message);
     }
     for ((kind, connector, mapping), batch) in batches {
-        if kind == DOCUMENT {
-            work_documents(engine, &connector, mapping.as_deref(), &batch).await?;
-        } else if let Some(handler) = engine.handlers.get(kind.as_str()) {
-            work_handled(engine, &connector, handler, batch).await?;
-        } else {
-            for message in &batch {
-                let failure = Failure {
-                    cause: Cause::Ours,
-                    reason: "kind_unknown".to_owned(),
-                    field: None,
-                    value: Some(kind.clone()),
-                    detail: format!("this version of the program does not know messages of kind `{kind}`"),
-                };
-                bury(engine, message, failure).await?;
-            }
-        }
+        let span = batch_span(&kind, &connector, &batch);
+        work_batch(engine, &kind, &connector, mapping.as_deref(), batch).instrument(span).await?;
     }
     Ok(count)
+}
+
+/// What log lines about a batch carry. A batch of several origins has no correlation id of its own.
+fn batch_span(kind: &str, connector: &str, batch: &[Claimed]) -> Span {
+    let span = tracing::error_span!(
+        "batch",
+        correlation_id = Empty,
+        run.id = Empty,
+        connector,
+        stream = Empty,
+        kind,
+        messages = batch.len()
+    );
+    if let [first, rest @ ..] = batch {
+        if rest.iter().all(|message| message.correlation_id == first.correlation_id) {
+            span.record("correlation_id", &first.correlation_id);
+        }
+        if let Some(run) = first.run_id.filter(|_| rest.iter().all(|message| message.run_id == first.run_id)) {
+            span.record("run.id", tracing::field::display(run));
+        }
+        if let Some(stream) = first.stream.as_ref().filter(|_| rest.iter().all(|other| other.stream == first.stream)) {
+            span.record("stream", stream);
+        }
+    }
+    span
+}
+
+async fn work_batch(
+    engine: &Engine,
+    kind: &str,
+    connector: &str,
+    mapping: Option<&str>,
+    batch: Vec<Claimed>,
+) -> Result<(), sqlx::Error> {
+    if kind == DOCUMENT {
+        return work_documents(engine, connector, mapping, &batch).await;
+    }
+    if let Some(handler) = engine.handlers.get(kind) {
+        return work_handled(engine, connector, handler, batch).await;
+    }
+    for message in &batch {
+        let failure = Failure {
+            cause: Cause::Ours,
+            reason: "kind_unknown".to_owned(),
+            field: None,
+            value: Some(kind.to_owned()),
+            detail: format!("this version of the program does not know messages of kind `{kind}`"),
+        };
+        bury(engine, message, failure).await?;
+    }
+    Ok(())
 }
 
 async fn work_documents(
@@ -98,7 +143,7 @@ async fn work_documents(
             Err(ApplyError::Database(error)) if is_outage(&error) => return Err(error),
             // What the batch as a whole cannot do, each of it is tried alone before it is put aside.
             Err(error) if batch.len() > 1 => {
-                tracing::warn!(connector, %error, "a batch of documents failed; each is tried alone");
+                tracing::warn!(%error, "a batch of documents failed; each is tried alone");
                 for message in batch {
                     Box::pin(work_documents(engine, connector, mapping, std::slice::from_ref(message))).await?;
                 }
@@ -129,51 +174,73 @@ async fn work_handled(
 ) -> Result<(), sqlx::Error> {
     let db = &engine.pool;
     let started_at = engine.database_now().await?;
-    if handler.needs_system() && breaker::state(db, connector).await? != BreakerState::Closed {
+    if handler.needs_system()
+        && (breaker::state(db, connector).await? != BreakerState::Closed || streams::is_cut_off(db, connector).await?)
+    {
         hold(engine, connector, handler).await?;
-        return release(engine, started_at, batch.iter().collect(), true).await;
+        return give_back_held(engine, started_at, &batch).await;
     }
     let results = handler.work(engine, &batch).await;
     let mut worked = false;
+    let mut down = false;
     let mut outcomes: Vec<(&Claimed, Finish)> = Vec::with_capacity(batch.len());
-    let mut letters = Vec::new();
     for (message, result) in batch.iter().zip(results) {
-        let fault = match result {
+        let finish = match result {
             Ok(internal_id) => {
                 worked = true;
-                let finish = Finish::Final { state: MessageState::Done, internal_id, failure: None };
-                outcomes.push((message, finish));
-                continue;
+                Finish::Final { state: MessageState::Done, internal_id, failure: None }
             }
-            Err(fault) => fault,
+            // Once it is known to be down, a batch of five hundred need not tell it five hundred times.
+            Err(fault) if down && next_after(&fault, &engine.settings.retry) != Next::DeadLetter => {
+                Finish::Hold { failure: failure_of(&fault) }
+            }
+            Err(fault) => {
+                // Faults count in a row: what went well before this one comes first.
+                if std::mem::take(&mut worked) {
+                    breaker::record_success(db, connector).await?;
+                }
+                let finish = judge(engine, connector, message, &fault).await?;
+                down = down || matches!(finish, Finish::Hold { .. });
+                finish
+            }
         };
-        let finish = judge(engine, connector, handler, message, &fault).await?;
-        if let Finish::Final { state: MessageState::Dead, failure: Some(failure), .. } = &finish {
-            letters.push(letter_of(message, failure.clone()));
-        }
         outcomes.push((message, finish));
     }
     if worked {
         breaker::record_success(db, connector).await?;
     }
+    if down {
+        hold(engine, connector, handler).await?;
+    }
     let mut tx = db.begin().await?;
     let ids: Vec<Uuid> = batch.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
     outcomes.retain(|(message, _)| ours.contains(&message.id));
-    letters.retain(|letter| ours.contains(&letter.message.id));
-    dead_letters::record(&mut tx, &letters).await?;
+    settle_letters(&mut tx, &outcomes).await?;
     messages::finish(&mut tx, engine.id, started_at, &outcomes).await?;
     tx.commit().await
 }
 
-/// What a fault means for a message: the one place where the retry policy, the breaker and the pause meet.
-async fn judge(
-    engine: &Engine,
-    connector: &str,
-    handler: &Arc<dyn Handler>,
-    message: &Claimed,
-    fault: &Fault,
-) -> Result<Finish, sqlx::Error> {
+/// The letters of what died, and of replays.
+async fn settle_letters(tx: &mut PgConnection, outcomes: &[(&Claimed, Finish)]) -> Result<(), sqlx::Error> {
+    let mut fresh = Vec::new();
+    let mut replayed = Vec::new();
+    for (message, finish) in outcomes {
+        let Finish::Final { failure, .. } = finish else { continue };
+        match (message.dead_letter_id, failure) {
+            (Some(letter), Some(failure)) => dead_letters::reopen(tx, letter, failure, None, None).await?,
+            (Some(letter), None) => replayed.push(letter),
+            (None, Some(failure)) => fresh.push(letter_of(message, failure.clone())),
+            (None, None) => {}
+        }
+    }
+    dead_letters::resolve(tx, &replayed, "replayed", "hub", None).await?;
+    dead_letters::record(tx, &fresh).await
+}
+
+/// What a fault means for a message: the one place where the retry policy, the breaker and the pause meet. To hold it
+/// means that everything of its system is to be held.
+async fn judge(engine: &Engine, connector: &str, message: &Claimed, fault: &Fault) -> Result<Finish, sqlx::Error> {
     let settings = &engine.settings;
     let failure = failure_of(fault);
     let number = u32::try_from(message.attempts + 1).unwrap_or(u32::MAX);
@@ -185,44 +252,42 @@ async fn judge(
             return Ok(Finish::Retry { after: delay.unwrap_or_default().max(at_least), failure });
         }
         Next::PauseConnector => {
-            if let Ok(instance) = engine.instance(connector) {
-                let names: Vec<String> = instance.streams.iter().map(|stream| stream.spec.name.to_owned()).collect();
-                streams::pause(&engine.pool, connector, &names, fault.cause().as_str(), &failure.detail).await?;
-            }
+            streams::cut_off(engine, connector, fault.cause(), &failure.detail).await?;
             return Ok(Finish::Hold { failure });
         }
         Next::DeadLetter => {
             return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
         }
     }
-    let state = breaker::record_fault(
-        &engine.pool,
-        connector,
-        &failure.detail,
-        settings.breaker_threshold,
-        settings.probe_after,
-    )
-    .await?;
-    if state != BreakerState::Closed {
-        hold(engine, connector, handler).await?;
-        return Ok(Finish::Hold { failure });
+    let state = note_fault(engine, connector, &failure, settings.breaker_threshold).await?;
+    if state == BreakerState::Closed {
+        if let Some(delay) = settings.retry.delay_after(number) {
+            return Ok(Finish::Retry { after: delay, failure });
+        }
+        // Out of attempts. It is the message's fault only if its system worked for others meanwhile.
+        let answered_others = sqlx::query_scalar!(
+            r#"select exists (select from hub.breaker where connector = $1 and last_success_at > $2) as "yes!""#,
+            connector,
+            message.first_attempt_at,
+        )
+        .fetch_one(&engine.pool)
+        .await?;
+        if answered_others {
+            return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
+        }
+        note_fault(engine, connector, &failure, 1).await?;
     }
-    if let Some(delay) = settings.retry.delay_after(number) {
-        return Ok(Finish::Retry { after: delay, failure });
-    }
-    // Out of attempts. It is the message's fault only if its system worked for others meanwhile.
-    let answered_others = sqlx::query_scalar!(
-        r#"select exists (select from hub.breaker where connector = $1 and last_success_at > $2) as "yes!""#,
-        connector,
-        message.first_attempt_at,
-    )
-    .fetch_one(&engine.pool)
-    .await?;
-    if answered_others {
-        Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) })
-    } else {
-        Ok(Finish::Hold { failure })
-    }
+    Ok(Finish::Hold { failure })
+}
+
+async fn note_fault(
+    engine: &Engine,
+    connector: &str,
+    failure: &Failure,
+    threshold: u32,
+) -> Result<BreakerState, sqlx::Error> {
+    let probe_after = engine.settings.probe_after;
+    breaker::record_fault(&engine.pool, connector, &failure.detail, threshold, probe_after).await
 }
 
 async fn hold(engine: &Engine, connector: &str, handler: &Arc<dyn Handler>) -> Result<(), sqlx::Error> {
@@ -230,27 +295,17 @@ async fn hold(engine: &Engine, connector: &str, handler: &Arc<dyn Handler>) -> R
     Ok(())
 }
 
-/// Gives claimed messages back untouched, or held when their system is known to be down.
-async fn release(
-    engine: &Engine,
-    started_at: DateTime<Utc>,
-    batch: Vec<&Claimed>,
-    held: bool,
-) -> Result<(), sqlx::Error> {
+/// Gives claimed messages back untouched, and held: their system is known to be down.
+async fn give_back_held(engine: &Engine, started_at: DateTime<Utc>, batch: &[Claimed]) -> Result<(), sqlx::Error> {
     let mut tx = engine.pool.begin().await?;
     let ids: Vec<Uuid> = batch.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
-    let outcomes: Vec<(&Claimed, Finish)> = batch
-        .into_iter()
-        .filter(|message| ours.contains(&message.id))
-        .map(|message| (message, Finish::Release))
-        .collect();
+    let outcomes: Vec<(&Claimed, Finish)> =
+        batch.iter().filter(|message| ours.contains(&message.id)).map(|message| (message, Finish::Release)).collect();
     messages::finish(&mut tx, engine.id, started_at, &outcomes).await?;
-    if held {
-        sqlx::query!("update hub.message set state = 'held' where id = any($1) and state = 'received'", &ours)
-            .execute(&mut *tx)
-            .await?;
-    }
+    sqlx::query!("update hub.message set state = 'held' where id = any($1) and state = 'received'", &ours)
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await
 }
 
@@ -277,11 +332,12 @@ fn letter_of(message: &Claimed, failure: Failure) -> NewLetter {
     NewLetter {
         message: NewMessage {
             id: message.id,
-            kind: DOCUMENT,
+            kind: message.kind.clone().into(),
             connector: message.connector.clone(),
             stream: message.stream.clone(),
             entity: message.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
             key: message.key.clone(),
+            version: None,
             mapping: message.mapping.clone(),
             mapping_hash: None,
             format: documents::format_word(&message.format),

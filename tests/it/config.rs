@@ -3,6 +3,8 @@
 use std::fs;
 
 use kopru::config::{Config, ConfigError, LogFormat, Sources};
+use kopru_logo::settings::LogoSettings;
+use kopru_sdk::{BadSettings, Settings};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -165,4 +167,68 @@ fn a_secret_of_a_higher_layer_replaces_the_file_below_it() {
 
     let (_dir, both) = with_file("[connectors.logo]\npassword = \"a\"\npassword_file = \"b\"\n");
     assert!(refused(&both)[0].contains("given together with `password`"));
+}
+
+/// A block that config.toml shows commented out, as a person gets it who takes the hash marks away.
+fn shown_block(header: &str) -> toml::Table {
+    let text: Vec<&str> = kopru::config::DEFAULTS
+        .lines()
+        .skip_while(|line| *line != format!("# [{header}]"))
+        .skip(1)
+        .filter_map(|line| line.strip_prefix("# "))
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| {
+            let key = line.split(" = ").next().unwrap_or_default();
+            line.contains(" = ") && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        })
+        .collect();
+    text.join("\n").parse().expect("the block is TOML")
+}
+
+/// What LOGO's connector makes of settings; `Err`: everything that is wrong with them.
+fn logo(values: serde_json::Value) -> Result<LogoSettings, BadSettings> {
+    LogoSettings::read(&Settings { instance: "logo".to_owned(), values, dir: "/nowhere".into() })
+}
+
+/// The keys that a refusal of an unknown one names.
+fn known_keys(refusal: &BadSettings) -> Vec<String> {
+    let list = refusal.0.iter().find_map(|bad| bad.problem.strip_prefix("unknown key; known keys are "));
+    list.expect("the key was unknown").split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_setting_of_logo_is_shown_with_its_default() {
+    let mut shown = serde_json::to_value(shown_block("connectors.logo")).expect("JSON");
+    let shown = shown.as_object_mut().expect("a table");
+    for of_the_hub in ["kind", "enabled", "exclusive", "master"] {
+        assert!(shown.remove(of_the_hub).is_some(), "config.toml does not show {of_the_hub}");
+    }
+    shown["tls_pin"] = json!("AB".repeat(32));
+
+    let unknown = logo(json!({ "????????????????????????????????????????????????": 1 })).expect_err("refused");
+    let mut known = known_keys(&unknown);
+    known.sort_unstable();
+    let mut keys: Vec<String> = shown.keys().cloned().collect();
+    keys.sort_unstable();
+    assert_eq!(keys, known);
+    let unknown = logo(json!({ "timeouts": { "????????????????": 1 } })).expect_err("refused");
+    assert_eq!(known_keys(&unknown).len(), shown["timeouts"].as_object().expect("a table").len());
+
+    let required = ["base_url", "tls_pin", "client_id", "client_secret", "username", "password", "firm"];
+    let least = shown.iter().filter(|(key, _)| required.contains(&key.as_str()));
+    let least: serde_json::Map<_, _> = least.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let (shown, least) = (logo(json!(shown)).expect("valid"), logo(json!(least)).expect("valid"));
+    assert_eq!(format!("{shown:?}"), format!("{least:?}"));
+}
+
+#[test]
+fn a_demos_directory_brings_its_own_connectors() {
+    let (dir, sources) =
+        with_file("[connectors.logo]\nbase_url = \"http://real.example\"\nfirm = 7\n[hub]\nworkers = 3\n");
+    let demo = "[connectors.logo]\nbase_url = \"http://127.0.0.1:1/logo\"\n";
+    fs::write(dir.path().join(kopru::config::DEMO_FILE), demo).expect("write the file");
+    let sources = sources.set("data.dir", dir.path().display().to_string());
+    let config = Config::load(&sources).expect("valid");
+    assert_eq!(config.connectors["logo"].settings, json!({ "base_url": "http://127.0.0.1:1/logo" }));
+    assert_eq!(config.hub.workers, 3);
 }

@@ -1,9 +1,11 @@
 //! Integration tests: one binary, one module a surface. Each test that needs a database gets one of its own.
 
 mod commands;
+mod commerce;
 mod config;
 mod e2e;
 mod embedded;
 mod http;
+mod hub;
 mod migrations;
 mod support;

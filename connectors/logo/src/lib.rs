@@ -39,8 +39,7 @@ use self::{
     streams::Stream,
 };
 
-pub const DESCRIPTOR: Descriptor =
-    Descriptor { kind: "logo", build, sandbox: sandbox::build, sandbox_settings: settings::of_sandbox };
+pub const DESCRIPTOR: Descriptor = Descriptor { kind: "logo", build, sandbox: sandbox::build };
 
 fn build(settings: &Settings) -> Result<Arc<dyn Connector>, BadSettings> {
     let settings = LogoSettings::read(settings)?;

@@ -11,7 +11,6 @@ use kopru_sdk::{
 use serde_json::Value;
 
 use crate::{
-    sandbox,
     sql::{StockFormula, StockTable, Warehouses},
     streams::Stream,
 };
@@ -116,7 +115,7 @@ impl LogoSettings {
             read: table.duration("read", Duration::from_secs(60)),
             write: table.duration("write", Duration::from_secs(180)),
         });
-        let rate = reader.number("rate_per_second", 0u32..=1000).unwrap_or(20);
+        let rate = reader.number("rate_per_second", 0u32..=1000).unwrap_or(50);
         let max_answer_mib = reader.number("max_answer_mib", 1usize..=1024);
         let policy = Policy {
             timeouts,
@@ -219,20 +218,6 @@ impl LogoSettings {
     pub fn via(&self, stream: Stream) -> Via {
         self.via.get(&stream).copied().unwrap_or(Via::Sql)
     }
-}
-
-/// For an instance that works with the simulated LOGO. It bears any rate.
-pub fn of_sandbox(base_url: &str) -> Value {
-    serde_json::json!({
-        "base_url": base_url,
-        "client_id": sandbox::CLIENT_ID,
-        "client_secret": sandbox::CLIENT_SECRET,
-        "username": sandbox::USERNAME,
-        "password": sandbox::PASSWORD,
-        "firm": sandbox::FIRM,
-        "period": sandbox::PERIOD,
-        "rate_per_second": 0,
-    })
 }
 
 fn base_url(reader: &mut Reader<'_>) -> Option<Url> {

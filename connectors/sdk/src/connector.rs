@@ -23,8 +23,6 @@ pub struct Descriptor {
     /// The simulated system, to be mounted under `/<kind>` of the sandbox process.
     /// Refuses unknown switches by name.
     pub sandbox: fn(&SandboxOptions) -> Result<Arc<dyn SandboxSystem>, BadSettings>,
-    /// The settings of an instance that works with that system, when it answers at this address and has no switches.
-    pub sandbox_settings: fn(base_url: &str) -> serde_json::Value,
 }
 
 impl fmt::Debug for Descriptor {

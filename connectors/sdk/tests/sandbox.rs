@@ -49,8 +49,8 @@ impl SandboxSystem for Counter {
             .with_state(self)
     }
 
-    fn settings(&self, _base_url: &str) -> Value {
-        Value::Null
+    fn settings(&self, base_url: &str) -> Value {
+        json!({"base_url": base_url})
     }
 
     fn state(&self, kind: Option<&str>, reference: Option<&str>) -> Value {

@@ -41,7 +41,7 @@ pub async fn upsert_products(
             Err(violation) => outcomes.refuse(place, violation),
         }
     }
-    let entries = settle_keys(conn, entries, &mut outcomes).await?;
+    let (entries, vacated) = settle_keys(conn, entries, &mut outcomes).await?;
     let (new, known): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.is_new);
 
     let mut events = Events::new(EventType::ProductUpdated, entries.len());
@@ -55,7 +55,11 @@ pub async fn upsert_products(
         }
     }
     if !known.is_empty() {
-        let changed_parts = parts::compare(conn, &known).await?;
+        let mut changed_parts = parts::compare(conn, &known).await?;
+        // Their SKU is gone from the store already, so the update would not see that it changes.
+        for id in vacated {
+            *changed_parts.entry(id).or_default() |= ProductField::Sku.bit();
+        }
         let seen = queries::update(conn, cx, &known, &changed_parts).await?;
         parts::replace(conn, &known, &seen).await?;
         for row in &seen {
@@ -79,12 +83,13 @@ pub async fn upsert_products(
     Ok(outcomes.finish())
 }
 
-/// Refuses codes and SKUs that belong to another product, and frees the SKUs that change hands within the page.
+/// Refuses codes and SKUs that belong to another product, and frees the SKUs that change hands within the page. Answers
+/// the rows that are left, and the products whose SKU was freed.
 async fn settle_keys<'a>(
     conn: &mut PgConnection,
     entries: Vec<Entry<'a>>,
     outcomes: &mut Outcomes,
-) -> Result<Vec<Entry<'a>>, CommandError> {
+) -> Result<(Vec<Entry<'a>>, Vec<i64>), CommandError> {
     let held = queries::holders(conn, &entries).await?;
     let refused = claims::codes(entries.iter().map(|entry| (entry.id, entry.code)), &held.codes);
     let entries = claims::drop_refused(entries, refused, |entry| entry.place, outcomes);
@@ -102,5 +107,5 @@ async fn settle_keys<'a>(
     if !verdict.vacated.is_empty() {
         queries::vacate_skus(conn, &verdict.vacated).await?;
     }
-    Ok(claims::drop_refused(entries, verdict.refused, |entry| entry.place, outcomes))
+    Ok((claims::drop_refused(entries, verdict.refused, |entry| entry.place, outcomes), verdict.vacated))
 }

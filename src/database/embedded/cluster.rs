@@ -126,7 +126,7 @@ fn enter(data_dir: &Path) -> Result<Cluster, DatabaseError> {
     tracing::info!(
         cluster = %home.cluster.display(),
         started = child.is_some(),
-        duration_ms = since.elapsed().as_millis(),
+        duration_ms = since.elapsed().as_millis() as u64,
         "the private PostgreSQL is ready"
     );
     Ok(Cluster { home, owner, postmaster, state: Mutex::new(State { in_use: Some(in_use), child }) })

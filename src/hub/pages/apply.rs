@@ -1,18 +1,22 @@
 //! Applies the records of a page within the caller's transaction and tells what became of each.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use kopru_sdk::Cause;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
-use super::plan::{Incoming, Standing, fold, standing};
+use super::{
+    batch::{note_versions, write},
+    plan::{Incoming, Standing, fold, is_older, standing},
+    references::resolve,
+};
 use crate::{
-    canonical::{Change, Entity, Value},
-    commerce::{CommandError, Outcome, Violation, WriteContext},
+    canonical::Entity,
+    commerce::{CommandError, WriteContext},
     hub::{
         entities::{self, Resolved},
-        links::{self, Link, LinkWrite},
+        links::{self, Link},
     },
     mapping::OnMissing,
 };
@@ -84,14 +88,14 @@ impl From<sqlx::Error> for ApplyError {
 }
 
 /// A record that is going to be written.
-struct Row<'a> {
-    place: usize,
-    incoming: Incoming<'a>,
-    link: Option<Link>,
-    internal_id: i64,
+pub(super) struct Row<'a> {
+    pub(super) place: usize,
+    pub(super) incoming: Incoming<'a>,
+    pub(super) link: Option<Link>,
+    pub(super) internal_id: i64,
     /// No commerce row is known for it yet.
-    is_new: bool,
-    refs: Vec<Option<i64>>,
+    pub(super) is_new: bool,
+    pub(super) refs: Vec<Option<i64>>,
 }
 
 /// Applies `incoming`, all of `cx.entity`, and answers a verdict for each in the same order.
@@ -106,12 +110,28 @@ pub async fn apply(
         verdicts[place] = Verdict::Superseded;
     }
 
+    let mut places = places;
+    while !places.is_empty() {
+        places = round(tx, cx, incoming, &places, &mut verdicts).await?;
+    }
+    Ok(verdicts)
+}
+
+/// Applies the records in `places` and answers those that have to come after them: their code is given up by another
+/// record of this page.
+async fn round(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    incoming: &[Incoming<'_>],
+    places: &[usize],
+    verdicts: &mut [Verdict],
+) -> Result<Vec<usize>, ApplyError> {
     let codes: Vec<&str> = places.iter().map(|place| incoming[*place].change.code.as_ref()).collect();
     let mut held = links::by_code(tx, cx.connector, cx.entity, &codes).await?;
     let mut notes: Vec<(Link, usize)> = Vec::new();
     let mut rows: Vec<Row<'_>> = Vec::new();
     for place in places {
-        let record = incoming[place];
+        let (place, record) = (*place, incoming[*place]);
         match held.remove(record.change.code.as_ref()) {
             None => rows.push(Row::new(place, record, None)),
             Some(link) => match standing(record, &link, cx.full_pass_started) {
@@ -123,23 +143,36 @@ pub async fn apply(
         }
     }
 
+    let mut postponed = Vec::new();
     if !rows.is_empty() {
-        adopt_renamed(tx, cx, &mut rows, &mut verdicts, &mut notes).await?;
-        lock(tx, rows.iter().filter_map(|row| row.link.as_ref())).await?;
+        let renamed = adopt_renamed(tx, cx, &mut rows, verdicts).await?;
+        let mut stays = |link: Option<&Link>, place: usize| {
+            let taken = link.and_then(|link| renamed.get(&link.id)).is_some_and(|by| *by != place);
+            if taken {
+                postponed.push(place);
+            }
+            !taken
+        };
+        rows.retain(|row| stays(row.link.as_ref(), row.place));
+        notes.retain(|(link, place)| stays(Some(link), *place));
+    }
+    let written = rows.iter().filter_map(|row| row.link.as_ref());
+    lock(tx, written.chain(notes.iter().map(|(link, _)| link))).await?;
+    if !rows.is_empty() {
         let rows = if entities::known_by_references(cx.entity) {
-            let mut rows = resolve(tx, cx, rows, &mut verdicts).await?;
-            identify(tx, cx, &mut rows, &mut verdicts).await?;
+            let mut rows = resolve(tx, cx, rows, verdicts).await?;
+            identify(tx, cx, &mut rows, verdicts).await?;
             rows
         } else {
-            identify(tx, cx, &mut rows, &mut verdicts).await?;
-            resolve(tx, cx, rows, &mut verdicts).await?
+            identify(tx, cx, &mut rows, verdicts).await?;
+            resolve(tx, cx, rows, verdicts).await?
         };
-        write(tx, cx, &rows, &mut verdicts).await?;
+        write(tx, cx, &rows, verdicts).await?;
     }
     if !notes.is_empty() {
-        note_versions(tx, incoming, &notes).await?;
+        note_versions(tx, cx, incoming, &notes).await?;
     }
-    Ok(verdicts)
+    Ok(postponed)
 }
 
 impl<'a> Row<'a> {
@@ -148,7 +181,11 @@ impl<'a> Row<'a> {
         Row { place, incoming, link, internal_id, is_new: false, refs: Vec::new() }
     }
 
-    fn code(&self) -> &str {
+    pub(super) fn resolved(&self) -> Resolved<'_> {
+        Resolved { id: self.internal_id, is_new: self.is_new, change: self.incoming.change, refs: &self.refs }
+    }
+
+    pub(super) fn code(&self) -> &str {
         self.incoming.change.code.as_ref()
     }
 }
@@ -159,56 +196,47 @@ async fn lock(tx: &mut PgConnection, links: impl Iterator<Item = &Link>) -> Resu
 }
 
 /// Code unknown but external id known: the card was renamed over there. Its link is kept, with the old code as alias.
-async fn adopt_renamed<'a>(
+/// Answers the links that were found so, and the place of the row that has each.
+async fn adopt_renamed(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
-    rows: &mut Vec<Row<'a>>,
+    rows: &mut Vec<Row<'_>>,
     verdicts: &mut [Verdict],
-    notes: &mut Vec<(Link, usize)>,
-) -> Result<(), ApplyError> {
+) -> Result<HashMap<i64, usize>, ApplyError> {
+    let mut adopted = HashMap::new();
     let ids: Vec<&str> = rows
         .iter()
         .filter(|row| row.link.is_none())
         .filter_map(|row| row.incoming.change.external_id.as_deref())
         .collect();
     if ids.is_empty() {
-        return Ok(());
+        return Ok(adopted);
     }
     let mut known = links::by_external_id(tx, cx.connector, cx.entity, &ids).await?;
     if known.is_empty() {
-        return Ok(());
+        return Ok(adopted);
     }
-    let mut renamed: Vec<(String, i64)> = Vec::new();
+    let mut aliases: Vec<(String, i64)> = Vec::new();
     rows.retain_mut(|row| {
-        let Some(link) =
-            row.incoming.change.external_id.as_deref().filter(|_| row.link.is_none()).and_then(|id| known.remove(id))
-        else {
-            return true;
-        };
-        match standing(row.incoming, &link, cx.full_pass_started) {
-            // An older document under an old or new name changes nothing.
-            Standing::Stale => {
-                verdicts[row.place] = Verdict::Stale;
-                false
-            }
-            Standing::Unchanged { .. } => {
-                renamed.push((link.code.clone(), link.internal_id));
-                notes.push((link, row.place));
-                false
-            }
-            Standing::Changed => {
-                renamed.push((link.code.clone(), link.internal_id));
-                row.internal_id = link.internal_id;
-                row.link = Some(link);
-                true
-            }
+        let external_id = row.incoming.change.external_id.as_deref().filter(|_| row.link.is_none());
+        let Some(link) = external_id.and_then(|id| known.remove(id)) else { return true };
+        // An older document under a name that it had once changes nothing.
+        if is_older(row.incoming, &link, cx.full_pass_started) {
+            verdicts[row.place] = Verdict::Stale;
+            return false;
         }
+        // Equal content or not: the record's own code has to follow.
+        aliases.push((link.code.clone(), link.internal_id));
+        adopted.insert(link.id, row.place);
+        row.internal_id = link.internal_id;
+        row.link = Some(link);
+        true
     });
-    let aliases: Vec<(&str, i64)> = renamed.iter().map(|(code, id)| (code.as_str(), *id)).collect();
+    let aliases: Vec<(&str, i64)> = aliases.iter().map(|(code, id)| (code.as_str(), *id)).collect();
     if !aliases.is_empty() {
         links::remember_aliases(tx, cx.connector, cx.entity, &aliases).await?;
     }
-    Ok(())
+    Ok(adopted)
 }
 
 /// Gives rows without a link an internal id: that of a record which is the same (of another instance, or made by a
@@ -253,374 +281,4 @@ fn not_master(cx: &ApplyContext<'_>, code: &str) -> Failure {
         value: Some(code.to_owned()),
         detail: format!("{} may not create a {}, and none has the code {code}", cx.connector, cx.entity),
     }
-}
-
-/// Turns the external codes of references into internal ids; rows that name something unknown are deferred, refused,
-/// or have it made for them.
-async fn resolve<'a>(
-    tx: &mut PgConnection,
-    cx: &ApplyContext<'_>,
-    rows: Vec<Row<'a>>,
-    verdicts: &mut [Verdict],
-) -> Result<Vec<Row<'a>>, ApplyError> {
-    if cx.references.is_empty() {
-        return Ok(rows);
-    }
-    let mut wanted: BTreeSet<(Entity, &str)> = BTreeSet::new();
-    for row in &rows {
-        for (field, entity, _) in cx.references {
-            if let Some(code) = row.incoming.change.values[*field].as_text() {
-                wanted.insert((*entity, code));
-            }
-        }
-    }
-    let entities: Vec<&str> = wanted.iter().map(|(entity, _)| entity.as_str()).collect();
-    let codes: Vec<&str> = wanted.iter().map(|(_, code)| *code).collect();
-    let mut known =
-        if wanted.is_empty() { HashMap::new() } else { links::resolve(tx, cx.connector, &entities, &codes).await? };
-    for (_, entity, on_missing) in cx.references {
-        if *on_missing == OnMissing::Create {
-            let missing: Vec<&str> = wanted
-                .iter()
-                .filter(|(of, code)| of == entity && !known.contains_key(&(*of, (*code).to_owned())))
-                .map(|(_, code)| *code)
-                .collect();
-            create_placeholders(tx, cx, *entity, &missing, &mut known).await?;
-        }
-    }
-
-    // A record may refer to another one of its own page (a category to its parent), as long as that one goes in.
-    let mut going: HashMap<&str, i64> = if cx.references.iter().any(|(_, entity, _)| *entity == cx.entity) {
-        rows.iter().map(|row| (row.incoming.change.code.as_ref(), row.internal_id)).collect()
-    } else {
-        HashMap::new()
-    };
-    let mut dropped: HashSet<usize> = HashSet::new();
-    loop {
-        let before = dropped.len();
-        for row in &rows {
-            if dropped.contains(&row.place) {
-                continue;
-            }
-            if let Some(verdict) = missing_of(cx, row.incoming.change, &known, &going) {
-                going.remove(row.code());
-                verdicts[row.place] = verdict;
-                dropped.insert(row.place);
-            }
-        }
-        if dropped.len() == before {
-            break;
-        }
-    }
-    let mut kept = rows;
-    kept.retain(|row| !dropped.contains(&row.place));
-    for row in &mut kept {
-        let change = row.incoming.change;
-        row.refs = vec![None; change.values.len()];
-        for (field, entity, _) in cx.references {
-            if let Some(code) = change.values[*field].as_text() {
-                row.refs[*field] = lookup(cx, *entity, code, &known, &going);
-            }
-        }
-    }
-    Ok(kept)
-}
-
-fn lookup(
-    cx: &ApplyContext<'_>,
-    entity: Entity,
-    code: &str,
-    known: &HashMap<(Entity, String), i64>,
-    going: &HashMap<&str, i64>,
-) -> Option<i64> {
-    let own = if entity == cx.entity { going.get(code).copied() } else { None };
-    own.or_else(|| known.get(&(entity, code.to_owned())).copied())
-}
-
-/// What to do with a record because of the references that lead nowhere; a refusal weighs more than a wait.
-fn missing_of(
-    cx: &ApplyContext<'_>,
-    change: &Change<'_>,
-    known: &HashMap<(Entity, String), i64>,
-    going: &HashMap<&str, i64>,
-) -> Option<Verdict> {
-    let mut waits = Vec::new();
-    for (field, entity, on_missing) in cx.references {
-        let Some(code) = change.values[*field].as_text() else { continue };
-        if lookup(cx, *entity, code, known, going).is_some() {
-            continue;
-        }
-        if *on_missing == OnMissing::Fail {
-            return Some(Verdict::Refused(missing_reference(cx.entity, *field, *entity, code)));
-        }
-        waits.push((*entity, code.to_owned()));
-    }
-    (!waits.is_empty()).then_some(Verdict::Deferred(waits))
-}
-
-/// The failure of a record whose reference does not exist: `Category not found: X`.
-pub fn missing_reference(of: Entity, field: usize, entity: Entity, code: &str) -> Failure {
-    let name = entity.as_str().replace('_', " ");
-    let mut letters = name.chars();
-    let title: String = letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect();
-    Failure {
-        cause: Cause::Data,
-        reason: "missing_reference".to_owned(),
-        field: of.fields().get(field).map(|spec| spec.name.to_owned()),
-        value: Some(code.to_owned()),
-        detail: format!("{title} not found: {code}"),
-    }
-}
-
-/// Makes records that a mapping says may be made (a warehouse of which only the number is known), with the code as
-/// name and a link without content, so that the first real document about them fills them in.
-async fn create_placeholders(
-    tx: &mut PgConnection,
-    cx: &ApplyContext<'_>,
-    entity: Entity,
-    codes: &[&str],
-    known: &mut HashMap<(Entity, String), i64>,
-) -> Result<(), ApplyError> {
-    if codes.is_empty() {
-        return Ok(());
-    }
-    let changes: Vec<Change<'_>> = codes
-        .iter()
-        .map(|code| Change {
-            entity,
-            code: (*code).into(),
-            external_id: None,
-            version: None,
-            values: entity
-                .fields()
-                .iter()
-                .map(|field| if field.name == "name" { Value::Text((*code).into()) } else { Value::Absent })
-                .collect(),
-            hash: [0; 16],
-            ordinal: 0,
-        })
-        .collect();
-    let unlinked: Vec<Resolved<'_>> =
-        changes.iter().map(|change| Resolved { id: 0, is_new: false, change, refs: &[] }).collect();
-    let existing = entities::existing_ids(tx, entity, &unlinked).await?;
-    let missing = existing.iter().filter(|id| id.is_none()).count();
-    let mut allocated = entities::allocate_ids(tx, entity, missing).await?.into_iter();
-    let mut resolved = Vec::new();
-    let mut writes = Vec::new();
-    for (change, id) in changes.iter().zip(existing) {
-        let Some(internal_id) = id.or_else(|| allocated.next()) else { return Err(ApplyError::Conflict) };
-        if id.is_none() {
-            resolved.push(Resolved { id: internal_id, is_new: true, change, refs: &[] });
-        }
-        writes.push(LinkWrite {
-            id: 0,
-            internal_id,
-            code: &change.code,
-            external_id: None,
-            hash: None,
-            version: None,
-            received_at: DateTime::UNIX_EPOCH,
-        });
-    }
-    if !links::insert(tx, cx.connector, entity, &writes).await? {
-        return Err(ApplyError::Conflict);
-    }
-    if !resolved.is_empty() {
-        entities::upsert(tx, entity, &cx.write, &resolved).await.map_err(|error| match error {
-            error if error.retry_at_once() => ApplyError::Conflict,
-            CommandError::Database(error) => error.into(),
-            error => ApplyError::Command(error),
-        })?;
-    }
-    for write in writes {
-        known.insert((entity, write.code.to_owned()), write.internal_id);
-    }
-    Ok(())
-}
-
-/// Writes rows and their links. What still raises in the database is isolated: the batch is halved under savepoints
-/// until the record that is to blame stands alone.
-async fn write(
-    tx: &mut PgConnection,
-    cx: &ApplyContext<'_>,
-    rows: &[Row<'_>],
-    verdicts: &mut [Verdict],
-) -> Result<(), ApplyError> {
-    let mut pending: Vec<&[Row<'_>]> = vec![rows];
-    while let Some(batch) = pending.pop() {
-        if batch.is_empty() {
-            continue;
-        }
-        let mut savepoint = tx.begin().await?;
-        let failure = match write_batch(&mut savepoint, cx, batch).await {
-            Ok(outcomes) => {
-                savepoint.commit().await?;
-                for (row, outcome) in batch.iter().zip(outcomes) {
-                    verdicts[row.place] = match outcome {
-                        Outcome::Created => Verdict::Created(row.internal_id),
-                        Outcome::Updated => Verdict::Updated(row.internal_id),
-                        Outcome::Unchanged => Verdict::Unchanged,
-                        Outcome::Refused(violation) => Verdict::Refused(refused(violation)),
-                    };
-                }
-                continue;
-            }
-            Err(BatchError::Whole(error)) => return Err(error),
-            Err(BatchError::OneOfThem(failure)) => failure,
-        };
-        savepoint.rollback().await?;
-        if let [row] = batch {
-            verdicts[row.place] = Verdict::Refused(failure);
-        } else {
-            let (left, right) = batch.split_at(batch.len() / 2);
-            pending.push(right);
-            pending.push(left);
-        }
-    }
-    Ok(())
-}
-
-/// Why a batch could not be written.
-enum BatchError {
-    /// Nothing to do with what the records say.
-    Whole(ApplyError),
-    /// Some record of it is to blame, for this.
-    OneOfThem(Failure),
-}
-
-impl From<sqlx::Error> for BatchError {
-    fn from(error: sqlx::Error) -> Self {
-        match blame(&error) {
-            Some(failure) => BatchError::OneOfThem(failure),
-            None => BatchError::Whole(error.into()),
-        }
-    }
-}
-
-async fn write_batch(
-    tx: &mut PgConnection,
-    cx: &ApplyContext<'_>,
-    rows: &[Row<'_>],
-) -> Result<Vec<Outcome>, BatchError> {
-    let fresh: Vec<LinkWrite<'_>> = rows.iter().filter(|row| row.link.is_none()).map(Row::link_write).collect();
-    // Links first: a second writer of the same new code waits here for our end instead of making a second row.
-    if !fresh.is_empty() && !links::insert(tx, cx.connector, cx.entity, &fresh).await? {
-        return Err(if cx.isolate {
-            BatchError::OneOfThem(link_conflict(fresh[0].code))
-        } else {
-            BatchError::Whole(ApplyError::Conflict)
-        });
-    }
-    let resolved: Vec<Resolved<'_>> = rows
-        .iter()
-        .map(|row| Resolved { id: row.internal_id, is_new: row.is_new, change: row.incoming.change, refs: &row.refs })
-        .collect();
-    let outcomes = match entities::upsert(tx, cx.entity, &cx.write, &resolved).await {
-        Ok(outcomes) => outcomes,
-        Err(error) if error.retry_at_once() && !cx.isolate => return Err(BatchError::Whole(ApplyError::Conflict)),
-        Err(CommandError::Database(error)) => return Err(error.into()),
-        Err(error) => return Err(BatchError::Whole(ApplyError::Command(error))),
-    };
-
-    let refused_new: Vec<&str> = rows
-        .iter()
-        .zip(&outcomes)
-        .filter(|(row, outcome)| row.link.is_none() && matches!(outcome, Outcome::Refused(_)))
-        .map(|(row, _)| row.code())
-        .collect();
-    if !refused_new.is_empty() {
-        links::delete_new(tx, cx.connector, cx.entity, &refused_new).await?;
-    }
-    let applied: Vec<LinkWrite<'_>> = rows
-        .iter()
-        .zip(&outcomes)
-        .filter(|(row, outcome)| row.link.is_some() && !matches!(outcome, Outcome::Refused(_)))
-        .map(|(row, _)| row.link_write())
-        .collect();
-    if !applied.is_empty() {
-        links::update(tx, &applied).await?;
-    }
-    Ok(outcomes)
-}
-
-impl Row<'_> {
-    fn resolved(&self) -> Resolved<'_> {
-        Resolved { id: self.internal_id, is_new: self.is_new, change: self.incoming.change, refs: &self.refs }
-    }
-
-    fn link_write(&self) -> LinkWrite<'_> {
-        let change = self.incoming.change;
-        LinkWrite {
-            id: self.link.as_ref().map_or(0, |link| link.id),
-            internal_id: self.internal_id,
-            code: change.code.as_ref(),
-            external_id: change.external_id.as_deref(),
-            hash: Some(&change.hash),
-            version: change.version.as_ref(),
-            received_at: self.incoming.received_at,
-        }
-    }
-}
-
-/// Equal content under a newer version, a new name or a new id: only the link moves.
-async fn note_versions(
-    tx: &mut PgConnection,
-    incoming: &[Incoming<'_>],
-    notes: &[(Link, usize)],
-) -> Result<(), ApplyError> {
-    lock(tx, notes.iter().map(|(link, _)| link)).await?;
-    let writes: Vec<LinkWrite<'_>> = notes
-        .iter()
-        .map(|(link, place)| {
-            let record = incoming[*place];
-            LinkWrite {
-                id: link.id,
-                internal_id: link.internal_id,
-                code: record.change.code.as_ref(),
-                external_id: record.change.external_id.as_deref(),
-                hash: Some(&record.change.hash),
-                version: record.change.version.as_ref(),
-                received_at: record.received_at.max(link.last_synced_at),
-            }
-        })
-        .collect();
-    links::update(tx, &writes).await?;
-    Ok(())
-}
-
-fn link_conflict(code: &str) -> Failure {
-    Failure {
-        cause: Cause::Data,
-        reason: "link_conflict".to_owned(),
-        field: Some("code".to_owned()),
-        value: Some(code.to_owned()),
-        detail: format!("{code} claims an external id or a record that another code has"),
-    }
-}
-
-fn refused(violation: Violation) -> Failure {
-    Failure {
-        cause: Cause::Data,
-        reason: violation.rule.to_owned(),
-        field: Some(violation.field.to_owned()),
-        value: violation.value,
-        detail: violation.detail,
-    }
-}
-
-/// Whether the database refused what a record says (and which rule), rather than being in trouble itself.
-fn blame(error: &sqlx::Error) -> Option<Failure> {
-    if let Some(violation) = crate::commerce::violation_of(error) {
-        return Some(refused(violation));
-    }
-    let database = error.as_database_error()?;
-    let code = database.code()?;
-    // 22: the value cannot be stored; 23: a constraint says no.
-    (code.starts_with("22") || code.starts_with("23")).then(|| Failure {
-        cause: Cause::Ours,
-        reason: database.constraint().map_or_else(|| format!("database_{code}"), str::to_owned),
-        field: None,
-        value: None,
-        detail: format!("the store refused the record: {}", database.message()),
-    })
 }

@@ -7,9 +7,12 @@
 //! - Locks are taken in the order of codes within an entity, entities in the order of [`crate::canonical::Entity::ALL`].
 
 mod apply;
+mod batch;
 mod plan;
 mod record;
+mod references;
 
-pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply, missing_reference};
-pub use plan::{Incoming, Standing, fold, standing};
-pub use record::{MappedPage, PageContext, apply_page, flush, missing_of, rejected, settle};
+pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply};
+pub use plan::{Incoming, Standing, fold, is_older, standing};
+pub use record::{MappedPage, PageContext, Step, apply_page, flush, missing_of, rejected, settle};
+pub use references::missing_reference;

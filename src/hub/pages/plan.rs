@@ -1,6 +1,9 @@
 //! What a record means for its link, decided without the database: the newer one wins, equal content costs nothing.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, hash_map::Entry},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -27,28 +30,35 @@ pub enum Standing {
     Stale,
 }
 
-/// Compares a record with what the link holds. `full_pass_started`: of a complete pass that the record comes from; a
-/// pass that began after the link's last document beats its version.
+/// Compares a record with what the link holds.
 pub fn standing(incoming: Incoming<'_>, link: &Link, full_pass_started: Option<DateTime<Utc>>) -> Standing {
     let change = incoming.change;
-    let versions = compare(change.version.as_ref(), link.version.as_ref());
-    if link.hash == Some(change.hash) {
-        let moved = match (versions, &change.version, &link.version) {
-            (Some(Ordering::Greater), ..) | (None, Some(_), None) => true,
-            _ => false,
-        };
-        let recreated = change.external_id.is_some() && change.external_id.as_deref() != link.external_id.as_deref();
-        return Standing::Unchanged { note: moved || (recreated && versions != Some(Ordering::Less)) };
+    let equal = link.hash == Some(change.hash);
+    if is_older(incoming, link, full_pass_started) {
+        return if equal { Standing::Unchanged { note: false } } else { Standing::Stale };
     }
-    let older = match versions {
+    if !equal {
+        return Standing::Changed;
+    }
+    let moved = match (compare(change.version.as_ref(), link.version.as_ref()), &change.version, &link.version) {
+        // A smaller one comes this far only with a complete pass.
+        (Some(order), ..) => order != Ordering::Equal,
+        (None, Some(_), None) => true,
+        (None, ..) => false,
+    };
+    let recreated = change.external_id.is_some() && change.external_id.as_deref() != link.external_id.as_deref();
+    Standing::Unchanged { note: moved || recreated }
+}
+
+/// Whether the link has seen a newer document. `full_pass_started`: of a complete pass that the record comes from; one
+/// that began after the link's last document beats its version.
+pub fn is_older(incoming: Incoming<'_>, link: &Link, full_pass_started: Option<DateTime<Utc>>) -> bool {
+    let older = match compare(incoming.change.version.as_ref(), link.version.as_ref()) {
         Some(order) => order == Ordering::Less,
         None => incoming.received_at < link.last_synced_at,
     };
     // A placeholder has seen no document yet: any is newer.
-    if older && link.hash.is_some() && full_pass_started.is_none_or(|started| started <= link.last_synced_at) {
-        return Standing::Stale;
-    }
-    Standing::Changed
+    older && link.hash.is_some() && full_pass_started.is_none_or(|started| started <= link.last_synced_at)
 }
 
 /// Versions are ordered only within their kind.
@@ -59,29 +69,46 @@ fn compare(new: Option<&Version>, held: Option<&Version>) -> Option<Ordering> {
     }
 }
 
-/// The records that count, one per code and sorted by it, as places in `incoming`; the others were overtaken within
-/// the page itself. Of two with the same code the newer version wins, else the later one.
+/// The records that count, one per code and per external id, sorted by code, as places in `incoming`; the others were
+/// overtaken within the page itself. Of two the newer version wins, else the later one.
 pub fn fold(incoming: &[Incoming<'_>]) -> (Vec<usize>, Vec<usize>) {
-    let mut winner: HashMap<&str, usize> = HashMap::with_capacity(incoming.len());
     let mut overtaken = Vec::new();
-    for (place, record) in incoming.iter().enumerate() {
-        match winner.entry(record.change.code.as_ref()) {
-            std::collections::hash_map::Entry::Vacant(free) => {
+    let places = newest(incoming, 0..incoming.len(), &mut overtaken, |change| Some(change.code.as_ref()));
+    // A card that was renamed while its list was read comes under both names.
+    let mut places = newest(incoming, places, &mut overtaken, |change| change.external_id.as_deref());
+    places.sort_unstable_by(|a, b| incoming[*a].change.code.cmp(&incoming[*b].change.code));
+    (places, overtaken)
+}
+
+/// One place for each key; records without a key all stay.
+fn newest<'a>(
+    incoming: &[Incoming<'a>],
+    places: impl IntoIterator<Item = usize>,
+    overtaken: &mut Vec<usize>,
+    key: impl Fn(&'a Change<'a>) -> Option<&'a str>,
+) -> Vec<usize> {
+    let mut keyless = Vec::new();
+    let mut winner: HashMap<&str, usize> = HashMap::with_capacity(incoming.len());
+    for place in places {
+        let Some(key) = key(incoming[place].change) else {
+            keyless.push(place);
+            continue;
+        };
+        match winner.entry(key) {
+            Entry::Vacant(free) => {
                 free.insert(place);
             }
-            std::collections::hash_map::Entry::Occupied(mut held) => {
-                let before = incoming[*held.get()].change.version.as_ref();
-                if compare(record.change.version.as_ref(), before) == Some(Ordering::Less) {
-                    overtaken.push(place);
-                } else {
-                    overtaken.push(held.insert(place));
-                }
+            Entry::Occupied(mut held) => {
+                let (first, later) = (place.min(*held.get()), place.max(*held.get()));
+                let versions = [first, later].map(|place| incoming[place].change.version.as_ref());
+                let wins = if compare(versions[1], versions[0]) == Some(Ordering::Less) { first } else { later };
+                overtaken.push(if wins == first { later } else { first });
+                held.insert(wins);
             }
         }
     }
-    let mut places: Vec<usize> = winner.into_values().collect();
-    places.sort_unstable_by(|a, b| incoming[*a].change.code.cmp(&incoming[*b].change.code));
-    (places, overtaken)
+    keyless.extend(winner.into_values());
+    keyless
 }
 
 #[cfg(test)]
@@ -153,6 +180,9 @@ mod tests {
         let incoming = Incoming { change: &record, received_at: at(50) };
         assert_eq!(standing(incoming, &link(1, Some(9), at(40)), Some(at(45))), Standing::Changed);
         assert_eq!(standing(incoming, &link(1, Some(9), at(40)), Some(at(35))), Standing::Stale);
+        // Equal content: the version is put right.
+        assert_eq!(standing(incoming, &link(2, Some(9), at(40)), Some(at(45))), Standing::Unchanged { note: true });
+        assert_eq!(standing(incoming, &link(2, Some(9), at(40)), Some(at(35))), Standing::Unchanged { note: false });
     }
 
     #[test]
@@ -168,5 +198,20 @@ mod tests {
         let (places, overtaken) = fold(&incoming);
         assert_eq!(places, [1, 3, 4]);
         assert_eq!(overtaken, [2, 0]);
+    }
+
+    #[test]
+    fn folding_keeps_one_name_of_a_card() {
+        let named = |code, version, id| Change { external_id: Some(id), ..change(code, 1, Some(version)) };
+        let records = [
+            named("new", 2, "7".into()),
+            named("old", 1, "7".into()),
+            named("other", 1, "8".into()),
+            change("none", 1, None),
+        ];
+        let incoming: Vec<_> = records.iter().map(|change| Incoming { change, received_at: at(0) }).collect();
+        let (places, overtaken) = fold(&incoming);
+        assert_eq!(places, [0, 3, 2]);
+        assert_eq!(overtaken, [1]);
     }
 }

@@ -1,6 +1,6 @@
 //! The inline lane: a polled page is one message, written in the transaction of its effect.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -13,12 +13,12 @@ use super::{
     plan::Incoming,
 };
 use crate::{
-    canonical::Change,
+    canonical::Version,
     commerce::WriteContext,
     hub::{
         cursors::{self, Position},
         dead_letters::{self, NewLetter},
-        deferral::{self, Parked},
+        deferral::{self, Parked, Rival},
         engine::Engine,
         leases,
         messages::{self, NewMessage, pack},
@@ -53,8 +53,15 @@ pub struct MappedPage<'a> {
     pub mapping: &'a Mapping,
     pub mapped: &'a Mapped<'a>,
     pub received_at: DateTime<Utc>,
-    /// Where the pass stands after it.
-    pub position: &'a Position,
+    pub step: &'a Step,
+}
+
+/// How far a pass is with a page.
+#[derive(Debug)]
+pub struct Step {
+    /// Where the pass stands after it; when it is the last one: where the next incremental pass begins.
+    pub position: Position,
+    pub end: bool,
     pub expected: Option<i64>,
 }
 
@@ -84,10 +91,11 @@ pub async fn apply_page(
     };
     let incoming: Vec<Incoming<'_>> =
         page.mapped.changes.iter().map(|change| Incoming { change, received_at: page.received_at }).collect();
-    let verdicts = apply(&mut tx, &context, &incoming).await?;
+    let mut verdicts = apply(&mut tx, &context, &incoming).await?;
+    drop_overtaken(&mut tx, &context, &incoming, &mut verdicts).await?;
     let tally = count(page.mapped, &verdicts);
 
-    settle(&mut tx, &context, &page.mapped.changes, &verdicts, &[]).await?;
+    settle(&mut tx, &context, &incoming, &verdicts, &[]).await?;
     if tally.has_effect() {
         if !cx.dry_run && !leases::fence(&mut *tx, cx.lease, engine.id, engine.settings.lease).await? {
             return Err(ApplyError::LeaseLost);
@@ -98,10 +106,10 @@ pub async fn apply_page(
         sum.add(&tally);
         if cx.dry_run {
             tx.rollback().await?;
-            runs::progress(&engine.pool, cx.run_id, &sum, page.expected).await?;
+            runs::progress(&engine.pool, cx.run_id, &sum, page.step.expected).await?;
         } else {
-            cursors::write(&mut *tx, cx.connector, cx.stream, cx.pass, page.position).await?;
-            runs::progress(&mut *tx, cx.run_id, &sum, page.expected).await?;
+            advance(&mut tx, cx, page.step).await?;
+            runs::progress(&mut *tx, cx.run_id, &sum, page.step.expected).await?;
             tx.commit().await?;
         }
         *pending = Tally::default();
@@ -117,57 +125,90 @@ pub async fn apply_page(
 }
 
 /// Writes the counters and the position of pages that had no effect.
-pub async fn flush(
-    engine: &Engine,
-    cx: &PageContext<'_>,
-    position: &Position,
-    pending: &mut Tally,
-    expected: Option<i64>,
-) -> Result<(), ApplyError> {
+pub async fn flush(engine: &Engine, cx: &PageContext<'_>, step: &Step, pending: &mut Tally) -> Result<(), ApplyError> {
     let mut tx = engine.pool.begin().await?;
     if !cx.dry_run {
         if !leases::fence(&mut *tx, cx.lease, engine.id, engine.settings.lease).await? {
             return Err(ApplyError::LeaseLost);
         }
-        cursors::write(&mut *tx, cx.connector, cx.stream, cx.pass, position).await?;
+        advance(&mut tx, cx, step).await?;
     }
-    runs::progress(&mut *tx, cx.run_id, pending, expected).await?;
+    runs::progress(&mut *tx, cx.run_id, pending, step.expected).await?;
     tx.commit().await?;
     *pending = Tally::default();
     Ok(())
 }
 
+/// The last page of a complete pass ends it in the same transaction: nobody may find the position of the changes under
+/// the name of the pass.
+async fn advance(tx: &mut PgConnection, cx: &PageContext<'_>, step: &Step) -> Result<(), sqlx::Error> {
+    let mut pass = cx.pass;
+    if step.end && pass == Pass::Full {
+        cursors::clear(&mut *tx, cx.connector, cx.stream, pass).await?;
+        pass = Pass::Incremental;
+    }
+    cursors::write(&mut *tx, cx.connector, cx.stream, pass, &step.position).await
+}
+
 /// What the records that went in mean for others: who waited for them is woken, letters and parked documents of the
-/// same codes are superseded.
+/// same codes are superseded unless they are newer. `replaying`: letters whose own documents these are.
 pub async fn settle(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
-    changes: &[Change<'_>],
+    incoming: &[Incoming<'_>],
     verdicts: &[Verdict],
     replaying: &[Uuid],
 ) -> Result<(), ApplyError> {
-    let codes = |wanted: fn(&Verdict) -> bool| -> Vec<&str> {
-        changes
-            .iter()
-            .zip(verdicts)
-            .filter(|(_, verdict)| wanted(verdict))
-            .map(|(change, _)| change.code.as_ref())
-            .collect()
-    };
-    let created = codes(|verdict| matches!(verdict, Verdict::Created(_) | Verdict::Updated(_)));
-    if !created.is_empty() {
-        deferral::wake(tx, cx.connector, cx.entity, &created).await?;
+    let current: Vec<Rival<'_>> = incoming
+        .iter()
+        .zip(verdicts)
+        .filter(|(_, verdict)| matches!(verdict, Verdict::Created(_) | Verdict::Updated(_) | Verdict::Unchanged))
+        .map(|(record, _)| rival(record))
+        .collect();
+    if current.is_empty() {
+        return Ok(());
     }
-    if dead_letters::any_open(&mut *tx, cx.connector, cx.entity).await? {
-        let current =
-            codes(|verdict| matches!(verdict, Verdict::Created(_) | Verdict::Updated(_) | Verdict::Unchanged));
+    let open = deferral::open_work(tx, cx.connector, cx.entity).await?;
+    if open.waited_for {
+        let codes: Vec<&str> = current.iter().map(|record| record.key).collect();
+        deferral::wake(tx, cx.connector, cx.entity, &codes).await?;
+    }
+    if open.letters {
         dead_letters::supersede(tx, cx.connector, cx.entity, &current, replaying).await?;
     }
-    if !created.is_empty() {
-        let connectors = vec![cx.connector.to_owned(); created.len()];
-        let entities = vec![cx.entity.as_str().to_owned(); created.len()];
-        let keys: Vec<String> = created.iter().map(|code| (*code).to_owned()).collect();
-        deferral::supersede(tx, &connectors, &entities, &keys, &[]).await?;
+    if open.waiting {
+        deferral::supersede(tx, cx.connector, cx.entity, &current, cx.full_pass_started).await?;
+    }
+    Ok(())
+}
+
+fn rival<'a>(record: &Incoming<'a>) -> Rival<'a> {
+    let change = record.change;
+    Rival { key: change.code.as_ref(), version: change.version.as_ref(), received_at: record.received_at }
+}
+
+/// A record that would have to wait while a newer document of its code waits already is stale.
+async fn drop_overtaken(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    incoming: &[Incoming<'_>],
+    verdicts: &mut [Verdict],
+) -> Result<(), ApplyError> {
+    let waits = |verdict: &Verdict| matches!(verdict, Verdict::Deferred(_));
+    let rivals: Vec<Rival<'_>> = incoming
+        .iter()
+        .zip(&*verdicts)
+        .filter(|(_, verdict)| waits(verdict))
+        .map(|(record, _)| rival(record))
+        .collect();
+    if rivals.is_empty() {
+        return Ok(());
+    }
+    let overtaken = deferral::overtaken(tx, cx.connector, cx.entity, &rivals, cx.full_pass_started).await?;
+    for (record, verdict) in incoming.iter().zip(verdicts) {
+        if waits(verdict) && overtaken.contains(record.change.code.as_ref()) {
+            *verdict = Verdict::Stale;
+        }
     }
     Ok(())
 }
@@ -231,21 +272,22 @@ async fn store(
     engine: &Engine,
 ) -> Result<(), ApplyError> {
     let mut items = Items::default();
-    let mut letters: Vec<NewLetter> = Vec::new();
+    let mut letters: Vec<(u32, NewLetter)> = Vec::new();
     let mut parked: Vec<Parked> = Vec::new();
-    let mut kept = kept_records(page, verdicts);
-    let mut document = |ordinal: u32, key: Option<String>| NewMessage {
+    let mut bodies = bodies_of(page, verdicts);
+    let mut document = |ordinal: u32, key: Option<String>, version: Option<Version>| NewMessage {
         id: Uuid::now_v7(),
-        kind: messages::DOCUMENT,
+        kind: messages::DOCUMENT.into(),
         connector: cx.connector.to_owned(),
         stream: Some(cx.stream.to_owned()),
         entity: Some(context.entity.as_str()),
         key,
+        version,
         mapping: Some(page.mapping.name().to_owned()),
         mapping_hash: Some(page.mapping.hash().to_owned()),
         format: page.format.as_str(),
-        // The mapping found the record in this very page; should it not find it again, the whole page is kept.
-        body: kept.remove(&ordinal).unwrap_or_else(|| page.body.to_vec()),
+        // The mapping found the record in this very page.
+        body: bodies.remove(&ordinal).unwrap_or_else(|| page.body.to_vec()),
         correlation_id: cx.correlation_id.to_owned(),
         run_id: Some(cx.run_id),
         dead_letter_id: None,
@@ -258,43 +300,41 @@ async fn store(
             Verdict::Updated(id) => items.push(change.ordinal, "updated", Some(code), Some(*id)),
             Verdict::Deferred(waits_for) => {
                 items.push(change.ordinal, "deferred", Some(code), None);
-                let message = document(change.ordinal, Some(code.to_owned()));
+                let message = document(change.ordinal, Some(code.to_owned()), change.version.clone());
                 parked.push(Parked { message, waits_for: waits_for.clone() });
             }
             Verdict::Refused(failure) => {
                 items.push(change.ordinal, "failed", Some(code), None);
-                let message = document(change.ordinal, Some(code.to_owned()));
+                let message = document(change.ordinal, Some(code.to_owned()), change.version.clone());
                 let missing = missing_of(failure, context.entity);
-                letters.push(NewLetter { message, failure: failure.clone(), missing, attempts: 1 });
+                letters.push((change.ordinal, NewLetter { message, failure: failure.clone(), missing, attempts: 1 }));
             }
             Verdict::Unchanged | Verdict::Stale | Verdict::Superseded => {}
         }
     }
     for record in &page.mapped.rejected {
         items.push(record.ordinal, "failed", record.code.as_deref(), None);
-        let message = document(record.ordinal, record.code.clone());
-        letters.push(NewLetter { message, failure: rejected(record), missing: None, attempts: 1 });
+        let message = document(record.ordinal, record.code.clone(), None);
+        letters.push((record.ordinal, NewLetter { message, failure: rejected(record), missing: None, attempts: 1 }));
     }
-    // Two records of one code may both be bad; the letter is one, of the later.
-    let mut seen = HashSet::new();
-    letters.reverse();
-    letters.retain(|letter| letter.message.key.is_none() || seen.insert(letter.message.key.clone()));
+    // Two records of one code may both be bad; the letter is of the later.
+    letters.sort_by_key(|(ordinal, _)| *ordinal);
+    let letters: Vec<NewLetter> = letters.into_iter().map(|(_, letter)| letter).collect();
     if !letters.is_empty() {
         dead_letters::record(tx, &letters).await?;
     }
-    deferral::park(tx, &parked, engine.settings.defer_for).await?;
+    let defer_for = engine.settings.defer_for;
+    deferral::park(tx, context.connector, context.entity, &parked, context.full_pass_started, defer_for).await?;
     write_message(tx, cx, page, context, message_id).await?;
     items.write(tx, message_id).await
 }
 
-/// The records of a page that are kept by themselves, each as a document of its own, read in one pass.
-fn kept_records(page: &MappedPage<'_>, verdicts: &[Verdict]) -> HashMap<u32, Vec<u8>> {
-    let mut ordinals: Vec<u32> = page.mapped.rejected.iter().map(|record| record.ordinal).collect();
-    for (change, verdict) in page.mapped.changes.iter().zip(verdicts) {
-        if matches!(verdict, Verdict::Deferred(_) | Verdict::Refused(_)) {
-            ordinals.push(change.ordinal);
-        }
-    }
+/// The records that get a message of their own, cut out of the page in one go.
+fn bodies_of(page: &MappedPage<'_>, verdicts: &[Verdict]) -> HashMap<u32, Vec<u8>> {
+    let kept = |verdict: &Verdict| matches!(verdict, Verdict::Deferred(_) | Verdict::Refused(_));
+    let changes = page.mapped.changes.iter().zip(verdicts).filter(|(_, verdict)| kept(verdict));
+    let mut ordinals: Vec<u32> = changes.map(|(change, _)| change.ordinal).collect();
+    ordinals.extend(page.mapped.rejected.iter().map(|record| record.ordinal));
     if ordinals.is_empty() {
         return HashMap::new();
     }

@@ -54,6 +54,18 @@ impl TestDatabase {
     }
 }
 
+impl TestDatabase {
+    /// Ends every connection to it, as a restart of the server does: whatever is under way breaks off.
+    pub async fn cut_connections(&self) {
+        let mut server = PgConnection::connect(&server_url()).await.expect("the test server answers");
+        sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
+            .bind(&self.name)
+            .execute(&mut server)
+            .await
+            .expect("cut");
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let name = self.name.clone();

@@ -1,7 +1,10 @@
 //! What the integration tests share.
 
+pub mod courier;
 pub mod database;
+pub mod hub;
 pub mod kopru;
+pub mod system;
 
 /// Whether scenarios run at their full size (`make soak`).
 #[expect(clippy::disallowed_methods, reason = "tests have no configuration but the environment")]

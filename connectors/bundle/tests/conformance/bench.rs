@@ -15,7 +15,9 @@ use crate::profile::Profile;
 pub struct Bench {
     pub profile: &'static Profile,
     pub descriptor: &'static Descriptor,
-    sandbox: RunningSandbox,
+    /// The settings that the sandbox gives out for itself.
+    values: Value,
+    _sandbox: RunningSandbox,
     control: Outbound,
 }
 
@@ -28,7 +30,8 @@ impl Bench {
         let options = SandboxOptions { items: 300, ..SandboxOptions::default() };
         let system = (descriptor.sandbox)(&options).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let sandbox = Sandbox::start(listener, vec![(descriptor.kind, system)], None).unwrap();
+        let sandbox = Sandbox::start(listener, vec![(descriptor.kind, Arc::clone(&system))], None).unwrap();
+        let values = system.settings(&sandbox.base_url(descriptor.kind));
         let policy = Policy {
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
@@ -40,7 +43,7 @@ impl Bench {
             tls: Tls::Verify,
         };
         let control = Outbound::new(&Url::parse(&format!("http://{}", sandbox.addr)).unwrap(), policy).unwrap();
-        Bench { profile, descriptor, sandbox, control }
+        Bench { profile, descriptor, values, _sandbox: sandbox, control }
     }
 
     /// An instance with these settings on top of the sandbox's own.
@@ -49,7 +52,7 @@ impl Bench {
     }
 
     pub fn settings(&self, sets: &[Value]) -> Settings {
-        let mut values = (self.descriptor.sandbox_settings)(&self.sandbox.base_url(self.descriptor.kind));
+        let mut values = self.values.clone();
         for set in sets {
             values.as_object_mut().unwrap().extend(set.as_object().unwrap().clone());
         }

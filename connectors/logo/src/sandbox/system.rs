@@ -20,7 +20,6 @@ use kopru_sdk::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    CLIENT_ID, CLIENT_SECRET, FIRM, PASSWORD, PERIOD, USERNAME,
     answer::{self, Answer},
     json::Out,
     lists::{Resource, Wanted},
@@ -367,12 +366,14 @@ impl SandboxSystem for LogoSandbox {
     fn settings(&self, base_url: &str) -> Value {
         json!({
             "base_url": base_url,
-            "client_id": CLIENT_ID,
-            "client_secret": CLIENT_SECRET,
-            "username": USERNAME,
-            "password": PASSWORD,
-            "firm": FIRM,
-            "period": PERIOD,
+            "client_id": self.switches.client_id,
+            "client_secret": self.switches.client_secret,
+            "username": self.switches.username,
+            "password": self.switches.password,
+            "firm": self.switches.firm,
+            "period": self.switches.period,
+            // A simulation bears any rate.
+            "rate_per_second": 0,
         })
     }
 

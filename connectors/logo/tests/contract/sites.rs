@@ -10,15 +10,21 @@ use kopru_sdk::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-async fn site(switches: Value) -> RunningSandbox {
+struct Site {
+    settings: Value,
+    _sandbox: RunningSandbox,
+}
+
+async fn site(switches: Value) -> Site {
     let options = SandboxOptions { items: 120, switches: json!({"logo": switches}), ..SandboxOptions::default() };
     let system = (DESCRIPTOR.sandbox)(&options).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    Sandbox::start(listener, vec![("logo", system)], None).unwrap()
+    let sandbox = Sandbox::start(listener, vec![("logo", Arc::clone(&system))], None).unwrap();
+    Site { settings: system.settings(&sandbox.base_url("logo")), _sandbox: sandbox }
 }
 
-fn connector(site: &RunningSandbox, extra: Value) -> Arc<dyn Connector> {
-    let mut values = (DESCRIPTOR.sandbox_settings)(&site.base_url("logo"));
+fn connector(site: &Site, extra: Value) -> Arc<dyn Connector> {
+    let mut values = site.settings.clone();
     values.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     (DESCRIPTOR.build)(&Settings { instance: "logo".to_owned(), values, dir: "unused".into() }).unwrap()
 }
@@ -27,7 +33,7 @@ fn cx() -> Ctx {
     Ctx { now: SandboxClock::default().now(), correlation_id: "test".to_owned() }
 }
 
-async fn check(site: &RunningSandbox, extra: Value) -> Result<(), (String, String)> {
+async fn check(site: &Site, extra: Value) -> Result<(), (String, String)> {
     connector(site, extra).check(&cx()).await.map_err(|fault| (fault.class().to_owned(), fault.to_string()))
 }
 

@@ -53,7 +53,9 @@ impl Journal {
         let Some(file) = &self.file else { return Ok(()) };
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        // One write call: a line is there as a whole or is the torn last one.
-        file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = file.metadata()?.len();
+        // A line that could not be written whole must not stand before the next one.
+        file.write_all(&line).inspect_err(|_| drop(file.set_len(before)))
     }
 }

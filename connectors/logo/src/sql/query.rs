@@ -1,0 +1,288 @@
+//! The queries, each with its text.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use chrono::NaiveDateTime;
+
+use super::{
+    stock::{StockFormula, StockPage, StockTable, Warehouses},
+    template::{Template, Values},
+};
+
+/// A page by LOGICALREF: rows after this reference, at most `limit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After {
+    pub reference: i64,
+    pub limit: u32,
+}
+
+/// A page by (stamp, LOGICALREF), in strict tuple order: rows after this pair, at most `limit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    pub stamp: NaiveDateTime,
+    pub reference: i64,
+    pub limit: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    ServerTime,
+    Periods {
+        firm: u16,
+    },
+    GroupCodes {
+        firm: u16,
+        code_type: u16,
+        card_type: u16,
+        after: After,
+    },
+    Brands {
+        firm: u16,
+        after: After,
+    },
+    UnitSets {
+        firm: u16,
+        after: After,
+    },
+    /// The lines of the sets from `first` to `last`, after (`set`, `line`).
+    UnitSetLines {
+        firm: u16,
+        first: i64,
+        last: i64,
+        set: i64,
+        line: i64,
+        limit: u32,
+    },
+    Items {
+        firm: u16,
+        after: After,
+    },
+    ItemsChanged {
+        firm: u16,
+        since: Since,
+    },
+    Customers {
+        firm: u16,
+        after: After,
+    },
+    CustomersChanged {
+        firm: u16,
+        since: Since,
+    },
+    Prices {
+        firm: u16,
+        after: After,
+    },
+    PricesChanged {
+        firm: u16,
+        since: Since,
+    },
+    Stock {
+        firm: u16,
+        page: StockPage,
+    },
+    /// Stock of the items that a slip or an order written since `stamp` names.
+    StockChanged {
+        firm: u16,
+        stamp: NaiveDateTime,
+        page: StockPage,
+    },
+}
+
+const KINDS: usize = 14;
+
+static TEMPLATES: LazyLock<[Template; KINDS]> = LazyLock::new(|| {
+    [
+        include_str!("../../sql/server_time.sql"),
+        include_str!("../../sql/periods.sql"),
+        include_str!("../../sql/group_codes.sql"),
+        include_str!("../../sql/brands.sql"),
+        include_str!("../../sql/unit_sets.sql"),
+        include_str!("../../sql/unit_set_lines.sql"),
+        include_str!("../../sql/items.sql"),
+        include_str!("../../sql/items_changed.sql"),
+        include_str!("../../sql/customers.sql"),
+        include_str!("../../sql/customers_changed.sql"),
+        include_str!("../../sql/prices.sql"),
+        include_str!("../../sql/prices_changed.sql"),
+        include_str!("../../sql/stock.sql"),
+        include_str!("../../sql/stock_changed.sql"),
+    ]
+    .map(Template::new)
+});
+
+/// The text that is sent for a query: one line, no comments.
+pub fn render(query: &Query) -> String {
+    TEMPLATES[place(query)].fill(&values(query))
+}
+
+/// The query that [`render`] wrote as this text; `None` for any other text.
+pub fn recognise(text: &str) -> Option<Query> {
+    TEMPLATES.iter().enumerate().find_map(|(place, template)| {
+        let query = build(place, &Read(template.read(text)?))?;
+        (render(&query) == text).then_some(query)
+    })
+}
+
+const fn place(query: &Query) -> usize {
+    match query {
+        Query::ServerTime => 0,
+        Query::Periods { .. } => 1,
+        Query::GroupCodes { .. } => 2,
+        Query::Brands { .. } => 3,
+        Query::UnitSets { .. } => 4,
+        Query::UnitSetLines { .. } => 5,
+        Query::Items { .. } => 6,
+        Query::ItemsChanged { .. } => 7,
+        Query::Customers { .. } => 8,
+        Query::CustomersChanged { .. } => 9,
+        Query::Prices { .. } => 10,
+        Query::PricesChanged { .. } => 11,
+        Query::Stock { .. } => 12,
+        Query::StockChanged { .. } => 13,
+    }
+}
+
+fn values(query: &Query) -> Values {
+    let mut values = Values::new();
+    match query {
+        Query::ServerTime => {}
+        Query::Periods { firm } => {
+            values.insert("firm_nr", firm.to_string());
+        }
+        Query::GroupCodes { firm, code_type, card_type, after } => {
+            values.insert("code_type", code_type.to_string());
+            values.insert("card_type", card_type.to_string());
+            put_after(&mut values, *firm, after);
+        }
+        Query::Brands { firm, after }
+        | Query::UnitSets { firm, after }
+        | Query::Items { firm, after }
+        | Query::Customers { firm, after }
+        | Query::Prices { firm, after } => put_after(&mut values, *firm, after),
+        Query::UnitSetLines { firm, first, last, set, line, limit } => {
+            put_firm(&mut values, *firm);
+            values.insert("first", first.to_string());
+            values.insert("last", last.to_string());
+            values.insert("after_set", set.to_string());
+            values.insert("after_line", line.to_string());
+            values.insert("limit", limit.to_string());
+        }
+        Query::ItemsChanged { firm, since }
+        | Query::CustomersChanged { firm, since }
+        | Query::PricesChanged { firm, since } => {
+            put_firm(&mut values, *firm);
+            put_stamp(&mut values, since.stamp);
+            values.insert("after", since.reference.to_string());
+            values.insert("limit", since.limit.to_string());
+        }
+        Query::Stock { firm, page } => put_stock(&mut values, *firm, page),
+        Query::StockChanged { firm, stamp, page } => {
+            put_stamp(&mut values, *stamp);
+            put_stock(&mut values, *firm, page);
+        }
+    }
+    values
+}
+
+fn put_firm(values: &mut Values, firm: u16) {
+    values.insert("firm", format!("{firm:03}"));
+}
+
+fn put_after(values: &mut Values, firm: u16, after: &After) {
+    put_firm(values, firm);
+    values.insert("after", after.reference.to_string());
+    values.insert("limit", after.limit.to_string());
+}
+
+/// `day` is the form that no language setting of the server reads otherwise, and so is the `T` of `since`.
+fn put_stamp(values: &mut Values, stamp: NaiveDateTime) {
+    values.insert("day", stamp.format("%Y%m%d").to_string());
+    values.insert("since", stamp.format(STAMP).to_string());
+}
+
+fn put_stock(values: &mut Values, firm: u16, page: &StockPage) {
+    put_firm(values, firm);
+    values.insert("period", format!("{:02}", page.period));
+    values.insert("table", page.table.prefix().to_owned());
+    values.insert("formula", page.formula.sql());
+    values.insert("warehouses", page.warehouses.predicate());
+    values.insert("after_item", page.item.to_string());
+    values.insert("after_warehouse", page.warehouse.to_string());
+    values.insert("limit", page.limit.to_string());
+}
+
+/// How a stamp is written, in parameters and in the `STAMP` column.
+pub const STAMP: &str = "%Y-%m-%dT%H:%M:%S";
+
+/// The values found in a text.
+struct Read<'t>(BTreeMap<&'t str, String>);
+
+impl Read<'_> {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        self.text(name)?.parse().ok()
+    }
+
+    fn stamp(&self) -> Option<NaiveDateTime> {
+        NaiveDateTime::parse_from_str(self.text("since")?, STAMP).ok()
+    }
+
+    fn after(&self) -> Option<After> {
+        Some(After { reference: self.number("after")?, limit: self.number("limit")? })
+    }
+
+    fn since(&self) -> Option<Since> {
+        Some(Since { stamp: self.stamp()?, reference: self.number("after")?, limit: self.number("limit")? })
+    }
+
+    fn stock(&self) -> Option<StockPage> {
+        Some(StockPage {
+            period: self.number("period")?,
+            table: [StockTable::Table, StockTable::View]
+                .into_iter()
+                .find(|table| Some(table.prefix()) == self.text("table"))?,
+            formula: StockFormula::parse(&self.text("formula")?.replace("T.", ""))?,
+            warehouses: Warehouses::read(self.text("warehouses")?)?,
+            item: self.number("after_item")?,
+            warehouse: self.number("after_warehouse")?,
+            limit: self.number("limit")?,
+        })
+    }
+}
+
+fn build(place: usize, read: &Read<'_>) -> Option<Query> {
+    let firm = || read.number::<u16>("firm");
+    Some(match place {
+        0 => Query::ServerTime,
+        1 => Query::Periods { firm: read.number("firm_nr")? },
+        2 => Query::GroupCodes {
+            firm: firm()?,
+            code_type: read.number("code_type")?,
+            card_type: read.number("card_type")?,
+            after: read.after()?,
+        },
+        3 => Query::Brands { firm: firm()?, after: read.after()? },
+        4 => Query::UnitSets { firm: firm()?, after: read.after()? },
+        5 => Query::UnitSetLines {
+            firm: firm()?,
+            first: read.number("first")?,
+            last: read.number("last")?,
+            set: read.number("after_set")?,
+            line: read.number("after_line")?,
+            limit: read.number("limit")?,
+        },
+        6 => Query::Items { firm: firm()?, after: read.after()? },
+        7 => Query::ItemsChanged { firm: firm()?, since: read.since()? },
+        8 => Query::Customers { firm: firm()?, after: read.after()? },
+        9 => Query::CustomersChanged { firm: firm()?, since: read.since()? },
+        10 => Query::Prices { firm: firm()?, after: read.after()? },
+        11 => Query::PricesChanged { firm: firm()?, since: read.since()? },
+        12 => Query::Stock { firm: firm()?, page: read.stock()? },
+        13 => Query::StockChanged { firm: firm()?, stamp: read.stamp()?, page: read.stock()? },
+        _ => return None,
+    })
+}

@@ -1,0 +1,11 @@
+//! The engine, from what a system answers to what stands in the store.
+
+mod daemons;
+mod dead_letters;
+mod pages;
+mod queue;
+mod references;
+mod renames;
+mod retention;
+mod runs;
+mod versions;
