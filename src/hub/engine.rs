@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
-use kopru_sdk::{Connector, Ctx, StreamSpec, async_trait};
+use kopru_sdk::{Connector, Ctx, StreamSpec, async_trait, settings::unknown_key};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -157,14 +157,21 @@ impl std::ops::Deref for Engine {
 pub enum EngineError {
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
-    #[error("no connector instance is called `{0}`; `kopru sync list` shows those there are")]
-    UnknownInstance(String),
-    #[error("`{0}` has no stream `{1}`; `kopru sync list` shows those there are")]
-    UnknownStream(String, String),
+    #[error("no connector instance is called `{name}`: {hint}")]
+    UnknownInstance { name: String, hint: String },
+    #[error("`{instance}` has no stream `{stream}`: {hint}")]
+    UnknownStream { instance: String, stream: String, hint: String },
     #[error("the stream {0} names the mapping `{1}`, which is not in the library")]
     UnknownMapping(String, String),
     #[error("the scheduler failed: {0}")]
     Scheduler(#[from] tokio_cron_scheduler::JobSchedulerError),
+}
+
+/// What was meant, or what there is.
+fn nearest(name: &str, known: &[&str], sort: &str) -> String {
+    let text = unknown_key(name, known);
+    let hint = text.split_once("; ").map_or(text.as_str(), |(_, hint)| hint);
+    hint.replace("known keys", sort)
 }
 
 impl Engine {
@@ -215,17 +222,23 @@ impl Engine {
     }
 
     pub fn instance(&self, name: &str) -> Result<&Arc<Instance>, EngineError> {
-        self.instances.get(name).ok_or_else(|| EngineError::UnknownInstance(name.to_owned()))
+        self.instances.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.instances.keys().map(String::as_str).collect();
+            let hint = match known[..] {
+                [] => "none is configured; see [connectors.NAME] in config.toml".to_owned(),
+                _ => nearest(name, &known, "configured instances"),
+            };
+            EngineError::UnknownInstance { name: name.to_owned(), hint }
+        })
     }
 
     pub fn stream(&self, instance: &str, stream: &str) -> Result<(&Arc<Instance>, &Stream), EngineError> {
         let found = self.instance(instance)?;
-        found
-            .streams
-            .iter()
-            .find(|one| one.spec.name == stream)
-            .map(|one| (found, one))
-            .ok_or_else(|| EngineError::UnknownStream(instance.to_owned(), stream.to_owned()))
+        found.streams.iter().find(|one| one.spec.name == stream).map(|one| (found, one)).ok_or_else(|| {
+            let known: Vec<&str> = found.streams.iter().map(|one| one.spec.name).collect();
+            let hint = nearest(stream, &known, "its streams");
+            EngineError::UnknownStream { instance: instance.to_owned(), stream: stream.to_owned(), hint }
+        })
     }
 
     /// Whether this instance may create records of `entity`.

@@ -8,11 +8,15 @@
 
 mod answers;
 mod books;
+mod commands;
 mod crash;
 mod database;
 mod demo;
 mod installation;
 mod outage;
+mod paging;
 mod process;
+mod records;
 mod references;
 mod sandbox;
+mod ways;
