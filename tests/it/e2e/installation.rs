@@ -8,7 +8,7 @@ use std::{
 
 use rustix::process::Signal;
 use serde_json::{Map, Value};
-use sqlx::{SqlSafeStr, postgres::PgArguments};
+use sqlx::SqlSafeStr;
 
 use super::{
     process::{PATIENCE, Process},
@@ -164,14 +164,6 @@ impl Installation {
         sqlx::query_scalar::<_, String>(sql).fetch_all(&self.database.pool).await.expect("texts")
     }
 
-    /// One row as JSON: `select to_jsonb(…)`.
-    pub async fn json(&self, sql: impl SqlSafeStr, value: &str) -> Value {
-        sqlx::query_scalar_with::<_, Value, PgArguments>(sql, arguments(value))
-            .fetch_one(&self.database.pool)
-            .await
-            .expect("a row")
-    }
-
     /// Waits until a query of a truth value says yes.
     pub async fn until(&self, what: &str, sql: &'static str) {
         let since = Instant::now();
@@ -207,11 +199,4 @@ impl Installation {
             .await;
         lines.join("\n")
     }
-}
-
-fn arguments(value: &str) -> PgArguments {
-    use sqlx::Arguments;
-    let mut arguments = PgArguments::default();
-    arguments.add(value).expect("a text");
-    arguments
 }
