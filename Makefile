@@ -28,7 +28,8 @@ soak: setup
 	KOPRU_SOAK=1 scripts/with-test-cluster.sh scripts/run-tests.sh --release $(ARGS)
 
 bench: setup
-	cargo bench --benches $(ARGS)
+	cargo bench --bench mapping
+	cargo bench --bench pull -- --memory-items 1000000 --rest-items 2000 $(ARGS)
 
 prepare: setup
 	cargo sqlx --version >/dev/null 2>&1 || \
