@@ -60,24 +60,6 @@ async fn rows_go_into_their_week_and_payloads_go_before_the_rest() {
     assert_eq!(hub.count("hub.external_ref").await, 1);
 }
 
-#[tokio::test]
-async fn what_came_before_its_partition_is_brought_to_it_and_goes_in_the_end() {
-    let hub = Hub::new().await;
-    // Nobody made partitions: it goes where everything may go.
-    hub.full("brands", [page([json!({ "code": "A", "name": "a" })])]).await;
-    let strays = retention::strays(hub.pool()).await.expect("strays");
-    assert!(strays.contains(&("hub.message_history_default".to_owned(), 1)), "{strays:?}");
-    let now = hub.engine.database_now().await.expect("now");
-    let round = retention::round(hub.pool(), now, 30, 180).await.expect("a round");
-    assert!(!round.made.is_empty());
-    assert!(retention::strays(hub.pool()).await.expect("strays").is_empty());
-    assert_eq!(hub.count("hub.message_history").await, 1);
-    retention::round(hub.pool(), now + TimeDelta::days(60), 30, 180).await.expect("a round");
-    assert_eq!((hub.count("hub.payload_history").await, hub.count("hub.message_history").await), (0, 1));
-    retention::round(hub.pool(), now + TimeDelta::days(200), 30, 180).await.expect("a round");
-    assert!(retention::strays(hub.pool()).await.expect("strays").is_empty());
-}
-
 /// A body that came in at `time`.
 async fn keep(pool: &PgPool, time: DateTime<Utc>) -> Uuid {
     let seconds = u64::try_from(time.timestamp()).expect("after 1970");
