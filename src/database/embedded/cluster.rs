@@ -134,6 +134,7 @@ fn enter(data_dir: &Path) -> Result<Cluster, DatabaseError> {
 
 /// Makes the cluster if there is none. It is built under another name and renamed, so a crash leaves no half one.
 fn make_cluster(home: &Home, owner: &Owner) -> Result<bool, DatabaseError> {
+    clear_unfinished(home);
     if let Some(version) = home.version()? {
         Binaries::of_cluster(&home.cluster, &version)?;
         return Ok(false);
@@ -143,7 +144,6 @@ fn make_cluster(home: &Home, owner: &Owner) -> Result<bool, DatabaseError> {
         return Err(DatabaseError::NotACluster { dir: home.cluster.clone() });
     }
     let binaries = Binaries::newest()?;
-    clear_unfinished(home);
     // A name of its own each time: the initdb of a killed process may still be writing to the last one.
     let unfinished = home.base.join(format!("{UNFINISHED}{:08x}", rand::random::<u32>()));
     make_dir(&unfinished, 0o700)?;
