@@ -8,4 +8,6 @@ if cargo nextest --version >/dev/null 2>&1; then
     [ -z "${KOPRU_SOAK:-}" ] || set -- --profile soak "$@"
     exec cargo nextest run --workspace "$@"
 fi
+# Most of the long tests wait for other processes and for time to pass.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 2))}"
 exec cargo test --workspace --lib --bins --tests --no-fail-fast "$@"

@@ -5,7 +5,10 @@ use kopru::{
     database::{Database, DatabaseError},
 };
 
-use crate::support::{database::TestDatabase, kopru::Kopru};
+use crate::support::{
+    database::TestDatabase,
+    kopru::{Kopru, Run},
+};
 
 #[test]
 fn wrong_usage_and_wrong_configuration_end_with_2() {
@@ -115,4 +118,53 @@ fn a_database_that_does_not_answer_is_named_without_its_password() {
     let run = kopru.run(&["migrate"]).expect(1);
     assert!(run.stderr.contains("cannot reach the database at 127.0.0.1:1/kopru"), "{}", run.stderr);
     assert!(!run.stderr.contains("parola"), "{}", run.stderr);
+}
+
+#[test]
+fn a_system_that_does_not_answer_is_a_warning_unless_asked_strictly() {
+    let kopru = Kopru::new();
+    kopru.write(
+        "config.toml",
+        "[connectors.logo]\nbase_url = \"http://127.0.0.1:1\"\nclient_id = \"k\"\nclient_secret = \"gizli\"\n\
+         username = \"k\"\npassword = \"\"\nfirm = 7\n",
+    );
+    let report = kopru.run(&["doctor", "--json"]).expect(0).json();
+    let checks = report["checks"].as_array().expect("a list");
+    let system = checks.iter().find(|check| check["name"] == "system logo").expect("asked");
+    assert_eq!((&system["verdict"], &system["ok"]), (&"warning".into(), &serde_json::Value::Null));
+    assert_eq!(report["ok"], true);
+    let strict = kopru.run(&["doctor", "--strict"]).expect(1);
+    assert!(!strict.stdout.contains("gizli"), "{}", strict.stdout);
+}
+
+#[test]
+fn a_group_without_a_command_shows_its_help() {
+    let kopru = Kopru::new();
+    for group in ["sync", "messages", "dead-letters", "mapping"] {
+        let run = kopru.run(&[group]).expect(2);
+        assert!(run.stderr.contains(&format!("Usage: kopru {group}")) && run.stdout.is_empty(), "{}", run.stderr);
+    }
+    assert_eq!(kopru.run(&["version"]).expect(0).stdout, format!("kopru {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn every_line_of_a_run_carries_its_names_and_a_demos_directory_its_systems() {
+    let kopru = Kopru::new();
+    let dir = kopru.path().join("demo").display().to_string();
+    let mut demo = kopru.command(&["demo", "--once", "--items", "20", "--json", "--data-dir", &dir]);
+    let run = Run::from(
+        demo.env("KOPRU__LOG__FORMAT", "json").env("KOPRU__LOG__LEVEL", "kopru=debug").output().expect("kopru runs"),
+    )
+    .expect(0);
+    let lines = run.stderr.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let of_runs: Vec<_> = lines.filter(|line| line["target"] == "kopru::hub::pull").collect();
+    assert!(of_runs.len() >= 7, "{}", run.stderr);
+    for line in of_runs {
+        let span = &line["spans"][0];
+        for field in ["correlation_id", "run.id", "connector", "stream"] {
+            assert!(span[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {line}");
+        }
+    }
+    let streams = kopru.run(&["sync", "list", "--json", "--data-dir", &dir]).expect(0).json();
+    assert_eq!(streams["items"].as_array().map(Vec::len), Some(7), "{streams}");
 }

@@ -47,7 +47,7 @@ async fn an_outage_with_five_thousand_changes_waiting_costs_no_dead_letter() {
     hub.until("all changes are there", "select count(*) = 5000 from commerce.product where revision = 2").await;
     hub.until("no stream is failing", "select bool_and(failures_in_a_row = 0) from hub.stream").await;
     daemon.stop();
-    hub.expect_all_of(&CATALOGUE).await;
+    hub.expect_all_of(&["items"]).await;
 }
 
 #[tokio::test]

@@ -83,7 +83,8 @@ impl Sandbox {
 }
 
 async fn launch(kopru: &Kopru, start: &[String], address: &str) -> (Process, Value) {
-    let arguments: Vec<&str> = start.iter().map(String::as_str).chain(["--listen", address]).collect();
+    let arguments: Vec<&str> =
+        start.iter().map(String::as_str).chain(["--listen", address, "--die-with-parent"]).collect();
     let mut process = Process::start(kopru.command(&arguments), kopru.path(), "sandbox");
     let told =
         process.shows("saying where it listens", |process| serde_json::from_str::<Value>(&process.output()).ok()).await;
