@@ -1,6 +1,7 @@
 //! Köprü: an ERP integration hub. See ARCHITECTURE.md for the map of the rooms.
 
 pub mod app;
+pub mod audit;
 pub mod canonical;
 pub mod cli;
 pub mod clock;

@@ -22,6 +22,7 @@ const PURE: &[&str] = &["axum", "tower_http", "reqwest", "sqlx", "kopru_sdk"];
 
 const ROOMS: &[Room] = &[
     // Leaves: libraries only.
+    Room { name: "audit", uses: &[], never: WEB },
     Room { name: "canonical", uses: &["money", "turkish"], never: PURE },
     Room { name: "clock", uses: &[], never: PURE },
     Room { name: "config", uses: &[], never: &["axum", "tower_http", "reqwest", "sqlx"] },
@@ -41,25 +42,26 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "identity",
-        uses: &["clock", "outbox", "turkish"],
+        uses: &["audit", "clock", "outbox", "turkish"],
         never: &["axum", "tower_http", "reqwest", "kopru_sdk"],
     },
     // Drives connectors, mappings and commands; knows no connector by name and no web server.
     Room {
         name: "hub",
-        uses: &["canonical", "clock", "commerce", "mapping", "money", "outbox", "turkish"],
+        uses: &["audit", "canonical", "clock", "commerce", "mapping", "money", "outbox", "turkish"],
         never: &["axum", "tower_http", "reqwest", "kopru_bundle"],
     },
     // Thin: commands and queries of others.
     Room {
         name: "http",
-        uses: &["canonical", "clock", "commerce", "hub", "identity", "mapping", "money"],
+        uses: &["audit", "canonical", "clock", "commerce", "hub", "identity", "mapping", "money"],
         never: &["reqwest", "kopru_bundle"],
     },
     Room {
         name: "cli",
         uses: &[
             "app",
+            "audit",
             "canonical",
             "clock",
             "commerce",
@@ -77,7 +79,7 @@ const ROOMS: &[Room] = &[
     // Above the composition root: the program as `serve` runs it, and the demo's check of a run hub.
     Room {
         name: "daemon",
-        uses: &["app", "clock", "config", "database", "http", "hub", "telemetry"],
+        uses: &["app", "clock", "config", "database", "http", "hub", "identity", "telemetry"],
         never: &["axum", "tower_http", "reqwest"],
     },
     Room { name: "demo", uses: &["app", "clock", "config", "hub"], never: &["axum", "tower_http"] },
@@ -85,6 +87,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "app",
         uses: &[
+            "audit",
             "canonical",
             "clock",
             "commerce",

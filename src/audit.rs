@@ -1,0 +1,112 @@
+//! Who did what, and when. The one function that appends audit rows, and the one that lists them.
+//!
+//! Invariants
+//! - A row is written in the transaction of what it tells of: nothing is done without its row, and no row tells of what
+//!   was not done.
+//! - Rows are only ever inserted.
+//! - A detail carries no secret and no payload: what was changed is named, not repeated.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+/// Who acts, and in which request or run.
+#[derive(Debug, Clone, Copy)]
+pub struct Actor<'a> {
+    /// `cli:<user of the machine>`, `api-key:<prefix>`, `user:<id>`, or `hub` for what it does by itself.
+    pub name: &'a str,
+    pub correlation_id: &'a str,
+}
+
+/// One thing that was done.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What: `dead_letter.discarded`, `api_key.created`. A noun and a past participle.
+    pub action: &'static str,
+    /// To which kind of thing: `dead_letter`, `api_key`.
+    pub subject_kind: &'static str,
+    /// To which one: an id, a code, a name.
+    pub subject: String,
+    /// A JSON object; see the invariants.
+    pub detail: Value,
+}
+
+/// A row as it is listed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEvent {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub actor: String,
+    pub action: String,
+    pub subject_kind: String,
+    pub subject: String,
+    pub correlation_id: String,
+    pub detail: Value,
+}
+
+/// Which rows are meant; every field narrows.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub actor: Option<String>,
+    pub action: Option<String>,
+    pub subject_kind: Option<String>,
+    pub subject: Option<String>,
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// Appends rows, all of one actor.
+pub async fn record(db: &mut PgConnection, by: Actor<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into identity.audit_event (id, actor, action, subject_kind, subject, correlation_id, detail)
+         select u.id, $1, u.action, u.subject_kind, u.subject, $2, u.detail
+         from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
+              as u (id, action, subject_kind, subject, detail)",
+        by.name,
+        by.correlation_id,
+        &entries.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| entry.action.to_owned()).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| entry.subject_kind.to_owned()).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| entry.subject.clone()).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| entry.detail.clone()).collect::<Vec<_>>(),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Newest first, a page at a time; `before` is the last id of the page before.
+pub async fn list<'e>(
+    db: impl PgExecutor<'e>,
+    filter: &Filter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<AuditEvent>, sqlx::Error> {
+    sqlx::query_as!(
+        AuditEvent,
+        "select id, at, actor, action, subject_kind, subject, correlation_id, detail
+         from identity.audit_event
+         where ($1::text is null or actor = $1)
+           and ($2::text is null or action = $2)
+           and ($3::text is null or subject_kind = $3)
+           and ($4::text is null or subject = $4)
+           and ($5::timestamptz is null or at >= $5)
+           and ($6::uuid is null or id < $6)
+         order by id desc
+         limit $7",
+        filter.actor,
+        filter.action,
+        filter.subject_kind,
+        filter.subject,
+        filter.since,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
