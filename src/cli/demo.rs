@@ -137,15 +137,22 @@ async fn live(app: &App, sandbox: &SandboxProcess, dir: PathBuf) -> Result<(), F
         .collect();
     output::print(&format!(
         "Köprü is running.\n\n  hub      {base_url}/health/ready\n  metrics  {base_url}/metrics\n{systems}  faults   {}/faults\n  \
-         addresses and keys: {}\n\nIn another terminal:\n  kopru --data-dir {dir} sync list\n  kopru --data-dir {dir} messages list\n  \
-         kopru --data-dir {dir} dead-letters list\n\nCtrl-C stops everything.",
+         addresses and keys: {}\n\nIn another terminal:\n  {program} --data-dir {dir} sync list\n  \
+         {program} --data-dir {dir} messages list\n  {program} --data-dir {dir} dead-letters list\n\n\
+         Ctrl-C stops everything.",
         sandbox.control(),
         path.display(),
+        program = program(),
         dir = dir.display()
     ))?;
     let outcome = watch(&running).await;
     running.stop().await;
     outcome
+}
+
+/// As it was called, so that what is printed can be pasted.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "kopru".to_owned())
 }
 
 /// Tells when the first load is complete, then just lives.
