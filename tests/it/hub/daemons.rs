@@ -265,7 +265,7 @@ async fn a_graceful_stop_gives_back_what_it_holds() {
     let gate = hub.system.gate("brands", 2);
     let daemon = start(&hub.engine).await;
     eventually("two pages are applied", || async { count(&hub).await == 20 }).await;
-    tokio::time::timeout(Duration::from_secs(10), daemon.stop()).await.expect("soon");
+    tokio::time::timeout(Duration::from_secs(60), daemon.stop()).await.expect("soon");
     drop(gate);
     assert_eq!(hub.count("hub.lease").await + hub.count("hub.daemon").await, 0);
     assert_eq!(hub.row("select state from hub.run").await["state"], "interrupted");

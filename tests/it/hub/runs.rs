@@ -233,7 +233,7 @@ async fn a_stop_ends_the_run_behind_the_page_in_hand() {
     let (id, going) = begin(&hub, Pass::Full).await;
     eventually("two pages are applied", || async { count(&hub).await == 20 }).await;
     hub.engine.stop.cancel();
-    tokio::time::timeout(Duration::from_secs(10), going).await.expect("soon").expect("ended");
+    tokio::time::timeout(Duration::from_secs(60), going).await.expect("soon").expect("ended");
     drop(gate);
     let run = run_of(&hub, id).await;
     assert_eq!((run.state.as_str(), run.created), ("interrupted", 20));
