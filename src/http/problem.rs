@@ -15,19 +15,21 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::correlation::CorrelationId;
 
-const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+pub(super) const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// An error text of the framework; ours are written by [`complete`].
 const LONGEST_FOREIGN_DETAIL: usize = 4096;
 
 /// One thing that is wrong with what was sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// Where: `products[3].listPrice`.
     pub field: String,
     /// Which rule, for programs: `negative`.
+    #[schema(value_type = String)]
     pub code: Cow<'static, str>,
     /// The same for a person.
     pub message: String,
@@ -89,6 +91,13 @@ impl Problem {
     pub fn body_too_large(limit: usize) -> Problem {
         let detail = format!("a request body may have at most {limit} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The request body is too large", detail)
+    }
+
+    pub(super) fn unknown_encoding() -> Problem {
+        let detail = "a request body may be compressed with gzip, and only once; or send it as it is";
+        let title = "The content encoding is not supported";
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", title, detail)
+            .header(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
     }
 
     pub fn unavailable(detail: impl Into<String>) -> Problem {
@@ -172,7 +181,7 @@ impl Problem {
         }
     }
 
-    fn render(&self, instance: Option<&str>, correlation_id: Option<&str>) -> Vec<u8> {
+    pub(super) fn render(&self, instance: Option<&str>, correlation_id: Option<&str>) -> Vec<u8> {
         let document = Document {
             kind: format!("urn:kopru:problem:{}", self.code),
             title: &self.title,
@@ -241,7 +250,13 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
 
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
-        Some(problem) => problem,
+        Some(mut problem) => {
+            // What layers on the way have added, and over it what the problem itself says.
+            let own = std::mem::replace(&mut problem.headers, std::mem::take(response.headers_mut()));
+            problem.headers.extend(own);
+            problem.headers.remove(header::CONTENT_LENGTH);
+            problem
+        }
         None if (status.is_client_error() || status.is_server_error()) && is_foreign(response.headers()) => {
             let (parts, body) = response.into_parts();
             let detail = to_bytes(body, LONGEST_FOREIGN_DETAIL).await.unwrap_or_default();
