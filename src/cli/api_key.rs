@@ -178,17 +178,13 @@ async fn revoke(global: &Global, app: &App, prefix: &str) -> Result<(), Failure>
     tx.commit().await?;
     match global.json {
         true => output::print_json(&key),
-        false => output::print(&format!("{} ({}) is revoked; daemons refuse it within 5 seconds", key.prefix, key.name)),
+        false => {
+            output::print(&format!("{} ({}) is revoked; daemons refuse it within 5 seconds", key.prefix, key.name))
+        }
     }
 }
 
-async fn show_uses(
-    global: &Global,
-    app: &App,
-    filter: &uses::Filter,
-    limit: i64,
-    skip: i64,
-) -> Result<(), Failure> {
+async fn show_uses(global: &Global, app: &App, filter: &uses::Filter, limit: i64, skip: i64) -> Result<(), Failure> {
     let lines = uses::list(&app.database.pool, filter, skip, limit).await?;
     let next = is_full(lines.len(), limit).then_some(skip + limit);
     if global.json {

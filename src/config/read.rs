@@ -18,7 +18,8 @@ use super::{
     tree::Table,
 };
 
-const SECTIONS: [&str; 10] = ["http", "rate_limit", "database", "data", "mappings", "hub", "retry", "retention", "log", "connectors"];
+const SECTIONS: [&str; 10] =
+    ["http", "rate_limit", "database", "data", "mappings", "hub", "retry", "retention", "log", "connectors"];
 
 /// Sections that the contract names and that have no keys in this version.
 const EMPTY_SECTIONS: [&str; 3] = ["auth", "mail", "webhooks"];

@@ -70,7 +70,9 @@ pub(super) async fn name_the_encoding(mut request: Request) -> Request {
     let sent: Vec<_> = request.headers().get_all(header::CONTENT_ENCODING).iter().collect();
     let known = match sent.as_slice() {
         [] => return request,
-        [one] if one.as_bytes().eq_ignore_ascii_case(b"gzip") || one.as_bytes().eq_ignore_ascii_case(b"x-gzip") => "gzip",
+        [one] if one.as_bytes().eq_ignore_ascii_case(b"gzip") || one.as_bytes().eq_ignore_ascii_case(b"x-gzip") => {
+            "gzip"
+        }
         [one] if one.as_bytes().eq_ignore_ascii_case(b"identity") => "identity",
         _ => "unknown",
     };

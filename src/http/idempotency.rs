@@ -10,6 +10,7 @@
 use std::{
     collections::HashMap,
     error::Error,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -87,6 +88,10 @@ impl From<sqlx::Error> for Stop {
     }
 }
 
+/// What a request does, within a transaction that somebody else begins and ends. It owns what it works with, since it may be
+/// run again: `|tx| { let body = body.clone(); Box::pin(async move { … }) }`.
+pub type Effect<'c> = Pin<Box<dyn Future<Output = Result<Answer, Stop>> + Send + 'c>>;
+
 /// A request that changes something, and may say which one it is.
 #[derive(Clone)]
 pub struct Idempotent {
@@ -149,7 +154,7 @@ impl Idempotent {
     /// The effect may be run again from its beginning ([`Stop::Again`]), always in a fresh transaction.
     pub async fn run<F>(&self, principal: &str, body: &[u8], effect: F) -> Result<Response, Problem>
     where
-        F: AsyncFnMut(&mut PgConnection) -> Result<Answer, Stop>,
+        F: for<'c> FnMut(&'c mut PgConnection) -> Effect<'c>,
     {
         match &self.key {
             None => self.run_once(effect).await,
@@ -167,7 +172,7 @@ impl Idempotent {
 
     async fn run_once<F>(&self, mut effect: F) -> Result<Response, Problem>
     where
-        F: AsyncFnMut(&mut PgConnection) -> Result<Answer, Stop>,
+        F: for<'c> FnMut(&'c mut PgConnection) -> Effect<'c>,
     {
         let mut tries = Tries::default();
         loop {
@@ -187,7 +192,7 @@ impl Idempotent {
 
     async fn run_kept<F>(&self, scope: &Scope, body: &[u8], mut effect: F) -> Result<Response, Problem>
     where
-        F: AsyncFnMut(&mut PgConnection) -> Result<Answer, Stop>,
+        F: for<'c> FnMut(&'c mut PgConnection) -> Effect<'c>,
     {
         let request_hash = self.hash(body);
         let deadline = Instant::now() + PATIENCE;

@@ -31,7 +31,7 @@ mod server;
 pub use caller::Caller;
 pub use correlation::CorrelationId;
 pub use health::{Failure, OpenBreaker, Probes};
-pub use idempotency::{Answer, Idempotent, Stop};
+pub use idempotency::{Answer, Effect, Idempotent, Stop};
 pub use openapi::document;
 pub use problem::{FieldError, Problem};
 pub use rate_limit::RateLimits;

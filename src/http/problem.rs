@@ -39,11 +39,12 @@ pub struct FieldError {
 pub struct Problem {
     status: StatusCode,
     code: &'static str,
-    title: Cow<'static, str>,
+    title: &'static str,
     detail: String,
     errors: Vec<FieldError>,
-    members: Map<String, Value>,
-    headers: HeaderMap,
+    // Boxed: a problem is the `Err` of many functions and should be small.
+    members: Box<Map<String, Value>>,
+    headers: Box<HeaderMap>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -53,11 +54,11 @@ impl Problem {
         Problem {
             status,
             code,
-            title: title.into(),
+            title,
             detail: detail.into(),
             errors: Vec::new(),
-            members: Map::new(),
-            headers: HeaderMap::new(),
+            members: Box::default(),
+            headers: Box::default(),
             cause: None,
         }
     }
@@ -184,7 +185,7 @@ impl Problem {
     pub(super) fn render(&self, instance: Option<&str>, correlation_id: Option<&str>) -> Vec<u8> {
         let document = Document {
             kind: format!("urn:kopru:problem:{}", self.code),
-            title: &self.title,
+            title: self.title,
             status: self.status.as_u16(),
             detail: &self.detail,
             instance,
@@ -252,7 +253,7 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(mut problem) => {
             // What layers on the way have added, and over it what the problem itself says.
-            let own = std::mem::replace(&mut problem.headers, std::mem::take(response.headers_mut()));
+            let own = std::mem::replace(&mut *problem.headers, std::mem::take(response.headers_mut()));
             problem.headers.extend(own);
             problem.headers.remove(header::CONTENT_LENGTH);
             problem
@@ -263,7 +264,7 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
             // Refusals by the client's fault explain themselves; what failed inside does not leave the house.
             let detail = if status.is_client_error() { String::from_utf8_lossy(&detail).into() } else { String::new() };
             let mut problem = Problem::of_status(status, detail);
-            problem.headers = parts.headers;
+            *problem.headers = parts.headers;
             problem.headers.remove(header::CONTENT_LENGTH);
             problem
         }
@@ -274,7 +275,7 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
     let body = problem.render(Some(&instance), correlation_id.as_ref().map(CorrelationId::as_str));
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = problem.status;
-    *response.headers_mut() = problem.headers;
+    *response.headers_mut() = *problem.headers;
     response.headers_mut().insert(header::CONTENT_TYPE, MEDIA_TYPE);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

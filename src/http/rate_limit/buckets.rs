@@ -47,8 +47,7 @@ impl Subject {
     }
 }
 
-type Keyed =
-    governor::RateLimiter<Subject, DashMapStateStore<Subject>, DefaultClock, StateInformationMiddleware>;
+type Keyed = governor::RateLimiter<Subject, DashMapStateStore<Subject>, DefaultClock, StateInformationMiddleware>;
 
 #[derive(Default)]
 pub(super) struct Buckets {
@@ -87,8 +86,13 @@ impl Buckets {
 
     /// Drops buckets that are full again.
     pub fn forget(&self) {
-        let sizes: Vec<_> =
-            self.sizes.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(size, all)| (*size, all.clone())).collect();
+        let sizes: Vec<_> = self
+            .sizes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|(size, all)| (*size, all.clone()))
+            .collect();
         for (size, buckets) in sizes {
             buckets.retain_recent();
             buckets.shrink_to_fit();

@@ -109,8 +109,7 @@ pub async fn create(
         "ratePerMinute": row.rate_per_minute,
         "expiresAt": row.expires_at,
     });
-    let entry =
-        Entry { action: "api_key.created", subject_kind: "api_key", subject: row.prefix.clone(), detail };
+    let entry = Entry { action: "api_key.created", subject_kind: "api_key", subject: row.prefix.clone(), detail };
     audit::record(tx, by, &[entry]).await?;
     Ok((row, key.text))
 }

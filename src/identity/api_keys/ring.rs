@@ -68,14 +68,16 @@ struct Known {
     caller: ApiCaller,
 }
 
+/// By prefix, with the moment of the answer. `None`: there is no such key.
+type Remembered = HashMap<String, (Instant, Option<Arc<Known>>)>;
+
 /// The keys that were asked for lately.
 #[derive(Debug)]
 pub struct KeyRing {
     pool: PgPool,
     clock: Clock,
     fresh: Duration,
-    /// By prefix. `None`: there is no such key.
-    known: Mutex<HashMap<String, (Instant, Option<Arc<Known>>)>>,
+    known: Mutex<Remembered>,
 }
 
 impl KeyRing {
@@ -156,7 +158,7 @@ impl KeyRing {
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, Option<Arc<Known>>)>> {
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

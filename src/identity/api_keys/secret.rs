@@ -37,9 +37,8 @@ pub(super) struct Fresh {
 /// A new key.
 pub(super) fn fresh() -> Fresh {
     let mut random = rand::rng();
-    let prefix: String = (0..PREFIX_LENGTH)
-        .map(|_| char::from(PREFIX_LETTERS[random.random_range(0..PREFIX_LETTERS.len())]))
-        .collect();
+    let prefix: String =
+        (0..PREFIX_LENGTH).map(|_| char::from(PREFIX_LETTERS[random.random_range(0..PREFIX_LETTERS.len())])).collect();
     let secret: [u8; 32] = random.random();
     let text = KeyText(format!("{MARK}{prefix}_{}", URL_SAFE_NO_PAD.encode(secret)));
     Fresh { text, prefix, hash: Sha256::digest(secret).into() }
@@ -78,8 +77,16 @@ mod tests {
         assert_eq!((shown.prefix, shown.hash), (key.prefix.as_str(), key.hash));
         let text = key.text.expose();
         let shorter = &text[..text.len() - 1];
-        for bad in ["", "kpr_", "kpr__", &text[1..], shorter, &format!("{text}A"), &text.to_uppercase(), &text.replace("kpr_", "kpr_ş")]
-        {
+        for bad in [
+            "",
+            "kpr_",
+            "kpr__",
+            &text[1..],
+            shorter,
+            &format!("{text}A"),
+            &text.to_uppercase(),
+            &text.replace("kpr_", "kpr_ş"),
+        ] {
             assert!(read(bad).is_none(), "{bad}");
         }
         assert_ne!(fresh().hash, key.hash);
