@@ -1,7 +1,8 @@
 //! Counting uses: batches, several daemons at once, a database that is away, and the trimming.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
+use chrono::TimeDelta;
 use kopru::{
     clock::Clock,
     identity::{
@@ -44,7 +45,7 @@ async fn daemons_count_into_the_same_rows() {
     });
     futures::future::join_all(counting).await;
     assert_eq!(total(&database).await, 4 * 10 * 50);
-    let lines = uses::list(&database.pool, &Filter::default(), 0, 1_000).await.expect("lines");
+    let lines = uses::list(&database.pool, &Filter::default(), None, 1_000).await.expect("lines");
     assert_eq!((lines.len(), lines[0].uses), (50, 40));
 }
 
@@ -60,9 +61,36 @@ async fn what_cannot_be_written_is_kept_and_the_memory_stays_bounded() {
     sqlx::raw_sql("alter table identity.away rename to api_key_use").execute(&database.pool).await.expect("back");
     counter.flush().await.expect("written");
     assert_eq!(total(&database).await, 30_000);
-    let lines = uses::list(&database.pool, &Filter::default(), 0, 50_000).await.expect("lines");
+    let lines = uses::list(&database.pool, &Filter::default(), None, 50_000).await.expect("lines");
     assert!(lines.len() <= 20_001, "{}", lines.len());
     assert!(lines.iter().any(|line| line.address.is_none() && line.uses >= 9_999));
+}
+
+#[tokio::test]
+async fn pages_of_uses_are_whole_and_newest_first() {
+    let database = TestDatabase::new().await;
+    let clock = Clock::fixed(Clock::system().now());
+    let counter = UseCounter::new(database.pool.clone(), clock.clone());
+    for minute in 0..5 {
+        for host in [1, 2] {
+            counter.count(guess([10, 0, minute, host], "/a"));
+        }
+        clock.advance(TimeDelta::minutes(1));
+        counter.flush().await.expect("written");
+    }
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = uses::list(&database.pool, &Filter::default(), cursor, 3).await.expect("a page");
+        let Some(last) = page.last() else { break };
+        cursor = Some(last.id);
+        seen.extend(page);
+        // A row that is there already goes on counting.
+        counter.count(guess([10, 0, 4, 1], "/b"));
+        counter.flush().await.expect("written");
+    }
+    let hosts: BTreeSet<_> = seen.iter().map(|line| line.address.clone()).collect();
+    assert_eq!((seen.len(), hosts.len()), (10, 10));
+    assert!(seen.is_sorted_by(|one, two| one.minute >= two.minute));
 }
 
 #[tokio::test]
