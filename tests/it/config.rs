@@ -55,7 +55,7 @@ fn limits_and_trusted_proxies_are_read_and_checked() {
 
     let (_dir, sources) = with_file(
         "[http]\ntrusted_proxies = [\"10.0.0.0/8\", \"proxy.example\", \"10.0.0.0/99\"]\n\n[rate_limit]\n\
-         per_ip_per_minute = 0\nper_key_per_minute = 3\nenabled = \"yes\"\n",
+         per_ip_per_minute = 0\nper_api_keys_per_minute = 3\nenabled = \"yes\"\n",
     );
     assert_eq!(
         refused(&sources),
@@ -64,7 +64,7 @@ fn limits_and_trusted_proxies_are_read_and_checked() {
             "config.toml:2: http.trusted_proxies: `10.0.0.0/99` is neither a network nor an address, as in 10.0.0.0/8",
             "config.toml:7: rate_limit.enabled: invalid type: string \"yes\", expected a boolean",
             "config.toml:5: rate_limit.per_ip_per_minute: must be at least 1; `enabled = false` turns every limit off",
-            "config.toml:6: rate_limit.per_key_per_minute: unknown key; did you mean `per_api_key_per_minute`?",
+            "config.toml:6: rate_limit.per_api_keys_per_minute: unknown key; did you mean `per_api_key_per_minute`?",
         ]
     );
 }
