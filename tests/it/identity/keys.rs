@@ -3,10 +3,14 @@
 use std::{net::IpAddr, time::Duration};
 
 use kopru::{
+    app::App,
     audit::Actor,
     clock::Clock,
+    config::{Config, Sources},
+    demo,
     identity::api_keys::{self, KeyRing, NewKey, Refusal},
 };
+use serde_json::json;
 use sqlx::PgPool;
 
 use crate::support::database::TestDatabase;
@@ -55,6 +59,23 @@ async fn a_ring_that_remembers_nothing_sees_a_revocation_at_once() {
     ring.verify(&text, HERE).await.expect("good");
     revoke(&database.pool, &prefix).await;
     assert!(matches!(ring.verify(&text, HERE).await, Err(Refusal::Revoked(_))));
+}
+
+#[tokio::test]
+async fn a_demo_finds_its_key_again_and_replaces_one_that_is_no_good() {
+    let database = TestDatabase::new().await;
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let config = Config::load(&Sources::none().set("database.url", database.url.as_str())).expect("valid");
+    let app = App::open(config, Clock::system()).await.expect("open");
+    let first = demo::api_key(&app, dir.path()).await.expect("a key");
+    demo::write_description(dir.path(), &json!({ "apiKey": first })).expect("written");
+    assert_eq!(demo::api_key(&app, dir.path()).await.expect("a key"), first);
+    revoke(&database.pool, &first[4..12]).await;
+    let second = demo::api_key(&app, dir.path()).await.expect("a key");
+    assert_ne!(second, first);
+    demo::write_description(dir.path(), &json!({ "apiKey": null })).expect("written");
+    assert_ne!(demo::api_key(&app, dir.path()).await.expect("a key"), second);
+    app.close().await;
 }
 
 #[tokio::test]
