@@ -7,5 +7,6 @@ mod e2e;
 mod embedded;
 mod http;
 mod hub;
+mod identity;
 mod migrations;
 mod support;

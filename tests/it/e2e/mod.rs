@@ -15,7 +15,7 @@ mod demo;
 mod installation;
 mod outage;
 mod paging;
-mod process;
+pub mod process;
 mod records;
 mod references;
 mod sandbox;
