@@ -132,6 +132,15 @@ impl Mapping {
         found.map(|(_, _, policy)| *policy).unwrap_or_default()
     }
 
+    /// Where in the source a field is looked for, for people.
+    pub fn source_of(&self, field: &str) -> Option<String> {
+        if field == "code" {
+            return Some(self.code.described());
+        }
+        let place = self.entity.field(field)?;
+        self.fields.iter().find(|rule| rule.target == place).map(Field::source)
+    }
+
     /// The fields by whose values a person searches for the record's messages, beside its code.
     pub fn search_keys(&self) -> &[usize] {
         &self.search_keys
