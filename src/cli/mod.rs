@@ -7,6 +7,8 @@
 //!
 //! A new group of commands is one file here and one variant of `Command`.
 
+mod api_key;
+mod audit;
 mod config;
 mod dead_letters;
 mod demo;
@@ -16,6 +18,7 @@ mod logging;
 mod mapping;
 mod messages;
 mod migrate;
+mod openapi;
 mod output;
 mod run;
 mod sandbox;
