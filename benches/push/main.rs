@@ -226,9 +226,7 @@ async fn measure(options: &Options) -> Result<Figures, Box<dyn Error>> {
         figures.limit[place] = limit(&hub.server_url(), options.items, connections).await?;
     }
     let sender = hub.sender();
-    let items = |prefix: &str, count: i64| {
-        json!({ "items": (1..=count).map(|n| json!({ "code": format!("{prefix}{n}"), "name": format!("Ad {n}") })).collect::<Vec<_>>() })
-    };
+    let items = |prefix: &str, count: i64| json!({ "items": (1..=count).map(|n| json!({ "code": format!("{prefix}{n}"), "name": format!("Ad {n}") })).collect::<Vec<_>>() });
     for (path, body) in
         [("categories/bulk", items("G", catalogue::CATEGORIES)), ("brands/bulk", items("M", catalogue::BRANDS))]
     {

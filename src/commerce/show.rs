@@ -14,7 +14,7 @@ pub async fn product<'e>(db: impl PgExecutor<'e>, id: i64) -> Result<Option<Valu
             'isActive', p.is_active, 'requiresSerialNumber', p.requires_serial_number,
             'warrantyMonths', p.warranty_months, 'weight', p.weight, 'weightUnit', p.weight_unit,
             'minimumOrderQuantity', p.minimum_order_quantity, 'orderMultiple', p.order_multiple,
-            'variantGroup', p.variant_group, 'options', p.options, 'attributes', p.attributes,
+            'variantGroup', p.variant_group,
             'units', (
                 select jsonb_agg(jsonb_build_object(
                     'code', u.unit, 'numerator', u.numerator, 'denominator', u.denominator, 'isMain', u.is_main,
@@ -30,7 +30,7 @@ pub async fn product<'e>(db: impl PgExecutor<'e>, id: i64) -> Result<Option<Valu
                 from commerce.stock_level s join commerce.warehouse w on w.id = s.warehouse_id
                 where s.product_id = p.id),
             'updatedAt', p.updated_at
-        )) as "record!"
+        )) || jsonb_build_object('options', p.options, 'attributes', p.attributes) as "record!"
         from commerce.product p
         left join commerce.category c on c.id = p.category_id
         left join commerce.brand b on b.id = p.brand_id

@@ -37,4 +37,4 @@ pub use openapi::document;
 pub use problem::{FieldError, Problem};
 pub use rate_limit::RateLimits;
 pub use router::{HttpState, Settings};
-pub use server::Server;
+pub use server::{Server, Waits};

@@ -116,8 +116,8 @@ fn layered(routes: Router, limit: usize, gate: impl FnOnce(Router) -> Router) ->
         .layer(RequestBodyLimitLayer::new(limit))
         .layer(RequestDecompressionLayer::new())
         .layer(map_request(body::name_the_encoding))
-        .layer(RequestBodyLimitLayer::new(limit))
         .layer(map_response(move |response: Response| async move { name_the_refusal(response, limit) }))
+        .layer(from_fn_with_state(limit, body::bounded))
         .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
         .layer(CatchPanicLayer::custom(panicked));
     gate(routes)

@@ -45,13 +45,13 @@ fn is_json(media_type: &str) -> bool {
 
 impl Document {
     /// The document as a list of one.
-    pub(super) fn one(&self) -> Result<Vec<u8>, Problem> {
+    pub(super) fn one(&self) -> Result<Bytes, Problem> {
         let _: Object = read(&self.0)?;
         let mut list = Vec::with_capacity(self.0.len() + 2);
         list.push(b'[');
         list.extend_from_slice(&self.0);
         list.push(b']');
-        Ok(list)
+        Ok(list.into())
     }
 
     /// Checks that there is a list of 1 to [`MOST`] items under `list`.

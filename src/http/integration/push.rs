@@ -1,8 +1,9 @@
 //! One item or many through the intake, and what is answered.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::{http::StatusCode, response::Response};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -21,9 +22,10 @@ use crate::{
     hub::{
         engine::Engine,
         intake::{self, IntakeError, Item, ItemStatus, Submission, Submitted},
-        links,
+        links, meters,
         pages::{ApplyError, Failure},
         patience::Patience,
+        runs::Tally,
     },
     mapping::{Format, OnMissing},
 };
@@ -94,11 +96,13 @@ struct Push {
     instance: String,
     correlation_id: CorrelationId,
     pushed: Pushed,
-    body: Vec<u8>,
+    body: Bytes,
     bulk: bool,
     received_at: DateTime<Utc>,
     /// Of a short form: the code of the product that the answer names.
     product: Option<String>,
+    /// Of the try that was the last.
+    tally: Mutex<Option<Tally>>,
 }
 
 pub(super) async fn one(sender: Sender, pushed: Pushed, document: Document) -> Result<Response, Problem> {
@@ -110,7 +114,7 @@ pub(super) async fn one(sender: Sender, pushed: Pushed, document: Document) -> R
 pub(super) async fn many(sender: Sender, pushed: Pushed, document: Document) -> Result<Response, Problem> {
     sender.caller.require("integration:write")?;
     document.many(pushed.list)?;
-    let body = document.0.to_vec();
+    let body = document.0.clone();
     run(sender, pushed, &document.0, body, true, None).await
 }
 
@@ -136,7 +140,7 @@ async fn run(
     sender: Sender,
     pushed: Pushed,
     sent: &[u8],
-    body: Vec<u8>,
+    body: Bytes,
     bulk: bool,
     product: Option<String>,
 ) -> Result<Response, Problem> {
@@ -144,14 +148,19 @@ async fn run(
     // Once, whatever has to be tried again: what came first stays first.
     let received_at = engine.database_now().await?;
     let instance = caller.instance.clone();
-    let push = Arc::new(Push { engine, instance, correlation_id, pushed, body, bulk, received_at, product });
+    let tally = Mutex::default();
+    let push = Arc::new(Push { engine, instance, correlation_id, pushed, body, bulk, received_at, product, tally });
     let mut patience = Patience::default();
-    request
+    let answer = request
         .run(&caller.actor(), sent, |tx| {
             let (push, isolate) = (Arc::clone(&push), patience.next_try());
             Box::pin(async move { push.attempt(tx, isolate).await })
         })
-        .await
+        .await;
+    if let Some(tally) = push.lock_tally().take() {
+        meters::submitted(&push.instance, pushed.stream, &tally);
+    }
+    answer
 }
 
 impl Push {
@@ -172,6 +181,7 @@ impl Push {
             isolate,
         };
         let submitted = intake::submit(tx, &self.engine, &submission).await?;
+        *self.lock_tally() = Some(submitted.tally);
         if self.bulk {
             return Ok(Answer::json(StatusCode::OK, &many_of(submitted, self.pushed.list))?);
         }
@@ -190,6 +200,11 @@ impl Push {
             }
         }
         Ok(Answer::json(StatusCode::OK, &answer)?)
+    }
+
+    fn lock_tally(&self) -> MutexGuard<'_, Option<Tally>> {
+        // Counters are whole whatever happened to who held them.
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The mapping leaves out what carries nothing for it.

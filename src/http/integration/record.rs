@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
@@ -12,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     Pushed,
@@ -60,6 +60,7 @@ pub(super) async fn show_one(
     caller: &Caller,
     pushed: Pushed,
     code: &str,
+    known: Option<&HeaderValue>,
 ) -> Result<Response, Problem> {
     caller.require_any(&["integration:read", "integration:write"])?;
     let unknown = || unknown(pushed, code);
@@ -84,7 +85,17 @@ pub(super) async fn show_one(
         last_synced_at: link.last_synced_at,
         fields: fields.ok_or_else(unknown)?,
     };
-    Ok(Json(record).into_response())
+    let body = serde_json::to_vec(&record).map_err(Problem::internal)?;
+    let tag = format!("\"{:032x}\"", xxh3_128(&body));
+    let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let tag = HeaderValue::from_str(&tag).map_err(Problem::internal)?;
+    Ok(match is_known {
+        true => (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response(),
+        false => {
+            let json = HeaderValue::from_static("application/json");
+            ([(header::ETAG, tag), (header::CONTENT_TYPE, json)], body).into_response()
+        }
+    })
 }
 
 fn unknown(pushed: Pushed, code: &str) -> Problem {

@@ -105,9 +105,13 @@ macro_rules! entity_routes {
             tag = $tag,
             operation_id = $show,
             security(("apiKey" = [])),
-            params(("externalCode" = String, Path, description = "As it was pushed; percent-encoded")),
+            params(
+                ("externalCode" = String, Path, description = "As it was pushed; percent-encoded"),
+                ("If-None-Match" = Option<String>, Header, description = "The ETag of an earlier answer")
+            ),
             responses(
-                (status = 200, description = "The record", body = crate::http::integration::record::Record),
+                (status = 200, description = "The record, with its ETag", body = crate::http::integration::record::Record),
+                (status = 304, description = "It is as it was"),
                 (
                     status = 404,
                     description = "The instance has none with this code",
@@ -121,8 +125,10 @@ macro_rules! entity_routes {
             axum::extract::State(engine): axum::extract::State<crate::hub::engine::Engine>,
             caller: crate::http::caller::Caller,
             axum::extract::Path(code): axum::extract::Path<String>,
+            headers: axum::http::HeaderMap,
         ) -> Result<axum::response::Response, crate::http::problem::Problem> {
-            crate::http::integration::record::show_one(&engine, &caller, $pushed, &code).await
+            let known = headers.get(axum::http::header::IF_NONE_MATCH);
+            crate::http::integration::record::show_one(&engine, &caller, $pushed, &code, known).await
         }
 
         /// Deactivates it (a stock level goes to 0). It keeps its history, and its next push brings it back.

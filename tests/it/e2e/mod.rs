@@ -15,7 +15,7 @@ mod demo;
 mod installation;
 mod outage;
 mod paging;
-mod process;
+pub mod process;
 mod push;
 mod records;
 mod references;

@@ -46,12 +46,12 @@ async fn a_body_of_another_shape_is_refused_with_its_place_and_leaves_nothing() 
     let mut not_utf8 = product("A").to_string().into_bytes();
     not_utf8.push(0xFF);
     site.post_bytes("products", not_utf8).await.refused(400, "bad_request");
-    let deep = format!(
-        "{{\"code\":\"A\",\"attributes\":{}{}}}",
-        "{\"a\":".repeat(10_000),
-        "1".to_owned() + &"}".repeat(10_000)
-    );
-    site.post_bytes("products", deep).await.refused(400, "bad_request");
+    // The shape is right; the depth of one field is not.
+    let deep = "{\"a\":".repeat(10_000) + "1" + &"}".repeat(10_000);
+    let whole = product("A").to_string();
+    let deep = format!("{},\"attributes\":{deep}}}", whole.trim_end_matches('}'));
+    let problem = site.post_bytes("products", deep).await.refused(400, "invalid");
+    assert_eq!(problem["errors"][0]["field"], "attributes", "{problem}");
     assert_eq!(site.hub.footprint().await, before);
 }
 

@@ -178,3 +178,18 @@ async fn an_instance_sees_only_its_own_codes_and_a_reader_only_reads() {
     site.key = "nobody".to_owned();
     site.post("products", &product("A")).await.refused(401, "api_key_unknown");
 }
+
+#[tokio::test]
+async fn a_record_that_is_known_is_not_sent_again() {
+    let site = Site::new().await;
+    let ask = async |tag: &str| {
+        let request = site.client.get(site.url("brands/ACME")).header("x-api-key", &site.key);
+        request.header("if-none-match", tag).send().await.expect("an answer")
+    };
+    let first = ask("none").await;
+    assert_eq!(first.status(), 200);
+    let tag = first.headers()["etag"].to_str().expect("text").to_owned();
+    assert_eq!(ask(&tag).await.status(), 304);
+    site.post("brands", &json!({ "code": "ACME", "name": "Başka" })).await.ok();
+    assert_eq!(ask(&tag).await.status(), 200);
+}
