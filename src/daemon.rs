@@ -61,6 +61,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let daemon = Daemon::start(&engine).await?;
     let shutdown = CancellationToken::new();
     let state = HttpState {
+        engine: engine.clone(),
         pool: app.database.pool.clone(),
         clock: app.clock.clone(),
         metrics,

@@ -21,6 +21,7 @@ mod client_address;
 mod correlation;
 mod health;
 mod idempotency;
+mod integration;
 mod metrics;
 mod openapi;
 mod problem;

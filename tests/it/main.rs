@@ -9,4 +9,5 @@ mod http;
 mod hub;
 mod identity;
 mod migrations;
+mod push;
 mod support;

@@ -16,6 +16,7 @@ mod installation;
 mod outage;
 mod paging;
 pub mod process;
+mod push;
 mod records;
 mod references;
 mod sandbox;

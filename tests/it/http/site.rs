@@ -26,7 +26,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::database::TestDatabase;
+use crate::support::{database::TestDatabase, hub::bare_engine};
 
 pub const BODY_LIMIT: usize = 64 * 1024;
 pub const KEY_ROUTE: &str = "/api/integration";
@@ -104,6 +104,7 @@ impl Site {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             addresses.push(listener.local_addr().expect("bound"));
             let state = HttpState {
+                engine: bare_engine(&database.pool),
                 pool: database.pool.clone(),
                 clock: clock.clone(),
                 metrics: kopru::telemetry::metrics(),
