@@ -134,6 +134,11 @@ pub fn connectors(
     let mut problems = Vec::new();
     for (name, connector) in config.connectors.iter().filter(|(_, connector)| connector.enabled) {
         let path = format!("connectors.{name}");
+        for entity in connector.master.iter().flatten().filter(|entity| Entity::parse(entity).is_none()) {
+            let known: Vec<&str> = Entity::ALL.into_iter().map(Entity::as_str).collect();
+            let text = format!("`{entity}`: {}", unknown_key(entity, &known).replace("key", "entity"));
+            problems.push(Problem { origin: None, key: format!("{path}.master"), text });
+        }
         let Some(descriptor) = descriptors.iter().find(|descriptor| descriptor.kind == connector.kind) else {
             let kinds: Vec<&str> = descriptors.iter().map(|descriptor| descriptor.kind).collect();
             let text = format!("`{}`: {}", connector.kind, unknown_key(&connector.kind, &kinds).replace("key", "kind"));
@@ -153,5 +158,38 @@ pub fn connectors(
             })),
         }
     }
+    problems.extend(shared_masters(config, &built));
     if problems.is_empty() { Ok(built) } else { Err(ConfigError(problems)) }
+}
+
+/// One instance is the master of an entity: two that create records of it would take each other's for their own, since
+/// `120.01.001` is another customer in another firm.
+fn shared_masters(config: &Config, built: &BTreeMap<String, Arc<dyn Connector>>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut masters: BTreeMap<Entity, &str> = BTreeMap::new();
+    for (name, _) in built.iter().filter(|(_, connector)| connector.source().is_some()) {
+        let chosen = config.connectors.get(name).and_then(|connector| connector.master.as_ref());
+        let is_master = |entity: &Entity| chosen.is_none_or(|names| names.iter().any(|name| name == entity.as_str()));
+        let mut shared: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for entity in Entity::ALL.into_iter().filter(is_master) {
+            match masters.get(&entity) {
+                Some(other) => shared.entry(other).or_default().push(entity.as_str()),
+                None => {
+                    masters.insert(entity, name);
+                }
+            }
+        }
+        for (other, entities) in shared {
+            problems.push(Problem {
+                origin: None,
+                key: format!("connectors.{name}.master"),
+                text: format!(
+                    "`{name}` and `{other}` would both create records of {}; list in `master` of one of them only what \
+                     it creates (an empty list: nothing, it finds records by their codes)",
+                    entities.join(", ")
+                ),
+            });
+        }
+    }
+    problems
 }

@@ -13,6 +13,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{
     leases::interval,
@@ -232,50 +233,68 @@ pub async fn supersede(
 
 /// Makes the records due that waited for one of these codes. Called in the transaction that made the links.
 pub async fn wake(db: &mut PgConnection, connector: &str, entity: Entity, codes: &[&str]) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
-        "with woken as (
-             delete from hub.message_wait
-             where connector = $1 and entity = $2 and code = any($3)
-             returning message_id
-         )
-         update hub.message m
-         set state = 'received', due_at = clock_timestamp()
-         from (select distinct message_id from woken) w
-         where m.id = w.message_id and m.state = 'deferred'
-           and not exists (select from hub.message_wait o
-                           where o.message_id = m.id and not (o.connector = $1 and o.entity = $2 and o.code = any($3)))",
+    let reached = sqlx::query_scalar!(
+        "delete from hub.message_wait
+         where connector = $1 and entity = $2 and code = any($3)
+         returning message_id",
         connector,
         entity.as_str(),
         codes as &[&str],
     )
-    .execute(&mut *db)
+    .fetch_all(&mut *db)
     .await?;
-    if done.rows_affected() > 0 {
+    if reached.is_empty() {
+        return Ok(0);
+    }
+    // Somebody else may be bringing the rest of what a record waits for: who comes second has to see what the first
+    // one did, so the records are locked before anybody looks, and looked at by another statement.
+    sqlx::query!(
+        "select id from hub.message where id = any($1) and state = 'deferred' order by id for update",
+        &reached
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    let woken = make_due(db, &reached).await?;
+    if woken > 0 {
         sqlx::query!("select pg_notify($1, '')", messages::CHANNEL).fetch_one(&mut *db).await?;
     }
-    Ok(done.rows_affected())
+    Ok(woken)
 }
 
-/// Wakes what waits for codes that exist: a link made between a record's look-up and its parking is caught here.
-pub async fn sweep(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
+/// Of these records the ones that wait for nothing any more.
+async fn make_due(db: &mut PgConnection, ids: &[Uuid]) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
-        "with arrived as (
-             delete from hub.message_wait w
-             where exists (select from hub.external_ref r
-                           where r.connector = w.connector and r.entity = w.entity and r.external_code = w.code)
-             returning w.message_id, w.entity, w.code
-         )
-         update hub.message m set state = 'received', due_at = clock_timestamp()
-         where m.state = 'deferred'
-           and m.id in (select message_id from arrived)
-           and not exists (select from hub.message_wait o
-                           where o.message_id = m.id
-                             and not exists (select from arrived a
-                                             where a.message_id = o.message_id and a.entity = o.entity and a.code = o.code))"
+        "update hub.message m set state = 'received', due_at = clock_timestamp()
+         where m.id = any($1) and m.state = 'deferred'
+           and not exists (select from hub.message_wait o where o.message_id = m.id)",
+        ids
     )
     .execute(db)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// Wakes what waits for codes that exist, or for nothing at all: a link made between a record's look-up and its parking
+/// is caught here.
+pub async fn sweep(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    sqlx::query!(
+        "delete from hub.message_wait w
+         where exists (select from hub.external_ref r
+                       where r.connector = w.connector and r.entity = w.entity and r.external_code = w.code)
+            or exists (select from hub.external_ref_alias a
+                       where a.connector = w.connector and a.entity = w.entity and a.external_code = w.code)"
+    )
+    .execute(&mut *db)
+    .await?;
+    let ready = sqlx::query_scalar!(
+        "select id from hub.message m
+         where state = 'deferred' and not exists (select from hub.message_wait o where o.message_id = m.id)
+         order by id
+         for update skip locked"
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    make_due(db, &ready).await
 }
 
 /// Deferred messages whose time is up, claimed for giving up: they become due once more, and the worker that finds

@@ -116,6 +116,27 @@ pub async fn find<'e>(
     Ok(row.map(Link::from))
 }
 
+/// The links of these records, by internal id.
+pub async fn by_internal_id(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    internal_ids: &[i64],
+) -> Result<HashMap<i64, Link>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        LinkRow,
+        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at
+         from hub.external_ref
+         where connector = $1 and entity = $2 and internal_id = any($3)",
+        connector,
+        entity.as_str(),
+        internal_ids,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.internal_id, Link::from(row))).collect())
+}
+
 /// External codes to internal ids, following the old names of renamed cards.
 pub async fn resolve(
     db: &mut PgConnection,

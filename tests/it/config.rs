@@ -264,3 +264,27 @@ fn a_demos_directory_brings_its_own_connectors() {
     assert_eq!(config.connectors["logo"].settings, json!({ "base_url": "http://127.0.0.1:1/logo" }));
     assert_eq!(config.hub.workers, 3);
 }
+
+#[test]
+fn two_instances_do_not_create_records_of_one_entity() {
+    let two = |izmir: &str| {
+        let logo = "base_url = \"http://127.0.0.1:1\"\nclient_id = \"c\"\nclient_secret = \"s\"\nusername = \"u\"\n\
+                    password = \"p\"\nfirm = 7\n";
+        let text = format!("[connectors.logo]\n{logo}[connectors.logo_izmir]\nkind = \"logo\"\n{logo}{izmir}\n");
+        let (_dir, sources) = with_file(&text);
+        let config = Config::load(&sources).expect("readable");
+        kopru::app::connectors(&config, kopru_bundle::all()).map(|built| built.len())
+    };
+    let ConfigError(problems) = two("").expect_err("both would create everything");
+    assert_eq!(problems.len(), 1);
+    let text = problems[0].to_string();
+    for part in ["connectors.logo_izmir.master", "`logo`", "customer", "price"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(two("master = []").expect("one creates, the other finds"), 2);
+    let ConfigError(problems) = two("master = [\"stock\"]").expect_err("both would create stock");
+    assert!(problems[0].to_string().contains("records of stock;"), "{}", problems[0]);
+    let ConfigError(problems) = two("master = [\"prodct\"]").expect_err("no such entity");
+    assert!(problems[0].to_string().contains("did you mean `product`?"), "{}", problems[0]);
+    assert_eq!(two("enabled = false").expect("one is switched off"), 1);
+}

@@ -286,6 +286,47 @@ async fn identify(
         }
     }
     rows.retain(|row| row.internal_id != 0);
+    adopt_recoded(tx, cx, rows, verdicts).await
+}
+
+/// Found by what it is, under a code that is new: a stock level whose product was renamed, for one. The record keeps
+/// the link that it has, and the link follows the code.
+async fn adopt_recoded(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    rows: &mut Vec<Row<'_>>,
+    verdicts: &mut [Verdict],
+) -> Result<(), ApplyError> {
+    let found: Vec<i64> =
+        rows.iter().filter(|row| row.link.is_none() && !row.is_new).map(|row| row.internal_id).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut known = links::by_internal_id(tx, cx.connector, cx.entity, &found).await?;
+    // A link that comes under its own code in this page stays where it is: two codes that claim one record.
+    known.retain(|_, link| !rows.iter().any(|row| row.link.as_ref().is_some_and(|held| held.id == link.id)));
+    if known.is_empty() {
+        return Ok(());
+    }
+    lock(tx, known.values()).await?;
+    let mut aliases: Vec<(String, i64)> = Vec::new();
+    rows.retain_mut(|row| {
+        if row.link.is_some() || row.is_new {
+            return true;
+        }
+        let Some(link) = known.remove(&row.internal_id) else { return true };
+        if is_older(row.incoming, &link, cx.full_pass_started) {
+            verdicts[row.place] = Verdict::Stale(Some(link.internal_id));
+            return false;
+        }
+        aliases.push((link.code.clone(), link.internal_id));
+        row.link = Some(link);
+        true
+    });
+    let aliases: Vec<(&str, i64)> = aliases.iter().map(|(code, id)| (code.as_str(), *id)).collect();
+    if !aliases.is_empty() {
+        links::remember_aliases(tx, cx.connector, cx.entity, &aliases).await?;
+    }
     Ok(())
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use kopru::hub::housekeeping;
+use kopru::{
+    canonical::Entity,
+    hub::{deferral, housekeeping},
+};
 use serde_json::{Value, json};
 
 use crate::support::{hub::Hub, system::page};
@@ -151,6 +154,47 @@ async fn the_sweep_wakes_what_slipped_through() {
     housekeeping::sweep_once(&hub.engine).await.expect("a sweep");
     assert_eq!(hub.work().await, 1);
     assert_eq!(branded(&hub).await[0]["brand"], "X");
+}
+
+#[tokio::test]
+async fn two_writers_that_bring_the_two_things_a_record_waits_for_wake_it_between_them() {
+    let hub = Hub::new().await;
+    hub.full("products", [page([product("P", "X", 1)])]).await;
+    hub.execute(
+        "insert into hub.message_wait (message_id, connector, entity, code)
+         select id, 'erp', 'category', 'C' from hub.message",
+    )
+    .await;
+    let mut first = hub.pool().begin().await.expect("a transaction");
+    assert_eq!(deferral::wake(&mut first, "erp", Entity::Brand, &["X"]).await.expect("woken"), 0);
+    let pool = hub.pool().clone();
+    let second = tokio::spawn(async move {
+        let mut second = pool.begin().await.expect("a transaction");
+        let woken = deferral::wake(&mut second, "erp", Entity::Category, &["C"]).await.expect("woken");
+        second.commit().await.expect("committed");
+        woken
+    });
+    hub.eventually("the second one waits for the first", async || {
+        hub.count(
+            "pg_locks where not granted and database = (select oid from pg_database where datname = current_database())
+                   or not granted and locktype = 'transactionid'",
+        )
+        .await
+            > 0
+    })
+    .await;
+    first.commit().await.expect("committed");
+    assert_eq!(second.await.expect("ended"), 1);
+    assert_eq!(hub.row("select state from hub.message").await["state"], "received");
+}
+
+#[tokio::test]
+async fn a_record_that_waits_for_nothing_any_more_is_found_by_the_sweep() {
+    let hub = Hub::new().await;
+    hub.full("products", [page([product("P", "X", 1)])]).await;
+    hub.execute("delete from hub.message_wait").await;
+    housekeeping::sweep_once(&hub.engine).await.expect("a sweep");
+    assert_eq!(hub.row("select state from hub.message").await["state"], "received");
 }
 
 #[tokio::test]

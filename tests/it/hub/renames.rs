@@ -144,3 +144,25 @@ async fn an_instance_that_is_not_the_master_finds_by_code_and_creates_nothing() 
     assert_eq!(both, [json!({ "connector": "erp", "ext": "7" }), json!({ "connector": "shop", "ext": "900" })]);
     assert_eq!(brands(&hub).await.len(), 1);
 }
+
+#[tokio::test]
+async fn stock_of_a_renamed_product_goes_on_under_the_new_code() {
+    let hub = Hub::new().await;
+    let stock = |code: &str, version: i64, quantity: i64| json!({ "code": format!("{code}|1"), "version": version, "product": code, "warehouse": "1", "quantity": quantity });
+    let product = |code: &str, version: i64| json!({ "code": code, "id": 7, "version": version, "name": "p" });
+    hub.full("products", [page([product("OLD", 1)])]).await;
+    hub.full("stock", [page([stock("OLD", 1, 5)])]).await;
+    hub.changes("products", [page([product("NEW", 2)])]).await;
+
+    let run = hub.full("stock", [page([stock("NEW", 2, 3)])]).await;
+    assert_eq!((run.created, run.updated, run.failed), (0, 1, 0));
+    let level = "select count(*)::bigint as levels, sum(quantity)::text as quantity from commerce.stock_level";
+    assert_eq!(hub.row(level).await, json!({ "levels": 1, "quantity": "3.0000" }));
+    let link = "select external_code as code from hub.external_ref where entity = 'stock'";
+    assert_eq!(hub.rows(link).await, [json!({ "code": "NEW|1" })]);
+    // A late document under the old code takes nothing back, and a later one of the new code goes in as ever.
+    let late = hub.changes("stock", [page([stock("OLD", 1, 9)])]).await;
+    assert_eq!((late.updated, late.stale), (0, 1));
+    assert_eq!(hub.changes("stock", [page([stock("NEW", 3, 2)])]).await.updated, 1);
+    assert_eq!(hub.row(level).await["quantity"], "2.0000");
+}
