@@ -11,6 +11,7 @@ use super::{
     dead_letters::{self, NewLetter},
     deferral,
     engine::Engine,
+    mappings::{self, unmapped},
     messages::{self, Claimed, Finish, NewMessage, unpack},
     pages::{ApplyContext, ApplyError, Failure, Incoming, Verdict, apply, missing_of, rejected, settle},
     states::MessageState,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     canonical::Entity,
     commerce::WriteContext,
-    mapping::{Format, Mapped, Mapping, Overlay},
+    mapping::{Effective, Format, Mapped, Unmapped},
     outbox::Provenance,
 };
 
@@ -40,6 +41,8 @@ pub async fn work(
     isolate: bool,
 ) -> Result<(), ApplyError> {
     let started_at = engine.database_now().await?;
+    // A replay that was asked for because of an answer is mapped with that answer.
+    mappings::overlay::refresh(&engine.pool, &engine.library).await?;
     let mut tx = engine.pool.begin().await?;
     let ids: Vec<Uuid> = claimed.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
@@ -57,7 +60,7 @@ pub async fn work(
             )),
             (_, Err(error)) => Err(ours_failure("payload_unreadable", error.to_string())),
             (Some(mapping), Ok(body)) => mapping
-                .map(parse_format(&message.format), body, &Overlay::default())
+                .map(parse_format(&message.format), body)
                 .map_err(|unreadable| data_failure("unreadable", unreadable.to_string())),
         };
         match result {
@@ -83,6 +86,10 @@ pub async fn work(
     }
     let hash = mapping.as_ref().map(|mapping| mapping.hash().to_owned());
     plan.write(engine, &mut tx, &claimed, &bodies, hash.as_deref(), started_at).await?;
+    if let Some(mapping) = &mapping {
+        let found: Vec<Unmapped> = mapped.iter().flatten().flat_map(|document| document.unmapped.clone()).collect();
+        unmapped::count(&mut tx, connector, mapping, &found).await?;
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -90,7 +97,7 @@ pub async fn work(
 /// What the documents of a batch share.
 struct Scope<'a> {
     connector: &'a str,
-    mapping: &'a Mapping,
+    mapping: &'a Effective,
     isolate: bool,
 }
 

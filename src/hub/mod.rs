@@ -8,6 +8,7 @@
 //! | [`pages`], [`entities`], [`links`] | how records reach the commerce tables |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
 //! | [`deferral`], [`dead_letters`] | what waits, and what could not go in |
+//! | [`mappings`] | the mappings in force, edits and answers; what a document would change |
 //! | [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
 //! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
 //! | [`retention`] | history by dropped partitions |
@@ -35,6 +36,7 @@ pub mod history;
 pub mod housekeeping;
 pub mod leases;
 pub mod links;
+pub mod mappings;
 pub mod messages;
 pub mod meters;
 pub mod pages;

@@ -4,6 +4,7 @@ mod built_in;
 mod compile;
 mod condition;
 mod field;
+mod files;
 mod library;
 mod origin;
 mod section;
@@ -11,5 +12,6 @@ mod tables;
 mod version;
 
 pub(super) use library::CaseFile;
+pub use files::Files;
 pub use library::Library;
 pub(super) use section::{Section, literal, parse_document};
