@@ -75,9 +75,7 @@ impl Mapping {
     /// Whether what was found in a target field (`currency`, `units[0].code`) is a known code now.
     pub fn knows_in_field(&self, field: &str, code: &str, overlay: &Overlay) -> bool {
         let name = field.split(['[', '.', ' ']).next().unwrap_or(field);
-        self.table_uses()
-            .iter()
-            .any(|one| one.field == name && one.used.table.get(plain_code(code), overlay).is_some())
+        self.table_uses().iter().any(|one| one.field == name && one.used.table.get(plain_code(code), overlay).is_some())
     }
 
     /// Whether every field that is looked up in the table could take the value. An empty one says that there is nothing

@@ -188,10 +188,9 @@ pub async fn list<'e>(
 }
 
 async fn raise_version(tx: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    let version =
-        sqlx::query_scalar!("update hub.mapping_overlay_version set version = version + 1 returning version")
-            .fetch_one(&mut *tx)
-            .await?;
+    let version = sqlx::query_scalar!("update hub.mapping_overlay_version set version = version + 1 returning version")
+        .fetch_one(&mut *tx)
+        .await?;
     sqlx::query!("select pg_notify($1, '')", CHANNEL).fetch_one(tx).await?;
     Ok(version)
 }

@@ -64,12 +64,9 @@ pub struct DaemonMappings {
 
 /// Whether a row of this daemon is there.
 pub async fn is_stored<'e>(db: impl PgExecutor<'e>, daemon: Uuid) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select exists (select from hub.daemon_mapping where daemon = $1) as "stored!""#,
-        daemon
-    )
-    .fetch_one(db)
-    .await
+    sqlx::query_scalar!(r#"select exists (select from hub.daemon_mapping where daemon = $1) as "stored!""#, daemon)
+        .fetch_one(db)
+        .await
 }
 
 /// Writes it down. Nothing is written before the daemon's own row is there: the next look comes back to it.

@@ -11,7 +11,7 @@ mod section;
 mod tables;
 mod version;
 
-pub(super) use library::CaseFile;
 pub use files::Files;
+pub(super) use library::CaseFile;
 pub use library::Library;
 pub(super) use section::{Section, literal, parse_document};
