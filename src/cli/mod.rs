@@ -8,19 +8,23 @@
 //! A new group of commands is one file here and one variant of `Command`.
 
 mod config;
+mod connector;
 mod dead_letters;
 mod demo;
 mod doctor;
 mod failure;
 mod logging;
 mod mapping;
+mod mapping_list;
 mod messages;
 mod migrate;
 mod output;
+mod preview;
 mod run;
 mod sandbox;
 mod serve;
 mod sync;
+mod unmapped;
 
 pub use failure::Failure;
 pub use run::main;

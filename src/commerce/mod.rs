@@ -31,6 +31,7 @@ mod patch;
 pub mod price_lists;
 pub mod prices;
 pub mod products;
+mod snapshot;
 pub mod stock;
 pub mod unit_sets;
 mod units;
@@ -40,6 +41,7 @@ pub use code_lists::CodeListUpsert;
 pub use error::{CommandError, violation_of};
 pub use outcome::{Outcome, Violation};
 pub use patch::Patch;
+pub use snapshot::snapshots;
 pub use units::UnitLine;
 
 use crate::outbox::Provenance;

@@ -28,7 +28,7 @@ pub fn format_word(word: &str) -> &'static str {
 }
 
 /// What the store holds was written by [`Format::as_str`].
-fn parse_format(word: &str) -> Format {
+pub(super) fn parse_format(word: &str) -> Format {
     Format::parse(word).unwrap_or(Format::Json)
 }
 

@@ -11,6 +11,7 @@
 //! | [`mappings`] | the mappings in force, edits and answers; what a document would change |
 //! | [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
 //! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
+//! | [`reading`] | a recorded answer, read without its system |
 //! | [`retention`] | history by dropped partitions |
 //! | [`meters`], [`checkup`] | what the monitoring and `kopru doctor` are told |
 //!
@@ -41,6 +42,7 @@ pub mod messages;
 pub mod meters;
 pub mod pages;
 pub mod pull;
+pub mod reading;
 pub mod retention;
 pub mod retry;
 pub mod runs;
