@@ -195,6 +195,14 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// So that a line stays readable; `--json` has all of it.
+fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 fn shown(record: &Record) -> String {
     let mut told = format!("record {}  {}  {}", record.ordinal, record.code.as_deref().unwrap_or("-"), record.outcome);
     if let Some(reason) = &record.reason {
@@ -210,7 +218,8 @@ fn shown(record: &Record) -> String {
                 None if field.get("absent").is_some() => "(left as it is)".to_owned(),
                 None => field["value"].to_string(),
             };
-            vec![format!("  {}", text(&field["field"])), text(&field["source"]), text(&field["given"]), value]
+            let (source, given) = (cut(&text(&field["source"]), 40), cut(&text(&field["given"]), 40));
+            vec![format!("  {}", text(&field["field"])), source, given, cut(&value, 200)]
         })
         .collect();
     if !rows.is_empty() {

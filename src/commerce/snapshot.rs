@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use rust_decimal::Decimal;
+use serde_json::{Map, Number, Value};
 use sqlx::PgConnection;
 
 use crate::canonical::Entity;
@@ -115,8 +116,15 @@ fn named(row: Value) -> Value {
                 .collect(),
         ),
         Value::Array(rows) => Value::Array(rows.into_iter().map(line).collect()),
+        Value::Number(number) => Value::Number(plain(number)),
         other => other,
     }
+}
+
+/// Without the zeros that fill its column.
+fn plain(number: Number) -> Number {
+    let short = number.to_string().parse::<Decimal>().map(|number| number.normalize().to_string());
+    short.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(number)
 }
 
 /// A unit's name is its code.

@@ -47,6 +47,7 @@ pub async fn work(
     let ids: Vec<Uuid> = claimed.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
     let claimed: Vec<&Claimed> = claimed.iter().filter(|message| ours.contains(&message.id)).collect();
+    let ids: Vec<Uuid> = ours.into_iter().collect();
     let bodies: Vec<Result<Vec<u8>, std::io::Error>> = claimed.iter().map(|message| unpack(&message.body)).collect();
     let mapping = mapping_name.and_then(|name| engine.library.get(name));
 
@@ -85,6 +86,9 @@ pub async fn work(
         apply_documents(engine, &mut tx, &scope, &claimed, &mapped, &mut plan).await?;
     }
     let hash = mapping.as_ref().map(|mapping| mapping.hash().to_owned());
+    if let Some(hash) = &hash {
+        messages::mapped_with(&mut tx, &ids, hash).await?;
+    }
     plan.write(engine, &mut tx, &claimed, &bodies, hash.as_deref(), started_at).await?;
     if let Some(mapping) = &mapping {
         let found: Vec<Unmapped> = mapped.iter().flatten().flat_map(|document| document.unmapped.clone()).collect();

@@ -7,5 +7,6 @@ mod e2e;
 mod embedded;
 mod http;
 mod hub;
+mod mappings;
 mod migrations;
 mod support;
