@@ -143,7 +143,8 @@ async fn work(global: &Global, app: &App, engine: &Engine, command: Command) -> 
         }
         Command::Remove(place) => {
             let system = system(engine, &place).await?;
-            let at = Place { system: &system, table: &place.table, code: &place.code };
+            let code = crate::mapping::plain_code(&place.code);
+            let at = Place { system: &system, table: &place.table, code };
             if !overlay::remove(pool, at, by).await? {
                 return Err(Failure::Failed(format!(
                     "{system} has no answer for {} {}; `kopru mapping unmapped answers` lists them",
@@ -154,7 +155,8 @@ async fn work(global: &Global, app: &App, engine: &Engine, command: Command) -> 
         }
         Command::Ignore(place) => {
             let system = system(engine, &place).await?;
-            let at = Place { system: &system, table: &place.table, code: &place.code };
+            let code = crate::mapping::plain_code(&place.code);
+            let at = Place { system: &system, table: &place.table, code };
             if unmapped::ignore(pool, at, by).await? == 0 {
                 return Err(Failure::Failed(format!(
                     "no code {} {} of {system} waits for an answer; `kopru mapping unmapped list` shows those that do",

@@ -4,7 +4,13 @@
 //! looks in a row found it the same, so that a file is not read half written; a person who sends SIGHUP says that it
 //! is whole.
 
-use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     overlay,
@@ -18,6 +24,12 @@ use crate::{
 
 /// How many errors of an edit are told; the rest is told by `kopru mapping check`.
 const TOLD: usize = 3;
+
+/// How long the files may take to be read. A share that hangs must not keep the answers from being taken over.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What was mapped just before new rules came may fail after they were looked through for.
+const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// Looks until the engine stops.
 pub async fn watch(engine: Engine) {
@@ -42,11 +54,14 @@ pub struct Watcher {
     refused: Option<String>,
     error: Option<String>,
     told: Option<State>,
-    /// What failed for a code that is known now has been looked for, under these rules.
-    caught_up: Option<(String, i64)>,
+    /// When what failed for a code that is known now was looked for, and under which rules.
+    caught_up: Option<((String, i64), Instant)>,
+    /// The files are being read.
+    reading: Option<JoinHandle<Found>>,
 }
 
 /// What a look at the directory found.
+#[derive(Debug)]
 enum Found {
     Same,
     Changed { hash: String, files: Files },
@@ -69,8 +84,14 @@ impl Watcher {
 
     async fn look_at_files(&mut self, engine: &Engine, urgent: bool) {
         let Some(dir) = engine.settings.mappings_dir.clone() else { return };
-        let held = engine.library.now().library().hash().to_owned();
-        let found = tokio::task::spawn_blocking(move || find(dir, &held)).await;
+        let reading = self.reading.get_or_insert_with(|| {
+            let (dir, held) = (dir.clone(), engine.library.now().library().hash().to_owned());
+            tokio::task::spawn_blocking(move || find(dir, &held))
+        });
+        let Ok(found) = tokio::time::timeout(PATIENCE, reading).await else {
+            return self.settle(Some(format!("the directory {} does not answer", dir.display())));
+        };
+        self.reading = None;
         match found {
             Ok(Found::Same) => {
                 (self.seen, self.refused) = (None, None);
@@ -130,14 +151,15 @@ impl Watcher {
         overlay::refresh(db, &engine.library).await?;
         let in_force = engine.library.now();
         let rules = (in_force.library().hash().to_owned(), in_force.overlay_version());
-        if self.caught_up.as_ref() != Some(&rules) {
+        let current = |(at, when): &((String, i64), Instant)| *at == rules && when.elapsed() < CATCH_UP;
+        if !self.caught_up.as_ref().is_some_and(current) {
             match waiting::replay_known(db, &engine.library).await {
                 Ok(0) => {}
                 Ok(letters) => tracing::info!(letters, "codes became known; what failed for them is replayed"),
                 Err(error) => tracing::warn!(%error, "letters whose codes became known could not be replayed"),
             }
             unmapped::forget_known(db, &engine.library).await?;
-            self.caught_up = Some(rules);
+            self.caught_up = Some((rules, Instant::now()));
         }
         let source = engine.settings.mappings_dir.as_ref().filter(|dir| dir.is_dir());
         let source = source.map_or_else(|| "built in".to_owned(), |dir| dir.display().to_string());
