@@ -66,7 +66,11 @@ async fn a_daemon_shows_a_bad_edit_everywhere_and_takes_over_a_good_one() {
     let told = daemon.log().lines().filter(|line| line.contains("is not taken over")).count();
     assert_eq!(told, 1, "once: {}", daemon.log());
 
-    // Its own files are what `mapping list` would work by, so they have to be sound before it can compare.
+    let broken = listed();
+    assert!(broken["problem"].as_str().is_some_and(|problem| problem.contains("prodact")), "{broken}");
+    assert!(broken["daemons"][0]["error"].as_str().is_some_and(|error| error.contains("prodact")), "{broken}");
+    assert_eq!(of(&broken, "logo/items")["entity"], "product", "what is in force is shown all the same");
+
     fs::write(&items, sound.replace("from = \"NAME\"", "from = [\"NAME4\", \"NAME\"]")).expect("written");
     daemon.signal(Signal::HUP);
     eventually("the good edit is in force", async || {
