@@ -19,7 +19,7 @@ use crate::{
     database::Home,
     hub::mappings::{
         InForce, Shelf, overlay,
-        preview::{Preview, PreviewError, Record, Subject, instance_of, preview},
+        preview::{Preview, PreviewError, Record, Subject, decoded, instance_of, preview},
         stored::{Report, preview_stored},
         system_of,
     },
@@ -42,6 +42,9 @@ pub(super) struct PreviewArgs {
     /// json, xml or csv [default: by the name of the document, else json]
     #[arg(long)]
     format: Option<String>,
+    /// Charset of the document [default: as its mark or XML declaration says, else UTF-8]
+    #[arg(long, value_name = "NAME")]
+    charset: Option<String>,
     /// As which instance's document [default: the one whose stream uses the mapping]
     #[arg(long)]
     instance: Option<String>,
@@ -135,7 +138,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 async fn document(global: &Global, args: &PreviewArgs, mapping: &Effective, app: Option<&App>) -> Result<(), Failure> {
     let path = args.input.as_deref().unwrap_or(Path::new(""));
     let format = format_of(args, path, mapping)?;
-    let body = read(path)?;
+    let body = decoded(read(path)?, args.charset.as_deref()).map_err(failed)?;
     let engine = app.map(App::engine).transpose()?;
     let instance = match (&args.instance, &engine) {
         (Some(name), Some(engine)) => {

@@ -1,8 +1,12 @@
 //! What a document would change: mapped and applied as it would be, in a transaction that is rolled back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use chrono::{DateTime, Utc};
+use kopru_sdk::encoding::{Undecodable, decode};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 use sqlx::{Connection, PgPool};
@@ -41,6 +45,8 @@ pub enum PreviewError {
     Database(#[from] sqlx::Error),
     #[error("a stored payload cannot be read: {0}")]
     Payload(#[from] std::io::Error),
+    #[error("the document is no text: {0}; name its charset, such as windows-1254")]
+    Charset(#[from] Undecodable),
 }
 
 /// How many records would end how.
@@ -106,6 +112,26 @@ impl Counts {
         self.failed += other.failed;
         self.skipped += other.skipped;
     }
+}
+
+/// The document as UTF-8. Without a charset that of its XML declaration holds; a byte order mark wins over both.
+pub fn decoded(bytes: Vec<u8>, charset: Option<&str>) -> Result<Vec<u8>, PreviewError> {
+    let declared = charset.or_else(|| declared_charset(&bytes));
+    match decode(&bytes, declared)? {
+        Cow::Owned(text) => Ok(text.into_bytes()),
+        Cow::Borrowed(text) if text.len() == bytes.len() => Ok(bytes),
+        Cow::Borrowed(text) => Ok(text.as_bytes().to_vec()),
+    }
+}
+
+/// `ISO-8859-9` of `<?xml version="1.0" encoding="ISO-8859-9"?>`.
+fn declared_charset(bytes: &[u8]) -> Option<&str> {
+    let head = bytes.strip_prefix(b"<?xml")?;
+    let end = head.iter().take(200).position(|byte| *byte == b'>')?;
+    let (_, after) = std::str::from_utf8(&head[..end]).ok()?.split_once("encoding")?;
+    let after = after.trim_start().strip_prefix('=')?.trim_start();
+    let quote = after.chars().next().filter(|quote| ['"', '\''].contains(quote))?;
+    after[1..].split_once(quote).map(|(charset, _)| charset)
 }
 
 /// The instance whose stream goes through this mapping, or the only one that there is.
@@ -360,5 +386,22 @@ impl<K: Ord> Groups<K> {
         let mut list: Vec<_> = self.groups.into_iter().map(|(key, (count, examples))| (key, count, examples)).collect();
         list.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
         list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_declaration_the_mark_or_the_caller_says_what_the_bytes_are() {
+        let text =
+            |bytes: &[u8], charset| decoded(bytes.to_vec(), charset).map(|text| String::from_utf8(text).unwrap());
+        let xml = b"<?xml version='1.0' encoding = 'ISO-8859-9' ?><A>\xDD\xFE</A>";
+        assert!(text(xml, None).unwrap().ends_with("<A>\u{130}\u{15f}</A>"));
+        assert_eq!(text(b"KOD;\xDD", Some("windows-1254")).unwrap(), "KOD;\u{130}");
+        assert_eq!(text(b"\xEF\xBB\xBF{}", None).unwrap(), "{}");
+        assert!(text(b"KOD;\xDD", None).is_err_and(|error| error.to_string().contains("name its charset")));
+        assert_eq!(declared_charset(b"<?xml version=\"1.0\"?><A encoding=\"x\"/>"), None);
     }
 }

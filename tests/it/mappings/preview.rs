@@ -1,6 +1,6 @@
 //! What a document, or what is stored, would change; nothing is written.
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
 use kopru::{
     hub::{
@@ -176,12 +176,16 @@ async fn the_command_previews_by_name_by_file_and_without_a_store() {
     assert_eq!(told["records"][0]["outcome"], "created");
     let told = kopru.run(&["mapping", "preview", "logo/items", "--input", "cards.xml"]).expect(0);
     assert!(told.stdout.contains("record 0  A  created") && told.stdout.contains("created 1"), "{}", told.stdout);
+    let exchange = b"<?xml version=\"1.0\" encoding=\"ISO-8859-9\"?>\n\
+        <ITEMS><ITEM DBOP=\"INS\"><CODE>A</CODE><NAME>\xDDstanbul</NAME></ITEM></ITEMS>";
+    fs::write(kopru.path().join("exchange.xml"), exchange).expect("a file");
+    let told = kopru.run(&["mapping", "preview", "logo/items", "--input", "exchange.xml", "--json"]).expect(0).json();
+    assert_eq!(told["records"][0]["fields"][0]["value"], "İstanbul");
     let count: i64 =
         sqlx::query_scalar("select count(*) from commerce.product").fetch_one(&database.pool).await.expect("a count");
     assert_eq!(count, 0);
 
-    let text =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/logo/items.toml")).expect("a file");
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/logo/items.toml")).expect("a file");
     kopru.write("new.toml", &text.replace("from = \"NAME\"", "value = \"hep\""));
     let args =
         ["mapping", "preview", "logo/items", "--file", "new.toml", "--input", "cards.json", "--offline", "--json"];
