@@ -62,7 +62,8 @@ impl App {
             .map(|(name, connector)| instance(&self.config, name, connector))
             .collect();
         let pool = self.database.pool.clone();
-        let settings = engine_settings(&self.config);
+        let settings =
+            EngineSettings { mappings_dir: Some(self.config.mappings.dir.clone()), ..engine_settings(&self.config) };
         Ok(Engine::new(pool, self.clock.clone(), Arc::new(library), instances, handlers, settings)?)
     }
 

@@ -4,7 +4,10 @@ use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::PgPool;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -60,6 +63,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let engine = app.engine()?;
     let daemon = Daemon::start(&engine).await?;
     let shutdown = CancellationToken::new();
+    reload_on_hangup(engine.clone(), shutdown.clone());
     let state = HttpState {
         engine: engine.clone(),
         pool: app.database.pool.clone(),
@@ -96,6 +100,20 @@ impl Running {
             tracing::warn!("the trimming of old answers and uses ended badly");
         }
         self.daemon.stop().await;
+    }
+}
+
+/// SIGHUP: the mapping files were edited and are whole.
+fn reload_on_hangup(engine: Engine, until: CancellationToken) {
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => {
+            tokio::spawn(async move {
+                while let Some(Some(())) = until.run_until_cancelled(hangup.recv()).await {
+                    engine.reload_mappings();
+                }
+            });
+        }
+        Err(error) => tracing::warn!(%error, "SIGHUP will not reload the mappings; they are looked at all the same"),
     }
 }
 

@@ -245,7 +245,7 @@ async fn replay(
 }
 
 /// Beside a daemon the replays are its work; alone they are done here.
-async fn work_off(app: &App) -> Result<(), Failure> {
+pub(super) async fn work_off(app: &App) -> Result<(), Failure> {
     let engine = app.engine()?;
     if crate::hub::daemons::alive(&engine.pool, engine.settings.lease).await? == 0 {
         crate::hub::retention::round_now(&engine).await?;
@@ -270,6 +270,6 @@ fn told(global: &Global, what: &str, done: u64, meant: u64) -> Result<(), Failur
 }
 
 /// Who acts, for the letter's history.
-fn actor() -> String {
+pub(super) fn actor() -> String {
     format!("cli:{}", rustix::process::getuid().as_raw())
 }

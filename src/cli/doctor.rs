@@ -260,6 +260,16 @@ fn hub(config: &Config, found: &Checkup) -> Vec<Check> {
         Check::warning(format!("breaker {}", breaker.connector), detail)
     }));
     checks.extend(paused(found));
+    checks.extend(found.mappings_refused.iter().map(|daemon| {
+        let error = daemon.error.as_deref().unwrap_or_default();
+        let detail = format!("the last edit is not in force: {error}; `kopru mapping check` tells all of it");
+        Check::warning(format!("mappings of {}:{}", daemon.host, daemon.pid), detail)
+    }));
+    if !found.unmapped.is_empty() {
+        let counts: Vec<String> = found.unmapped.iter().map(|(connector, n)| format!("{n} {connector}")).collect();
+        let detail = format!("{}; `kopru mapping unmapped list` shows them", counts.join(", "));
+        checks.push(Check::info("unmapped codes", detail));
+    }
     let letters: Vec<String> =
         found.letters.iter().map(|row| format!("{} {} {}", row.count, row.connector, row.cause)).collect();
     checks.push(Check::info(

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::mapping::{CaseResult, Library, Problem, run_cases};
 use serde_json::json;
 
+/// [`check`] or [`test`].
+pub(super) type Look = fn(Option<&Path>, &[PathBuf], bool, &mut dyn Write) -> io::Result<u8>;
+
 /// A directory of mappings, and what of it was asked for.
 struct Wanted {
     /// None: the mappings compiled into the program.
@@ -147,9 +150,7 @@ impl Wanted {
 mod tests {
     use super::*;
 
-    type Command = fn(Option<&Path>, &[PathBuf], bool, &mut dyn Write) -> io::Result<u8>;
-
-    fn run(command: Command, paths: &[PathBuf]) -> (u8, String) {
+    fn run(command: Look, paths: &[PathBuf]) -> (u8, String) {
         let mut out = Vec::new();
         let code = command(None, paths, false, &mut out).unwrap();
         (code, String::from_utf8(out).unwrap())

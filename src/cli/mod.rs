@@ -10,20 +10,24 @@
 mod api_key;
 mod audit;
 mod config;
+mod connector;
 mod dead_letters;
 mod demo;
 mod doctor;
 mod failure;
 mod logging;
 mod mapping;
+mod mapping_list;
 mod messages;
 mod migrate;
 mod openapi;
 mod output;
+mod preview;
 mod run;
 mod sandbox;
 mod serve;
 mod sync;
+mod unmapped;
 
 pub use failure::Failure;
 pub use run::main;

@@ -6,10 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    api_key, audit, config, dead_letters, demo, doctor,
+    api_key, audit, config, connector, dead_letters, demo, doctor,
     failure::Failure,
     logging::{self, Voice},
-    mapping, messages, migrate, openapi, output, sandbox, serve, sync,
+    mapping, mapping_list, messages, migrate, openapi, output, preview, sandbox, serve, sync, unmapped,
 };
 use crate::{
     app::App,
@@ -64,7 +64,10 @@ enum Command {
     /// The streams: run one now, list them, pause and resume polling
     #[command(subcommand)]
     Sync(sync::Command),
-    /// The mapping files: check them, run their golden cases
+    /// The systems: list them, ask one, read what was recorded of one
+    #[command(subcommand)]
+    Connector(connector::Command),
+    /// The mapping files: check and try them, where they are in force, codes that no table knows
     #[command(subcommand)]
     Mapping(MappingCommand),
     /// What came in, and what became of it
@@ -97,6 +100,13 @@ enum MappingCommand {
         /// Files or folders [default: the mappings in force]
         paths: Vec<PathBuf>,
     },
+    /// Every mapping, and where it is in force
+    List,
+    /// What a document, or what is stored, would change, field by field; writes nothing
+    Preview(preview::PreviewArgs),
+    /// External codes that no table knows, and the answers for them
+    #[command(subcommand)]
+    Unmapped(unmapped::Command),
 }
 
 impl Global {
@@ -167,7 +177,12 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::ApiKey(command) => interruptible(api_key::api_key(global, command)).await,
         Command::Audit(command) => interruptible(audit::audit(global, command)).await,
         Command::Sync(command) => sync::sync(global, command).await,
-        Command::Mapping(command) => look_at_mappings(global, &command),
+        Command::Connector(command) => interruptible(connector::connector(global, command)).await,
+        Command::Mapping(MappingCommand::Check { paths }) => look_at_mappings(global, mapping::check, &paths),
+        Command::Mapping(MappingCommand::Test { paths }) => look_at_mappings(global, mapping::test, &paths),
+        Command::Mapping(MappingCommand::List) => interruptible(mapping_list::run(global)).await,
+        Command::Mapping(MappingCommand::Preview(args)) => interruptible(preview::run(global, args)).await,
+        Command::Mapping(MappingCommand::Unmapped(command)) => interruptible(unmapped::unmapped(global, command)).await,
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
         Command::DeadLetters(command) => interruptible(dead_letters::dead_letters(global, command)).await,
     }
@@ -181,15 +196,11 @@ fn version(global: &Global) -> Result<(), Failure> {
     }
 }
 
-fn look_at_mappings(global: &Global, command: &MappingCommand) -> Result<(), Failure> {
+fn look_at_mappings(global: &Global, look: mapping::Look, paths: &[PathBuf]) -> Result<(), Failure> {
     let config = global.load(Voice::Command)?;
     let dir = Some(config.mappings.dir.as_path()).filter(|dir| dir.is_dir());
     let mut out = Vec::new();
-    let code = match command {
-        MappingCommand::Check { paths } => mapping::check(dir, paths, global.json, &mut out),
-        MappingCommand::Test { paths } => mapping::test(dir, paths, global.json, &mut out),
-    }
-    .map_err(|error| Failure::Failed(error.to_string()))?;
+    let code = look(dir, paths, global.json, &mut out).map_err(|error| Failure::Failed(error.to_string()))?;
     output::print(&String::from_utf8_lossy(&out))?;
     if code == 0 { Ok(()) } else { Err(Failure::Told(code)) }
 }

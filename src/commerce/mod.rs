@@ -32,6 +32,7 @@ pub mod price_lists;
 pub mod prices;
 pub mod products;
 pub mod show;
+mod snapshot;
 pub mod stock;
 pub mod unit_sets;
 mod units;
@@ -41,6 +42,7 @@ pub use code_lists::CodeListUpsert;
 pub use error::{CommandError, violation_of};
 pub use outcome::{Outcome, Violation};
 pub use patch::Patch;
+pub use snapshot::snapshots;
 pub use units::UnitLine;
 
 use crate::outbox::Provenance;

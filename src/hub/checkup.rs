@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::{
     breaker::{self, Breaker},
-    daemons, dead_letters, leases, messages,
+    daemons, dead_letters, leases,
+    mappings::{state, unmapped},
+    messages,
     retention::{self, Partitions},
     scheduler::connector_lease,
     states::BreakerState,
@@ -28,6 +30,10 @@ pub struct Checkup {
     pub queued: Vec<messages::OpenCount>,
     pub letters: Vec<dead_letters::OpenCount>,
     pub events: i64,
+    /// Daemons that have not taken over the last edit of the mapping files, and why.
+    pub mappings_refused: Vec<state::DaemonMappings>,
+    /// Codes that wait for an answer, by instance.
+    pub unmapped: Vec<(String, i64)>,
 }
 
 /// `now` by the database's clock; `lease` is how long a daemon may be silent and still counts.
@@ -50,6 +56,8 @@ pub async fn look(
         queued: messages::open_counts(pool).await?,
         letters: dead_letters::open_counts(pool).await?,
         events: sqlx::query_scalar!(r#"select count(*) as "n!" from hub.outbox_event"#).fetch_one(pool).await?,
+        mappings_refused: state::list(pool, lease).await?.into_iter().filter(|one| one.error.is_some()).collect(),
+        unmapped: unmapped::open_counts(pool).await?,
     })
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     daemons,
     engine::{Engine, EngineError},
-    housekeeping, leases, meters, retention, scheduler, worker,
+    housekeeping, leases, mappings, meters, retention, scheduler, worker,
 };
 
 /// A started engine.
@@ -27,6 +27,7 @@ impl Daemon {
     /// Starts polling and working. Partitions are made first, so that history has its place.
     pub async fn start(engine: &Engine) -> Result<Daemon, EngineError> {
         retention::round_now(engine).await?;
+        mappings::overlay::refresh(&engine.pool, &engine.library).await?;
         let mut tasks = JoinSet::new();
         let heart = CancellationToken::new();
         let beating = tokio::spawn(housekeeping::heartbeat(engine.clone(), heart.clone()));
@@ -34,6 +35,7 @@ impl Daemon {
         tasks.spawn(housekeeping::mend(engine.clone()));
         tasks.spawn(housekeeping::sweep(engine.clone()));
         tasks.spawn(housekeeping::listen(engine.clone()));
+        tasks.spawn(mappings::watch::watch(engine.clone()));
         meters::describe();
         tasks.spawn(meters::refresh(engine.clone()));
         for _ in 0..engine.settings.workers {

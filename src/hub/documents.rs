@@ -11,6 +11,7 @@ use super::{
     dead_letters::{self, NewLetter},
     deferral,
     engine::Engine,
+    mappings::{self, unmapped},
     messages::{self, Claimed, Finish, NewMessage, unpack},
     pages::{ApplyError, Failure, Fate, Items, ItemsContext, Verdict, missing_of, rejected},
     states::MessageState,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     canonical::Entity,
     commerce::WriteContext,
-    mapping::{Format, Mapped, Mapping, Overlay},
+    mapping::{Effective, Format, Mapped, Unmapped},
     outbox::Provenance,
 };
 
@@ -27,7 +28,7 @@ pub fn format_word(word: &str) -> &'static str {
 }
 
 /// What the store holds was written by [`Format::as_str`].
-fn parse_format(word: &str) -> Format {
+pub(super) fn parse_format(word: &str) -> Format {
     Format::parse(word).unwrap_or(Format::Json)
 }
 
@@ -40,10 +41,13 @@ pub async fn work(
     isolate: bool,
 ) -> Result<(), ApplyError> {
     let started_at = engine.database_now().await?;
+    // A replay that was asked for because of an answer is mapped with that answer.
+    mappings::overlay::refresh(&engine.pool, &engine.library).await?;
     let mut tx = engine.pool.begin().await?;
     let ids: Vec<Uuid> = claimed.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
     let claimed: Vec<&Claimed> = claimed.iter().filter(|message| ours.contains(&message.id)).collect();
+    let ids: Vec<Uuid> = ours.into_iter().collect();
     let bodies: Vec<Result<Vec<u8>, std::io::Error>> = claimed.iter().map(|message| unpack(&message.body)).collect();
     let mapping = mapping_name.and_then(|name| engine.library.get(name));
 
@@ -57,7 +61,7 @@ pub async fn work(
             )),
             (_, Err(error)) => Err(ours_failure("payload_unreadable", error.to_string())),
             (Some(mapping), Ok(body)) => mapping
-                .map_with_parts(parse_format(&message.format), body, &Overlay::default())
+                .map_with_parts(parse_format(&message.format), body)
                 .map_err(|unreadable| data_failure("unreadable", unreadable.to_string())),
         };
         match result {
@@ -82,7 +86,15 @@ pub async fn work(
         apply_documents(engine, &mut tx, &scope, &claimed, &mapped, &mut plan).await?;
     }
     let hash = mapping.as_ref().map(|mapping| mapping.hash().to_owned());
+    if let Some(hash) = &hash {
+        messages::mapped_with(&mut tx, &ids, hash).await?;
+    }
     plan.write(engine, &mut tx, &claimed, &bodies, hash.as_deref(), started_at).await?;
+    if let Some(mapping) = &mapping {
+        let found: Vec<Unmapped> =
+            mapped.iter().flatten().flatten().flat_map(|document| document.unmapped.clone()).collect();
+        unmapped::count(&mut tx, connector, mapping, &found).await?;
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -90,7 +102,7 @@ pub async fn work(
 /// What the documents of a batch share.
 struct Scope<'a> {
     connector: &'a str,
-    mapping: &'a Mapping,
+    mapping: &'a Effective,
     isolate: bool,
 }
 

@@ -2,7 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,7 +18,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{messages::Claimed, retry::RetrySchedule};
+use super::{mappings::Shelf, messages::Claimed, retry::RetrySchedule};
 use crate::{canonical::Entity, clock::Clock, mapping::Library};
 
 /// Figures of `[retry]` and `[hub]` that the engine works by.
@@ -36,6 +40,10 @@ pub struct EngineSettings {
     pub timezone: Tz,
     pub payload_days: u32,
     pub history_days: u32,
+    /// Where the mapping files are, so that an edit is taken over; `None`: nobody edits them.
+    pub mappings_dir: Option<PathBuf>,
+    /// How often they are looked at.
+    pub mappings_every: Duration,
 }
 
 impl Default for EngineSettings {
@@ -54,6 +62,8 @@ impl Default for EngineSettings {
             timezone: chrono_tz::Europe::Istanbul,
             payload_days: 30,
             history_days: 180,
+            mappings_dir: None,
+            mappings_every: Duration::from_secs(2),
         }
     }
 }
@@ -106,7 +116,8 @@ pub struct Inner {
     pub id: Uuid,
     pub pool: PgPool,
     pub clock: Clock,
-    pub library: Arc<Library>,
+    /// The mappings in force.
+    pub library: Shelf,
     pub instances: BTreeMap<String, Arc<Instance>>,
     pub handlers: BTreeMap<&'static str, Arc<dyn Handler>>,
     pub settings: EngineSettings,
@@ -115,6 +126,10 @@ pub struct Inner {
     pub work: Notify,
     /// Rung when a stream may be due.
     pub due: Notify,
+    /// Rung when the mapping files or the answers of people may have changed.
+    pub mappings_changed: Notify,
+    /// Somebody says that the mapping files are whole: they are taken over at the next look.
+    pub reload_asked: AtomicBool,
     /// Claimed messages that some task of this process is working on.
     in_hand: Mutex<HashSet<Uuid>>,
 }
@@ -195,15 +210,23 @@ impl Engine {
             id: Uuid::now_v7(),
             pool,
             clock,
-            library,
+            library: Shelf::new(library),
             instances: instances.into_iter().map(|one| (one.name.clone(), Arc::new(one))).collect(),
             handlers: handlers.into_iter().map(|one| (one.kind(), one)).collect(),
             settings,
             stop: CancellationToken::new(),
             work: Notify::new(),
             due: Notify::new(),
+            mappings_changed: Notify::new(),
+            reload_asked: AtomicBool::new(false),
             in_hand: Mutex::default(),
         })))
+    }
+
+    /// Has the mapping files read at once.
+    pub fn reload_mappings(&self) {
+        self.reload_asked.store(true, Ordering::Release);
+        self.mappings_changed.notify_one();
     }
 
     pub fn take_in_hand(&self, claimed: &[Claimed]) -> InHand<'_> {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     breaker, daemons, dead_letters, deferral,
     engine::Engine,
-    leases, messages,
+    leases, mappings, messages,
     runs::{self, NewRun},
     scheduler,
     states::Trigger,
@@ -235,7 +235,7 @@ pub async fn listen(engine: Engine) {
 
 async fn listen_once(engine: &Engine) -> Result<(), sqlx::Error> {
     let mut listener = sqlx::postgres::PgListener::connect_with(&engine.pool).await?;
-    listener.listen_all([messages::CHANNEL, runs::CHANNEL]).await?;
+    listener.listen_all([messages::CHANNEL, runs::CHANNEL, mappings::overlay::CHANNEL]).await?;
     // What came before the channel was open.
     engine.work.notify_waiters();
     engine.due.notify_one();
@@ -243,6 +243,7 @@ async fn listen_once(engine: &Engine) -> Result<(), sqlx::Error> {
         tokio::select! {
             notification = listener.recv() => match notification?.channel() {
                 runs::CHANNEL => engine.due.notify_one(),
+                mappings::overlay::CHANNEL => engine.mappings_changed.notify_one(),
                 _ => engine.work.notify_waiters(),
             },
             () = engine.stop.cancelled() => return Ok(()),

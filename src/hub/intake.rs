@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     engine::Engine,
     letter_ids,
+    mappings::unmapped,
     pages::{
         ApplyContext, ApplyError, Failure, Fate, Incoming, Items, ItemsContext, StoredPage, StoredRecord, Verdict,
         drop_overtaken, store,
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     canonical::{Change, Entity, Version},
     commerce::WriteContext,
-    mapping::{Format, Mapped, Mapping, OnMissing, Overlay, Rejected, Unreadable},
+    mapping::{Effective, Format, Mapped, Mapping, OnMissing, Rejected, Unmapped, Unreadable},
     outbox::Provenance,
 };
 
@@ -154,7 +155,7 @@ pub async fn submit(
         .library
         .get(submission.mapping)
         .ok_or_else(|| IntakeError::UnknownMapping(submission.mapping.to_owned()))?;
-    let document = mapping.map_with_parts(submission.format, submission.body, &Overlay::default())?;
+    let document = mapping.map_with_parts(submission.format, submission.body)?;
     let records = document.first().map_or(0, |own| own.records);
     let mut items = Items::new(records, submission.on_missing);
     items.add(&mapping, &document, submission.received_at, |ordinal| ordinal as usize);
@@ -177,6 +178,8 @@ pub async fn submit(
         letters = leave(tx, engine, submission, &mapping, message_id, &told).await?;
     }
     let items = told.into_iter().map(|told| told.item(&mapping, &mut letters)).collect();
+    let found: Vec<Unmapped> = document.iter().flat_map(|mapped| mapped.unmapped.clone()).collect();
+    unmapped::count(tx, submission.connector, &mapping, &found).await?;
     Ok(Submitted { message_id, items, tally })
 }
 
@@ -344,7 +347,7 @@ async fn leave(
     tx: &mut PgConnection,
     engine: &Engine,
     submission: &Submission<'_>,
-    mapping: &Mapping,
+    mapping: &Effective,
     message_id: Uuid,
     told: &[Told<'_>],
 ) -> Result<HashMap<u32, Uuid>, ApplyError> {

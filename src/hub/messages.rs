@@ -208,6 +208,18 @@ pub async fn still_ours(tx: &mut PgConnection, owner: Uuid, ids: &[Uuid]) -> Res
     .await
 }
 
+/// Notes what messages were mapped with, which may be another mapping than when they came in.
+pub async fn mapped_with(db: &mut PgConnection, ids: &[Uuid], mapping_hash: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update hub.message set mapping_hash = $2 where id = any($1) and mapping_hash is distinct from $2",
+        ids,
+        mapping_hash,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Writes outcomes of messages that [`still_ours`] locked, with an attempt row for each that was tried.
 pub async fn finish(
     tx: &mut PgConnection,

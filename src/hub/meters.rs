@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{
     breaker, dead_letters,
     engine::Engine,
+    mappings::unmapped,
     messages,
     pages::PageContext,
     runs::{Run, Tally},
@@ -29,6 +30,8 @@ const QUEUED_MESSAGES: &str = "kopru_queued_messages";
 const DEAD_LETTERS: &str = "kopru_dead_letters";
 const BREAKER_OPEN: &str = "kopru_breaker_open";
 const STREAM_PAUSED: &str = "kopru_stream_paused";
+const UNMAPPED_CODES: &str = "kopru_unmapped_codes";
+const MAPPINGS_REFUSED: &str = "kopru_mappings_refused";
 const SINCE_SUCCESS: &str = "kopru_stream_since_success_seconds";
 
 /// Tells the recorder what each metric is. Without a recorder it does nothing.
@@ -43,6 +46,9 @@ pub fn describe() {
     describe_gauge!(DEAD_LETTERS, "open dead letters, by cause");
     describe_gauge!(BREAKER_OPEN, "1 while the connector's circuit breaker is not closed");
     describe_gauge!(STREAM_PAUSED, "1 while the stream is paused");
+    describe_gauge!(UNMAPPED_CODES, "external codes that wait for a person's answer");
+    describe_gauge!(MAPPINGS_REFUSED, "1 while this process has not taken over the last edit of the mapping files");
+    gauge!(MAPPINGS_REFUSED).set(0.0);
     describe_gauge!(SINCE_SUCCESS, "seconds since the stream's last successful run; infinite before the first one");
 }
 
@@ -72,6 +78,11 @@ pub fn submitted(connector: &str, stream: &str, tally: &Tally) {
             [("connector", connector.to_owned()), ("stream", stream.to_owned()), ("outcome", outcome.to_owned())];
         counter!(RECORDS, &labels).increment(u64::try_from(count).unwrap_or(0));
     }
+}
+
+/// Whether the last edit of the mapping files was refused.
+pub(super) fn mappings_refused(refused: bool) {
+    gauge!(MAPPINGS_REFUSED).set(flag(refused));
 }
 
 pub(super) fn page_conflict(connector: &str, stream: &str) {
@@ -135,7 +146,9 @@ impl Shown {
         let queued = messages::open_counts(&engine.pool).await?;
         let letters = dead_letters::open_counts(&engine.pool).await?;
         let breakers = breaker::list(&engine.pool).await?;
+        let unmapped = unmapped::open_counts(&engine.pool).await?;
         self.connectors.extend(engine.instance_names());
+        self.connectors.extend(unmapped.iter().map(|(connector, _)| connector.clone()));
         self.connectors.extend(queued.iter().map(|row| row.connector.clone()));
         self.connectors.extend(letters.iter().map(|row| row.connector.clone()));
         for connector in &self.connectors {
@@ -149,6 +162,8 @@ impl Shown {
                 let labels = [("connector", connector.clone()), ("cause", cause.as_str().to_owned())];
                 gauge!(DEAD_LETTERS, &labels).set(figure(counts.map(|row| row.count).sum()));
             }
+            let codes = unmapped.iter().filter(|(of, _)| of == connector).map(|(_, count)| count).sum();
+            gauge!(UNMAPPED_CODES, "connector" => connector.clone()).set(figure(codes));
             let open = breakers.iter().any(|row| row.connector == *connector && row.state != BreakerState::Closed);
             gauge!(BREAKER_OPEN, "connector" => connector.clone()).set(flag(open));
         }

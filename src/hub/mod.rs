@@ -11,8 +11,10 @@
 //! | [`patience`] | what starts over when another writer was faster |
 //! | [`deferral`], [`dead_letters`], [`letter_ids`] | what waits, and what could not go in |
 //! | [`deactivate`] | what a source no longer has |
+//! | [`mappings`] | the mappings in force, edits and answers; what a document would change |
 //! | [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
 //! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
+//! | [`reading`] | a recorded answer, read without its system |
 //! | [`retention`] | history by dropped partitions |
 //! | [`meters`], [`checkup`] | what the monitoring and `kopru doctor` are told |
 //!
@@ -41,11 +43,13 @@ pub mod intake;
 pub mod leases;
 pub mod letter_ids;
 pub mod links;
+pub mod mappings;
 pub mod messages;
 pub mod meters;
 pub mod pages;
 pub mod patience;
 pub mod pull;
+pub mod reading;
 pub mod retention;
 pub mod retry;
 pub mod runs;

@@ -23,7 +23,7 @@ use super::{
     breaker,
     cursors::{self, Position},
     engine::{Engine, Instance, Stream},
-    meters,
+    mappings, meters,
     pages::{ApplyError, MappedPage, PageContext, Step, apply_page, flush},
     patience::Patience,
     retry::{Next, next_after},
@@ -31,7 +31,7 @@ use super::{
     states::{BreakerState, RunState},
     streams,
 };
-use crate::mapping::{Format, Mapping, Overlay};
+use crate::mapping::Format;
 
 /// Pages fetched or mapped ahead of the one that is being applied.
 const IN_FLIGHT: usize = 3;
@@ -172,10 +172,7 @@ async fn pass(
         let detail = "it was open already".to_owned();
         return Err(RunError::BreakerOpen { connector: instance.name.clone(), detail });
     }
-    let Some(mapping) = engine.library.get(&stream.mapping) else {
-        let detail = format!("the mapping `{}` is not in the library", stream.mapping);
-        return Err(RunError::Remote(Fault::contract(detail)));
-    };
+    mappings::overlay::refresh(db, &engine.library).await.map_err(lost)?;
     let pass = if run.pass == Pass::Full.as_str() { Pass::Full } else { Pass::Incremental };
     let held = cursors::read(db, &run.connector, &run.stream, pass).await.map_err(lost)?;
     let now = engine.database_now().await.map_err(lost)?;
@@ -189,7 +186,7 @@ async fn pass(
         engine: engine.clone(),
         run: run.clone(),
         lease: stream_lease(&run.connector, &run.stream),
-        mapping,
+        mapping: stream.mapping.clone(),
         pass,
         pass_started_at,
     });
@@ -268,7 +265,7 @@ struct Scope {
     engine: Engine,
     run: Run,
     lease: String,
-    mapping: Arc<Mapping>,
+    mapping: String,
     pass: Pass,
     pass_started_at: DateTime<Utc>,
 }
@@ -340,9 +337,13 @@ async fn apply_in_turn(scope: Arc<Scope>, page: Fetched, turn: MyTurn) -> Result
         expected: page.page.expected.and_then(|rows| i64::try_from(rows).ok()),
     };
     let format = mapping_format(page.page.format);
-    let mapped = scope
-        .mapping
-        .map(format, &page.page.body, &Overlay::default())
+    // One set of rules for the whole page; an edit that is taken over meanwhile is in force from the next one on.
+    let Some(mapping) = engine.library.get(&scope.mapping) else {
+        let detail = format!("the mapping `{}` is not in the library", scope.mapping);
+        return Err(RunError::Remote(Fault::contract(detail)));
+    };
+    let mapped = mapping
+        .map(format, &page.page.body)
         .map_err(|unreadable| RunError::Remote(Fault::contract(unreadable.to_string())));
     let Ok(mut baton) = turn.before.await else { return Err(RunError::Stopped) };
     let applied = match &mapped {
@@ -350,7 +351,7 @@ async fn apply_in_turn(scope: Arc<Scope>, page: Fetched, turn: MyTurn) -> Result
             let input = MappedPage {
                 body: &page.page.body,
                 format,
-                mapping: &scope.mapping,
+                mapping: &mapping,
                 mapped,
                 received_at: page.received_at,
                 step: &step,

@@ -302,6 +302,11 @@ impl<'m, 'a> Run<'m, 'a> {
                 self.mapping.evaluate(row, &mut page)
             }
         };
+        self.unmapped.found_in(match &outcome {
+            Outcome::Change(change) => Some(&change.code),
+            Outcome::Rejected(rejected) => rejected.code.as_deref(),
+            Outcome::Skipped(_) => None,
+        });
         match outcome {
             Outcome::Change(change) => self.changes.push(keep(change)),
             Outcome::Rejected(rejected) => self.rejected.push(rejected),

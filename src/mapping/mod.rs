@@ -4,7 +4,7 @@
 //! [`crate::canonical::Change`]s. docs/mappings.md is the reference of the file format.
 //!
 //! Invariants
-//! - Pure: no database, network or clock. Only [`Library::load`] touches the file system.
+//! - Pure: no database, network or clock. Only [`Files::read`] touches the file system.
 //! - The same bytes, mapping and overlay give the same changes and hashes, in every process.
 //! - One bad record is rejected by itself, with the field, the rule and the value; it never hurts its neighbours.
 //! - No input makes it panic, recurse without bound or expand (no DTD, no entities, bounded depth).
@@ -15,7 +15,9 @@
 use std::fmt::Write;
 
 mod cases;
+mod code_tables;
 mod compiled;
+mod effective;
 mod explain;
 mod file;
 mod parts;
@@ -27,13 +29,15 @@ mod tests;
 mod value;
 
 pub use cases::{CaseResult, run_cases};
+pub use code_tables::BadAnswer;
 pub use compiled::{Fault, Mapped, Mapping, Rejected};
+pub use effective::Effective;
 pub use explain::{Explained, ExplainedField, Fate};
-pub use file::Library;
+pub use file::{Files, Library};
 pub use problem::Problem;
 pub use rule::OnMissing;
 pub use source::{Format, Unreadable};
-pub use value::{Overlay, Reason, Unmapped};
+pub use value::{Overlay, Reason, Unmapped, plain_code};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {

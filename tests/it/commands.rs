@@ -140,7 +140,7 @@ fn a_system_that_does_not_answer_is_a_warning_unless_asked_strictly() {
 #[test]
 fn a_group_without_a_command_shows_its_help() {
     let kopru = Kopru::new();
-    for group in ["sync", "messages", "dead-letters", "mapping"] {
+    for group in ["sync", "messages", "dead-letters", "mapping", "connector"] {
         let run = kopru.run(&[group]).expect(2);
         assert!(run.stderr.contains(&format!("Usage: kopru {group}")) && run.stdout.is_empty(), "{}", run.stderr);
     }

@@ -8,6 +8,7 @@ mod embedded;
 mod http;
 mod hub;
 mod identity;
+mod mappings;
 mod migrations;
 mod push;
 mod support;

@@ -3,12 +3,12 @@
 use chrono::NaiveDate;
 use kopru_sdk::{
     Fault,
-    outbound::{Answer, Call, Effect, HeaderValue, Method, Outbound, header},
+    outbound::{Answer, Call, HeaderValue, Method, Outbound, header},
 };
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
-    faults,
+    read,
     settings::{LogoSettings, SqlCall},
     sql::{self, Query},
     token::Tokens,
@@ -56,14 +56,7 @@ impl LogoClient {
             SqlCall::Safe => Call::read(Method::GET, "/api/v1/queries").query("tsql", text),
             SqlCall::Off => return Err(Fault::contract("SQL through the service is switched off (stock_source)")),
         };
-        self.list(call.timeout(patience)).await.map_err(|fault| match fault {
-            Fault::Contract { detail } => Fault::Contract {
-                detail: format!(
-                    "{detail} (is SELECT allowed in the service's settings, and are firm and period the right ones?)"
-                ),
-            },
-            fault => fault,
-        })
+        self.list(call.timeout(patience)).await.map_err(read::as_query)
     }
 
     /// `GET /methods/CurrentPeriod`: the active period of the firm, a bare number.
@@ -86,8 +79,8 @@ impl LogoClient {
         }
         *known = None;
         let list = self.query(&Query::Periods { firm: self.settings.firm }).await?;
-        let periods =
-            wire::read_periods(&list).map_err(|problem| self.unreadable(problem, "the query of the periods"))?;
+        let periods = wire::read_periods(&list)
+            .map_err(|problem| read::unreadable(problem, "the query of the periods", &self.settings))?;
         let period = choose_period(&periods, self.settings.firm, self.settings.period, today)?;
         *known = Some(period);
         Ok(period)
@@ -103,12 +96,7 @@ impl LogoClient {
     }
 
     async fn list(&self, call: Call) -> Result<List, Fault> {
-        let answer = self.call(call).await?;
-        wire::read_list(answer.json_text()?).map_err(|problem| self.unreadable(problem, &answer.call))
-    }
-
-    pub fn unreadable(&self, problem: wire::NotAList, call: &str) -> Fault {
-        as_reading(problem.fault(call, &self.settings.transient_error_texts))
+        read::list(&self.call(call).await?, &self.settings)
     }
 
     /// A call with the token; a token that is refused is renewed once, and the call repeated once.
@@ -128,32 +116,16 @@ impl LogoClient {
 
     async fn attempt(&self, call: Call, bearer: &HeaderValue) -> Result<Answer, Fault> {
         let answer = self.outbound.send(call.header(header::AUTHORIZATION, bearer.clone())).await?;
-        let texts = &self.settings.transient_error_texts;
-        if let Some(fault) = faults::classify(&answer, Effect::Read, texts) {
-            return Err(as_reading(fault));
-        }
-        // A login that is gone may be told under status 200; a list says so itself, everything else here.
-        if answer.body.len() < 4096
-            && let Ok(text) = answer.text()
-            && let Some(refused) = faults::Refused::read(&text)
-            && let Some(fault @ Fault::Unauthenticated { .. }) = faults::refusal(&refused, texts, &answer.call)
-        {
-            return Err(fault);
-        }
-        Ok(answer)
+        read::accepted(answer, &self.settings)
     }
 }
 
-/// A read that is refused for good has no document that could be put right: what we ask for, or where, is wrong.
-fn as_reading(fault: Fault) -> Fault {
-    match fault {
-        Fault::Permanent(refusal) => Fault::Contract { detail: refusal.detail },
-        Fault::NotFound { detail } => Fault::Contract { detail },
-        fault => fault,
-    }
-}
-
-fn choose_period(periods: &[Period], firm: u16, configured: Option<u16>, today: NaiveDate) -> Result<Period, Fault> {
+pub(crate) fn choose_period(
+    periods: &[Period],
+    firm: u16,
+    configured: Option<u16>,
+    today: NaiveDate,
+) -> Result<Period, Fault> {
     let fault = |text: String| Err(Fault::Contract { detail: text });
     match configured {
         Some(number) => match periods.iter().find(|period| period.number == number) {

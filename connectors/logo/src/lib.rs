@@ -9,6 +9,7 @@
 //! | [`faults`] | LOGO's refusals, classed |
 //! | [`streams`] | what each stream is, by REST and by SQL |
 //! | `pull` | passes and pages |
+//! | `read` | what an answer means, live or recorded |
 //! | [`sql`] | every SQL text that is sent, and the way back |
 //! | [`sandbox`] | the simulated LOGO |
 //!
@@ -18,6 +19,7 @@
 mod client;
 pub mod faults;
 mod pull;
+mod read;
 pub mod sandbox;
 pub mod settings;
 pub mod sql;
@@ -29,9 +31,10 @@ use std::sync::Arc;
 
 use chrono_tz::Europe::Istanbul;
 use kopru_sdk::{
-    BadSettings, Connector, Ctx, Descriptor, Fault, Page, PullRequest, Settings, Source, StreamSpec, async_trait,
-    settings::BadSetting,
+    BadSettings, Connector, Ctx, Descriptor, Fault, Operation, Page, PullRequest, Reading, Recorded, Settings, Source,
+    StreamSpec, async_trait, settings::BadSetting,
 };
+use serde_json::{Value, json};
 
 use self::{
     client::LogoClient,
@@ -39,13 +42,18 @@ use self::{
     streams::Stream,
 };
 
-pub const DESCRIPTOR: Descriptor = Descriptor { kind: "logo", build, sandbox: sandbox::build };
+pub const DESCRIPTOR: Descriptor = Descriptor { kind: "logo", build, offline, sandbox: sandbox::build };
 
 fn build(settings: &Settings) -> Result<Arc<dyn Connector>, BadSettings> {
     let settings = LogoSettings::read(settings)?;
     let client = LogoClient::new(settings)
         .map_err(|problem| BadSettings(vec![BadSetting { key: "tls".to_owned(), problem }]))?;
     Ok(Arc::new(Logo { client }))
+}
+
+fn offline() -> Value {
+    json!({ "base_url": "http://logo.invalid", "client_id": "-", "client_secret": "-", "username": "-", "password": "-",
+        "firm": 1 })
 }
 
 struct Logo {
@@ -79,6 +87,14 @@ impl Connector for Logo {
 
     fn source(&self) -> Option<&dyn Source> {
         Some(self)
+    }
+
+    fn operations(&self) -> Vec<Operation> {
+        read::operations(&self.client.settings)
+    }
+
+    fn read(&self, cx: &Ctx, recorded: &Recorded) -> Result<Reading, Fault> {
+        read::recorded(&self.client.settings, cx.now.with_timezone(&Istanbul).date_naive(), recorded)
     }
 
     async fn close(&self, _cx: &Ctx) {

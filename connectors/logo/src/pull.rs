@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     client::LogoClient,
+    read,
     settings::Via,
     sql::Query,
     streams::{Resource, Stream},
@@ -221,10 +222,7 @@ impl Puller<'_> {
                 "LOGO answered a page of {} that does not lead on: its last row is not after the one asked from",
                 self.stream.name()
             ))),
-            None => Err(Fault::contract(format!(
-                "LOGO answered a page of {} whose last row lacks the columns that pages go by",
-                self.stream.name()
-            ))),
+            None => Err(without_place(self.stream)),
         }
     }
 
@@ -244,7 +242,7 @@ impl Puller<'_> {
     /// Sets and lines are two tables. The lines are read to their end, so that no set is ever cut.
     async fn with_unit_lines(&self, sets: List) -> Result<List, Fault> {
         let settings = &self.client.settings;
-        let unreadable = |problem| self.client.unreadable(problem, "the query of the unit sets");
+        let unreadable = |problem| read::unreadable(problem, "the query of the unit sets", settings);
         let Some((first, last)) = wire::reference_range(&sets).map_err(unreadable)? else { return Ok(sets) };
         let mut lines = Vec::new();
         let mut at = (first, 0);
@@ -284,16 +282,17 @@ impl Puller<'_> {
         }
         let list = self.client.records(path, query).await?;
         if self.stream == Stream::GroupCodes {
-            // The list holds the groups of all kinds of cards; a record that does not say its kind stays.
-            let card_type = u64::from(settings.group_code_types.1);
-            let keep = |row: &serde_json::Value| {
-                row.get("SPE_CODE_TYPE").and_then(serde_json::Value::as_u64).is_none_or(|found| found == card_type)
-            };
-            return wire::retain(list, keep)
-                .map_err(|problem| self.client.unreadable(problem, "the list of group codes"));
+            return read::groups_of_items(list, settings);
         }
         Ok(list)
     }
+}
+
+pub(crate) fn without_place(stream: Stream) -> Fault {
+    Fault::contract(format!(
+        "LOGO answered a page of {} whose last row lacks the columns that pages go by",
+        stream.name()
+    ))
 }
 
 /// Before any stamp of LOGO's.

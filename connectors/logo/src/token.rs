@@ -103,23 +103,36 @@ async fn sign_in(
     let mut refused = None;
     for way in ways {
         let answer = outbound.send(request(settings, *way)?).await?;
-        if answer.status.is_success() {
-            let token = read(&answer, settings)?;
-            *works = Some(*way);
-            return Ok(token);
+        match judge(&answer, settings) {
+            Ok(token) => {
+                *works = Some(*way);
+                return Ok(token);
+            }
+            Err(NoToken { fault, unknown_client: true }) => refused = Some(fault),
+            Err(NoToken { fault, unknown_client: false }) => return Err(fault),
         }
-        let said = answer.text().ok().and_then(|text| Refused::read(&text));
-        let error = said.and_then(|said| said.error);
-        let fault = refusal(&answer, error.as_deref(), settings);
-        // Only a client that was not recognised may be shown the other way.
-        if error.as_deref() != Some("invalid_client") {
-            return Err(fault);
-        }
-        refused = Some(fault);
     }
     // A client that is refused either way may have been given new credentials meanwhile: both are tried again then.
     *works = None;
     Err(refused.unwrap_or_else(|| Fault::contract("no way of signing in is configured")))
+}
+
+/// Why an answer brings no token.
+pub struct NoToken {
+    pub fault: Fault,
+    /// Only a client that was not recognised may be shown the other way.
+    unknown_client: bool,
+}
+
+/// The token of an answer, and how long it is used.
+pub fn judge(answer: &Answer, settings: &LogoSettings) -> Result<(HeaderValue, Duration), NoToken> {
+    if answer.status.is_success() {
+        return read(answer, settings).map_err(|fault| NoToken { fault, unknown_client: false });
+    }
+    let said = answer.text().ok().and_then(|text| Refused::read(&text));
+    let error = said.and_then(|said| said.error);
+    let unknown_client = error.as_deref() == Some("invalid_client");
+    Err(NoToken { fault: refusal(answer, error.as_deref(), settings), unknown_client })
 }
 
 fn request(settings: &LogoSettings, way: TokenAuth) -> Result<Call, Fault> {

@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     fault::Fault,
+    reading::{Operation, Reading, Recorded},
     sandbox::{SandboxOptions, SandboxSystem},
     settings::{BadSettings, Settings},
 };
@@ -20,6 +22,8 @@ pub struct Descriptor {
     pub kind: &'static str,
     /// Checks the instance's settings (all errors at once) and builds it. No network.
     pub build: fn(&Settings) -> Result<Arc<dyn Connector>, BadSettings>,
+    /// Settings from which `build` makes a connector that reads recorded answers and calls nobody.
+    pub offline: fn() -> Value,
     /// The simulated system, to be mounted under `/<kind>` of the sandbox process.
     /// Refuses unknown switches by name.
     pub sandbox: fn(&SandboxOptions) -> Result<Arc<dyn SandboxSystem>, BadSettings>,
@@ -52,6 +56,16 @@ pub trait Connector: Send + Sync + 'static {
     /// configuration says otherwise.
     fn exclusive(&self) -> bool {
         false
+    }
+
+    /// What it can read of what was recorded.
+    fn operations(&self) -> Vec<Operation> {
+        Vec::new()
+    }
+
+    /// Reads it as if it had just come, by the same code, without network. The time of `cx` is when it came.
+    fn read(&self, _cx: &Ctx, recorded: &Recorded) -> Result<Reading, Fault> {
+        Err(Fault::contract(format!("this connector does not read `{}`", recorded.operation)))
     }
 
     /// Called once when the daemon stops: sign out, so that no licence seat stays taken. Errors are ignored.
@@ -102,7 +116,7 @@ impl Pass {
 /// Where a pass stands: written by the connector, kept by the hub with the work that it stands for, never read by it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Cursor(pub serde_json::Value);
+pub struct Cursor(pub Value);
 
 #[derive(Debug)]
 pub struct PullRequest<'a> {

@@ -10,6 +10,7 @@
 //! | [`settings`] | a connector's own block of the configuration, checked as a whole |
 //! | [`outbound`] | the one HTTP stack towards other systems: time-outs, rate, size limit, encoding, classing |
 //! | [`encoding`] | Turkish code pages |
+//! | [`reading`] | reading what was recorded of a system, without the system |
 //! | [`sandbox`] | the harness of a simulated system: faults over HTTP or from a file, state kept across kill -9 |
 //!
 //! Invariants: nothing here knows the database, the commerce tables, the environment or the wall clock's owner.
@@ -18,11 +19,13 @@ pub mod connector;
 pub mod encoding;
 pub mod fault;
 pub mod outbound;
+pub mod reading;
 pub mod sandbox;
 pub mod settings;
 
 pub use connector::{Connector, Ctx, Cursor, Descriptor, Format, Page, Pass, PullRequest, Source, StreamSpec};
 pub use fault::{Cause, Fault, Refusal};
+pub use reading::{Operation, ReadRecords, Reading, Recorded};
 pub use settings::{BadSettings, Secret, Settings};
 
 pub use async_trait::async_trait;

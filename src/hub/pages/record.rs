@@ -19,9 +19,10 @@ use crate::{
         deferral::{self, OpenWork, Rival},
         engine::Engine,
         leases,
+        mappings::unmapped,
         runs::{self, Tally},
     },
-    mapping::{Format, Mapped, Mapping},
+    mapping::{Effective, Format, Mapped},
     outbox::Provenance,
 };
 
@@ -47,7 +48,7 @@ pub struct PageContext<'a> {
 pub struct MappedPage<'a> {
     pub body: &'a Bytes,
     pub format: Format,
-    pub mapping: &'a Mapping,
+    pub mapping: &'a Effective,
     pub mapped: &'a Mapped<'a>,
     pub received_at: DateTime<Utc>,
     pub step: &'a Step,
@@ -107,6 +108,7 @@ pub async fn apply_page(
         } else {
             advance(&mut tx, cx, page.step).await?;
             runs::progress(&mut *tx, cx.run_id, &sum, page.step.expected).await?;
+            unmapped::count(&mut tx, cx.connector, page.mapping, &page.mapped.unmapped).await?;
             tx.commit().await?;
         }
         *pending = Tally::default();
@@ -114,6 +116,7 @@ pub async fn apply_page(
         if cx.dry_run {
             tx.rollback().await?;
         } else {
+            unmapped::count(&mut tx, cx.connector, page.mapping, &page.mapped.unmapped).await?;
             tx.commit().await?;
         }
         pending.add(&tally);

@@ -17,7 +17,7 @@ use crate::{
         messages::{self, NewMessage, pack},
         pages::missing_of,
     },
-    mapping::{Format, Mapping},
+    mapping::{Effective, Format},
 };
 
 /// A page that had an effect.
@@ -25,7 +25,7 @@ pub(in crate::hub) struct StoredPage<'a> {
     pub(in crate::hub) message_id: Uuid,
     pub(in crate::hub) connector: &'a str,
     pub(in crate::hub) stream: &'a str,
-    pub(in crate::hub) mapping: &'a Mapping,
+    pub(in crate::hub) mapping: &'a Effective,
     pub(in crate::hub) format: Format,
     pub(in crate::hub) body: &'a [u8],
     pub(in crate::hub) correlation_id: &'a str,

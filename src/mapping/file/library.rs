@@ -8,8 +8,8 @@ use crate::mapping::compiled::Mapping;
 use crate::mapping::parts;
 use crate::mapping::problem::{Problem, Report};
 
-use super::built_in::BUILT_IN;
 use super::compile::compile;
+use super::files::Files;
 use super::section::{Section, parse_document};
 use super::tables::Tables;
 
@@ -18,6 +18,8 @@ use super::tables::Tables;
 pub struct Library {
     mappings: BTreeMap<String, Arc<Mapping>>,
     cases: Vec<CaseFile>,
+    shared: BTreeMap<String, Tables>,
+    hash: String,
 }
 
 /// The golden cases beside a mapping.
@@ -28,27 +30,28 @@ pub(in crate::mapping) struct CaseFile {
     pub text: String,
 }
 
-/// A file, by its path below the directory: `logo/items.toml`.
-struct Source {
-    path: String,
-    /// For messages.
-    shown: String,
-    text: String,
-}
-
 impl Library {
     /// Reads and checks everything. All problems of all files are told at once, and then there is no library.
     pub fn load(dir: Option<&Path>) -> Result<Library, Vec<Problem>> {
-        strictly(Library::inspect(dir))
+        Files::read(dir)?.library()
     }
 
     /// The mappings that are sound, beside the problems of the others.
     pub fn inspect(dir: Option<&Path>) -> (Library, Vec<Problem>) {
-        match dir.map(read_dir) {
-            None => Library::build(built_in()),
-            Some(Ok(files)) => Library::build(files),
-            Some(Err(problems)) => (Library::default(), problems),
+        match Files::read(dir) {
+            Ok(files) => Library::build(&files),
+            Err(problems) => (Library::default(), problems),
         }
+    }
+
+    /// Of the files that it was made of.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The tables that the mappings of a system share, each code with its value.
+    pub fn shared_tables(&self, system: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+        self.shared.get(system).map(Tables::contents).unwrap_or_default()
     }
 
     pub fn get(&self, name: &str) -> Option<Arc<Mapping>> {
@@ -65,32 +68,32 @@ impl Library {
 
     /// From texts in memory, each with its path below the directory.
     pub fn from_texts(files: &[(&str, &str)]) -> Result<Library, Vec<Problem>> {
-        let file = |(path, text): &(&str, &str)| Source {
-            path: (*path).to_owned(),
-            shown: (*path).to_owned(),
-            text: (*text).to_owned(),
-        };
-        strictly(Library::build(files.iter().map(file).collect()))
+        let mut all = Files::default();
+        for (path, text) in files {
+            all.put(path, path, text);
+        }
+        all.library()
     }
 
-    fn build(files: Vec<Source>) -> (Library, Vec<Problem>) {
+    pub(super) fn build(files: &Files) -> (Library, Vec<Problem>) {
         let mut problems = Vec::new();
-        let mut shared: BTreeMap<&str, Tables> = BTreeMap::new();
-        for file in &files {
+        let mut shared: BTreeMap<String, Tables> = BTreeMap::new();
+        for file in files.iter() {
             if let Some(system) = file.path.strip_suffix("/tables.toml") {
-                let mut report = Report::new(&file.shown, &file.text);
-                let document = parse_document(&file.text, &mut report);
+                let mut report = Report::new(file.shown, file.text);
+                let document = parse_document(file.text, &mut report);
                 let section = Section::new(&document, 0..0, "the file");
-                shared.entry(system).or_default().read(&section, &mut report);
+                shared.entry(system.to_owned()).or_default().read(&section, &mut report);
                 problems.extend(report.into_problems());
             }
         }
-        let mut library = Library::default();
+        let mut library = Library { hash: files.hash(), ..Library::default() };
         let mut compiled = BTreeMap::new();
         let none = Tables::default();
-        for file in &files {
+        for file in files.iter() {
             if let Some(mapping) = file.path.strip_suffix(".cases.toml") {
-                let case = CaseFile { mapping: mapping.to_owned(), file: file.shown.clone(), text: file.text.clone() };
+                let (file, text) = (file.shown.to_owned(), file.text.to_owned());
+                let case = CaseFile { mapping: mapping.to_owned(), file, text };
                 library.cases.push(case);
                 continue;
             }
@@ -98,8 +101,8 @@ impl Library {
                 continue;
             };
             let system = name.split_once('/').map(|(system, _)| system).unwrap_or_default();
-            let mut report = Report::new(&file.shown, &file.text);
-            if let Some(mapping) = compile(name, &file.text, shared.get(system).unwrap_or(&none), &mut report) {
+            let mut report = Report::new(file.shown, file.text);
+            if let Some(mapping) = compile(name, file.text, shared.get(system).unwrap_or(&none), &mut report) {
                 compiled.insert(name.to_owned(), mapping);
             }
             problems.extend(report.into_problems());
@@ -109,7 +112,7 @@ impl Library {
         library.mappings = mappings;
         for (name, span, what, remedy) in wrong_parts {
             let Some(file) = file_of(&name) else { continue };
-            let mut report = Report::new(&file.shown, &file.text);
+            let mut report = Report::new(file.shown, file.text);
             report.add(&span, what, remedy);
             problems.extend(report.into_problems());
         }
@@ -125,61 +128,7 @@ impl Library {
                 });
             }
         }
+        library.shared = shared;
         (library, problems)
     }
-}
-
-fn strictly((library, problems): (Library, Vec<Problem>)) -> Result<Library, Vec<Problem>> {
-    if problems.is_empty() { Ok(library) } else { Err(problems) }
-}
-
-fn built_in() -> Vec<Source> {
-    let file = |(path, text): &(&str, &str)| Source {
-        path: (*path).to_owned(),
-        shown: format!("mappings/{path}"),
-        text: (*text).to_owned(),
-    };
-    BUILT_IN.iter().map(file).collect()
-}
-
-/// `<dir>/<system>/<subject>.toml`, in the order of their names.
-fn read_dir(dir: &Path) -> Result<Vec<Source>, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let mut files = Vec::new();
-    let unreadable = |path: &Path, error: &std::io::Error| Problem {
-        file: path.display().to_string(),
-        line: 0,
-        column: 0,
-        what: format!("it cannot be read: {error}"),
-        remedy: "check that it exists and may be read".to_owned(),
-    };
-    let listed = |path: &Path, problems: &mut Vec<Problem>| -> Vec<std::path::PathBuf> {
-        match std::fs::read_dir(path) {
-            Ok(entries) => {
-                let mut paths: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-                paths.sort();
-                paths
-            }
-            Err(error) => {
-                problems.push(unreadable(path, &error));
-                Vec::new()
-            }
-        }
-    };
-    for system in listed(dir, &mut problems).into_iter().filter(|path| path.is_dir()) {
-        for path in listed(&system, &mut problems) {
-            if path.extension().is_none_or(|extension| extension != "toml") {
-                continue;
-            }
-            match std::fs::read_to_string(&path) {
-                Ok(text) => {
-                    let below = path.strip_prefix(dir).unwrap_or(&path);
-                    let below = below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
-                    files.push(Source { path: below, shown: path.display().to_string(), text });
-                }
-                Err(error) => problems.push(unreadable(&path, &error)),
-            }
-        }
-    }
-    if problems.is_empty() { Ok(files) } else { Err(problems) }
 }

@@ -4,12 +4,14 @@ mod built_in;
 mod compile;
 mod condition;
 mod field;
+mod files;
 mod library;
 mod origin;
 mod section;
 mod tables;
 mod version;
 
+pub use files::Files;
 pub(super) use library::CaseFile;
 pub use library::Library;
 pub(super) use section::{Section, literal, parse_document};

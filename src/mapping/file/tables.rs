@@ -8,7 +8,7 @@ use crate::mapping::value::Table;
 
 use super::section::{Section, Span, literal, section_of};
 
-#[derive(Default, Clone)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Tables {
     known: HashMap<String, Arc<Table>>,
     used: BTreeMap<String, Arc<Table>>,
@@ -46,6 +46,12 @@ impl Tables {
                 None
             }
         }
+    }
+
+    /// Every table with its codes.
+    pub(super) fn contents(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        let owned = |(code, value): (&str, &str)| (code.to_owned(), value.to_owned());
+        self.known.iter().map(|(name, table)| (name.clone(), table.values().map(owned).collect())).collect()
     }
 
     /// Those that the mapping asked for, by name.

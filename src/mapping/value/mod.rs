@@ -15,5 +15,5 @@ pub use refusal::Reason;
 pub(super) use refusal::Refusal;
 pub(super) use scalar::{Literal, Scalar};
 pub(super) use table::{OnUnmapped, Table, UnmappedCount};
-pub use table::{Overlay, Unmapped};
+pub use table::{Overlay, Unmapped, plain_code};
 pub(super) use transform::Transform;

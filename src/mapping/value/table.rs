@@ -4,6 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::number::whole;
 
+/// A code as tables and counts know it: without blanks on the right, and `160.0` as `160`.
+pub fn plain_code(code: &str) -> &str {
+    let code = code.trim_end();
+    whole(code).unwrap_or(code)
+}
+
 /// The codes of one table of a mapping file.
 #[derive(Debug, Clone, Default)]
 pub(in crate::mapping) struct Table {
@@ -36,7 +42,7 @@ impl OnUnmapped {
 /// What people answered for codes that the files do not know. It lies over the tables of the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overlay {
-    tables: HashMap<String, HashMap<String, String>>,
+    tables: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Overlay {
@@ -50,6 +56,15 @@ impl Overlay {
 
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
+    }
+
+    /// What was answered for the codes of a table, in the order of the codes.
+    pub fn table(&self, table: &str) -> Option<&BTreeMap<String, String>> {
+        self.tables.get(table)
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, String>)> {
+        self.tables.iter().map(|(name, codes)| (name.as_str(), codes))
     }
 
     fn get(&self, table: &str, code: &str) -> Option<&str> {
@@ -89,28 +104,45 @@ impl Table {
     }
 }
 
-/// A code that stands in no table, and how many records of the page carried it.
+/// A code that stands in no table, how often the page carried it, and the external code of a record that did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmapped {
     pub table: String,
     pub code: String,
     pub count: usize,
+    pub example: Option<String>,
 }
 
 /// The unmapped codes of one page.
 #[derive(Debug, Default)]
 pub(in crate::mapping) struct UnmappedCount {
-    counts: BTreeMap<(String, String), usize>,
+    counts: BTreeMap<(String, String), (usize, Option<String>)>,
+    /// Those of the record in hand that have no example yet.
+    unnamed: Vec<(String, String)>,
 }
 
 impl UnmappedCount {
     pub(in crate::mapping) fn add(&mut self, table: &str, code: &str) {
-        let code = whole(code).unwrap_or(code).trim_end();
-        *self.counts.entry((table.to_owned(), code.to_owned())).or_default() += 1;
+        let key = (table.to_owned(), plain_code(code).to_owned());
+        let (count, example) = self.counts.entry(key.clone()).or_default();
+        *count += 1;
+        if example.is_none() {
+            self.unnamed.push(key);
+        }
+    }
+
+    /// Names the record in which the codes since the last call were found.
+    pub(in crate::mapping) fn found_in(&mut self, record: Option<&str>) {
+        for key in self.unnamed.drain(..) {
+            if let (Some((_, example)), Some(record)) = (self.counts.get_mut(&key), record) {
+                *example = Some(record.to_owned());
+            }
+        }
     }
 
     pub(in crate::mapping) fn into_list(self) -> Vec<Unmapped> {
-        self.counts.into_iter().map(|((table, code), count)| Unmapped { table, code, count }).collect()
+        let unmapped = |((table, code), (count, example))| Unmapped { table, code, count, example };
+        self.counts.into_iter().map(unmapped).collect()
     }
 }
 

@@ -13,6 +13,7 @@ mod crash;
 mod database;
 mod demo;
 mod installation;
+mod mapping_edits;
 mod outage;
 mod paging;
 pub mod process;

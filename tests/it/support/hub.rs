@@ -91,16 +91,21 @@ on_missing = "create"
 from = "quantity"
 "#;
 
-pub fn library() -> Library {
+/// The mapping files, by their path below the directory.
+pub fn mapping_files() -> Vec<(&'static str, String)> {
     let text = |entity: &str, rest: &str| format!("entity = \"{entity}\"\n{HEAD}{rest}");
-    let files = [
+    vec![
         ("test/brands.toml", text("brand", "")),
         ("test/warehouses.toml", text("warehouse", "")),
         ("test/categories.toml", text("category", CATEGORY)),
         ("test/made_categories.toml", text("category", &CATEGORY.replace("defer", "create"))),
         ("test/products.toml", text("product", PRODUCT)),
         ("test/stock.toml", STOCK.to_owned()),
-    ];
+    ]
+}
+
+pub fn library() -> Library {
+    let files = mapping_files();
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
     Library::from_texts(&files).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
@@ -287,7 +292,7 @@ impl Hub {
         let tables: Vec<String> = sqlx::query_scalar(
             "select format('%I.%I', schemaname, tablename) from pg_tables
              where schemaname in ('commerce', 'hub')
-               and tablename not in ('run', 'cursor', 'lease', 'breaker', 'stream', 'daemon')",
+               and tablename not in ('run', 'cursor', 'lease', 'breaker', 'stream', 'daemon', 'daemon_mapping')",
         )
         .fetch_all(self.pool())
         .await

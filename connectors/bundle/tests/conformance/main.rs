@@ -10,7 +10,7 @@ mod profile;
 
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
-use kopru_sdk::{Fault, Pass};
+use kopru_sdk::{Fault, Pass, Recorded, Settings};
 use serde_json::{Value, json};
 
 use crate::{
@@ -259,15 +259,35 @@ async fn every_operation_has_its_fixtures() {
         for stream in bench.connector(&[]).source().unwrap().streams() {
             assert!(operations.contains(stream.name), "no fixtures for the stream {}", stream.name);
         }
+        // Without settings of its own, as `kopru connector read KIND` builds it.
+        let values = (bench.descriptor.offline)();
+        let settings = Settings { instance: profile.kind.to_owned(), values, dir: PathBuf::from("unused") };
+        let connector = (bench.descriptor.build)(&settings).unwrap();
+        let known: BTreeSet<String> = connector.operations().iter().map(|one| one.name.to_owned()).collect();
+        assert_eq!(known, operations, "what has fixtures can be read");
         for operation in operations {
             for case in ["ok", "refused", "garbled"] {
                 for half in ["request", "response"] {
                     let path = dir.join(&operation).join(format!("{case}.{half}.json"));
                     let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-                    serde_json::from_slice::<Value>(&text)
+                    let value = serde_json::from_slice::<Value>(&text)
                         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                    if half == "response" {
+                        let read = connector.read(&cx(), &recorded(&operation, &value));
+                        assert_eq!(read.is_ok(), case == "ok", "{}: {read:?}", path.display());
+                    }
                 }
             }
         }
+    }
+}
+
+fn recorded(operation: &str, response: &Value) -> Recorded {
+    let body = response["text"].as_str().map_or_else(|| response["body"].to_string(), str::to_owned);
+    Recorded {
+        operation: operation.to_owned(),
+        status: response["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap(),
+        content_type: response["contentType"].as_str().map(str::to_owned),
+        body: body.into(),
     }
 }

@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf};
 
 use axum::{body::Body, http::Response};
 use kopru_logo::sql::Query;
+use kopru_sdk::{Connector, Fault, Reading, Recorded};
 use serde_json::{Value, json};
 
 use crate::support::{QUERIES, Seen, Server, TOKEN, cx, pull, reply};
@@ -54,10 +55,32 @@ async fn check(name: &'static str) -> (String, usize) {
         }),
     };
     compare(&server, &fixture(&format!("{name}.request")).0);
+    let live = match &outcome {
+        Ok(_) => "ok",
+        Err(fault) => fault.class(),
+    };
+    assert_eq!(
+        read(&*connector, name).as_ref().map_or_else(|fault| fault.class(), |_| "ok"),
+        live,
+        "as it was recorded"
+    );
     match outcome {
         Ok(rows) => ("ok".to_owned(), rows),
         Err(fault) => (fault.class().to_owned(), 0),
     }
+}
+
+/// The same answer, read without a server.
+fn read(connector: &dyn Connector, name: &str) -> Result<Reading, Fault> {
+    let (response, _) = fixture(&format!("{name}.response"));
+    let body = response["text"].as_str().map_or_else(|| response["body"].to_string(), str::to_owned);
+    let recorded = Recorded {
+        operation: name.split_once('/').unwrap().0.to_owned(),
+        status: response["status"].as_u64().unwrap() as u16,
+        content_type: response["contentType"].as_str().map(str::to_owned),
+        body: body.into(),
+    };
+    connector.read(&cx(), &recorded)
 }
 
 fn compare(server: &Server, expected: &Value) {

@@ -246,10 +246,10 @@ fn broken(error: &reqwest::Error, effect: Effect, name: &str) -> Fault {
 }
 
 fn too_large(effect: Effect, name: &str, limit: usize) -> Fault {
-    let detail = format!("{name}: the answer is larger than {} MiB and was cut off", limit / (1024 * 1024));
+    let fault = Answer::too_large(name, limit);
     match effect {
-        Effect::Change => Fault::UnknownOutcome { detail },
-        Effect::Read => Fault::Transient { detail },
+        Effect::Change => Fault::UnknownOutcome { detail: fault.to_string() },
+        Effect::Read => fault,
     }
 }
 

@@ -1,0 +1,190 @@
+//! What a mapping would make of what is stored: the last payloads that came in under it, and its open letters.
+//!
+//! One payload at a time is in memory, and each is tried in a transaction of its own that is rolled back.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::preview::{Counts, Groups, PreviewError, Subject, judge};
+use crate::{
+    hub::{
+        documents::parse_format,
+        engine::Engine,
+        messages::unpack,
+        pages::{Failure, Verdict, rejected},
+    },
+    mapping::Effective,
+};
+
+/// What would become of everything that was looked at.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Stored pages and documents.
+    pub payloads: usize,
+    pub letters: usize,
+    /// Letters that would go in.
+    pub letters_mended: usize,
+    /// Payloads whose form the mapping cannot read.
+    pub unreadable: usize,
+    /// When the oldest of them came in.
+    pub since: Option<DateTime<Utc>>,
+    pub counts: Counts,
+    /// Fields that would get another value, each with how often and a few examples.
+    pub changes: Vec<Json>,
+    /// Why records would fail.
+    pub failures: Vec<Json>,
+    pub unmapped: Vec<Json>,
+}
+
+struct Stored {
+    connector: String,
+    format: String,
+    body: Vec<u8>,
+    received_at: DateTime<Utc>,
+}
+
+/// Looks at the last `limit` of them, the newest first. `seen` is told how many are done.
+pub async fn preview_stored(
+    engine: &Engine,
+    mapping: &Effective,
+    limit: i64,
+    mut seen: impl FnMut(usize, usize),
+) -> Result<Report, PreviewError> {
+    let pool = &engine.pool;
+    let ids = last(pool, mapping.name(), limit).await?;
+    let mut report = Report {
+        payloads: 0,
+        letters: 0,
+        letters_mended: 0,
+        unreadable: 0,
+        since: None,
+        counts: Counts::default(),
+        changes: Vec::new(),
+        failures: Vec::new(),
+        unmapped: Vec::new(),
+    };
+    let mut changes: Groups<String> = Groups::new();
+    let mut failures: Groups<(String, Option<String>)> = Groups::new();
+    let mut unmapped: std::collections::BTreeMap<(String, String), (usize, Option<String>)> = Default::default();
+    for (place, (id, is_letter)) in ids.iter().enumerate() {
+        seen(place, ids.len());
+        // Retention or a replay may have taken it away meanwhile.
+        let Some(stored) = fetch(pool, *id, *is_letter).await? else { continue };
+        report.payloads += usize::from(!is_letter);
+        report.letters += usize::from(*is_letter);
+        report.since = Some(report.since.map_or(stored.received_at, |since| since.min(stored.received_at)));
+        let body = unpack(&stored.body)?;
+        let subject = Subject {
+            connector: &stored.connector,
+            may_create: engine.is_master(&stored.connector, mapping.entity()),
+            mapping,
+            format: parse_format(&stored.format),
+            received_at: stored.received_at,
+        };
+        let mapped = match mapping.map(subject.format, &body) {
+            Ok(mapped) => mapped,
+            Err(unreadable) => {
+                report.unreadable += 1;
+                failures.add(
+                    (unreadable.what.to_string(), None),
+                    || json!({ "message": id, "detail": unreadable.to_string() }),
+                );
+                continue;
+            }
+        };
+        let judged = judge(pool, &subject, &mapped, engine.clock.now()).await?;
+        let counts = Counts::of(&mapped, &judged);
+        report.letters_mended += usize::from(*is_letter && counts.failed + counts.deferred == 0);
+        report.counts.add(&counts);
+        for record in &mapped.rejected {
+            note(&mut failures, *id, record.code.as_deref(), &rejected(record));
+        }
+        for (change, judged) in mapped.changes.iter().zip(judged) {
+            if let Verdict::Refused(failure) = &judged.verdict {
+                note(&mut failures, *id, Some(&change.code), failure);
+            }
+            for one in judged.changes {
+                let (from, to) = (one.from, one.to);
+                changes.add(one.field, || json!({ "code": change.code, "from": from, "to": to }));
+            }
+        }
+        for one in mapped.unmapped {
+            let (count, example) = unmapped.entry((one.table, one.code)).or_default();
+            *count += one.count;
+            *example = example.take().or(one.example);
+        }
+    }
+    seen(ids.len(), ids.len());
+    let changed = changes.into_list().into_iter();
+    report.changes = changed
+        .map(|(field, count, examples)| json!({ "field": field, "count": count, "examples": examples }))
+        .collect();
+    let failed = failures.into_list().into_iter();
+    report.failures = failed
+        .map(|((reason, field), count, examples)| {
+            json!({ "reason": reason, "field": field, "count": count, "examples": examples })
+        })
+        .collect();
+    report.unmapped = unmapped
+        .into_iter()
+        .map(|((table, code), (count, example))| {
+            json!({ "table": table, "code": code, "count": count, "example": example })
+        })
+        .collect();
+    Ok(report)
+}
+
+fn note(failures: &mut Groups<(String, Option<String>)>, message: Uuid, code: Option<&str>, failure: &Failure) {
+    failures.add(
+        (failure.reason.clone(), failure.field.clone()),
+        || json!({ "code": code, "value": failure.value, "detail": failure.detail, "message": message }),
+    );
+}
+
+/// The newest first; whether it is a letter.
+async fn last(pool: &PgPool, mapping: &str, limit: i64) -> Result<Vec<(Uuid, bool)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select id as "id!", is_letter as "is_letter!" from (
+             (select m.id, m.id as came, false as is_letter
+              from hub.message_history m join hub.payload_history p on p.message_id = m.id
+              where m.mapping = $1 and m.state <> 'dead'
+              order by m.id desc limit $2)
+             union all
+             (select d.id, d.message_id as came, true as is_letter
+              from hub.dead_letter d where d.mapping = $1
+              order by d.message_id desc limit $2)
+         ) all_of_it
+         order by came desc
+         limit $2"#,
+        mapping,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.is_letter)).collect())
+}
+
+async fn fetch(pool: &PgPool, id: Uuid, is_letter: bool) -> Result<Option<Stored>, sqlx::Error> {
+    if is_letter {
+        return sqlx::query_as!(
+            Stored,
+            "select connector, format, body, received_at from hub.dead_letter where id = $1",
+            id
+        )
+        .fetch_optional(pool)
+        .await;
+    }
+    sqlx::query_as!(
+        Stored,
+        "select m.connector, m.format, p.body, m.received_at
+         from hub.message_history m join hub.payload_history p on p.message_id = m.id
+         where m.id = $1 and p.message_id = $1",
+        id
+    )
+    .fetch_optional(pool)
+    .await
+}

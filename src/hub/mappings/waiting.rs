@@ -1,0 +1,57 @@
+//! Letters that failed for an external code which is known now, by an answer or by an edit of the files.
+
+use sqlx::PgPool;
+
+use super::shelf::Shelf;
+use crate::hub::dead_letters::{self, LetterError};
+
+const PAGE: i64 = 500;
+
+/// Queues them for another try, a page at a time. A letter that failed under the very rules that are in force stays, so
+/// none goes round in a circle. Returns how many were queued.
+pub async fn replay_known(pool: &PgPool, shelf: &Shelf) -> Result<u64, LetterError> {
+    let in_force = shelf.now();
+    let names: Vec<&str> = in_force.iter().map(|mapping| mapping.name()).collect();
+    let hashes: Vec<&str> = in_force.iter().map(|mapping| mapping.hash()).collect();
+    let codes = sqlx::query!(
+        r#"select distinct d.mapping as "mapping!", d.field as "field!", d.value as "value!"
+           from hub.dead_letter d
+           join unnest($1::text[], $2::text[]) as u (mapping, hash) on u.mapping = d.mapping
+           where d.state = 'dead' and d.reason = 'unmapped_code' and d.mapping_hash is distinct from u.hash
+             and d.field is not null and d.value is not null"#,
+        &names as _,
+        &hashes as _,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut queued = 0;
+    for row in codes {
+        let Some(mapping) = in_force.get(&row.mapping) else { continue };
+        if !mapping.knows_in_field(&row.field, &row.value) {
+            continue;
+        }
+        loop {
+            let letters = sqlx::query_scalar!(
+                "select id from hub.dead_letter
+                 where state = 'dead' and reason = 'unmapped_code' and mapping = $1 and field = $2 and value = $3
+                   and mapping_hash is distinct from $4
+                 order by id
+                 limit $5",
+                row.mapping,
+                row.field,
+                row.value,
+                mapping.hash(),
+                PAGE,
+            )
+            .fetch_all(pool)
+            .await?;
+            // Another process may be replaying the rest.
+            let done = dead_letters::replay(pool, &letters, None).await?.len() as u64;
+            if done == 0 {
+                break;
+            }
+            queued += done;
+        }
+    }
+    Ok(queued)
+}

@@ -1,0 +1,138 @@
+//! The texts of mapping files, read once: what is compared, checked and compiled are the same bytes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::mapping::problem::Problem;
+
+use super::Library;
+use super::built_in::BUILT_IN;
+
+/// A mapping file is written by hand; what is longer is something else.
+const LONGEST: u64 = 4 * 1024 * 1024;
+
+/// By their path below the directory: `logo/items.toml`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Files {
+    files: BTreeMap<String, File>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct File {
+    /// For messages.
+    shown: String,
+    text: String,
+}
+
+pub(super) struct FileRef<'f> {
+    pub path: &'f str,
+    pub shown: &'f str,
+    pub text: &'f str,
+}
+
+impl Files {
+    /// `<dir>/<system>/<subject>.toml`; without a directory those that are compiled into the program.
+    pub fn read(dir: Option<&Path>) -> Result<Files, Vec<Problem>> {
+        let mut files = Files::default();
+        let Some(dir) = dir else {
+            for (path, text) in BUILT_IN {
+                files.put(path, &format!("mappings/{path}"), text);
+            }
+            return Ok(files);
+        };
+        let mut problems = Vec::new();
+        for system in listed(dir, &mut problems).into_iter().filter(|path| path.is_dir()) {
+            for path in listed(&system, &mut problems) {
+                if path.extension().is_none_or(|extension| extension != "toml") {
+                    continue;
+                }
+                match read_text(&path) {
+                    Ok(text) => {
+                        let below = path.strip_prefix(dir).unwrap_or(&path);
+                        let below = below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+                        files.put(&below, &path.display().to_string(), &text);
+                    }
+                    Err(problem) => problems.push(problem),
+                }
+            }
+        }
+        if problems.is_empty() { Ok(files) } else { Err(problems) }
+    }
+
+    /// Adds a file, or replaces the one of its path. `shown`: how it is called in messages.
+    pub fn put(&mut self, path: &str, shown: &str, text: &str) {
+        self.files.insert(path.to_owned(), File { shown: shown.to_owned(), text: text.to_owned() });
+    }
+
+    /// Adds the file of another place under this path.
+    pub fn put_file(&mut self, path: &str, from: &Path) -> Result<(), Problem> {
+        let text = read_text(from)?;
+        self.put(path, &from.display().to_string(), &text);
+        Ok(())
+    }
+
+    /// Of every path and text.
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (path, file) in &self.files {
+            for part in [path, &file.text] {
+                hasher.update(part.len().to_le_bytes());
+                hasher.update(part);
+            }
+        }
+        hasher.finalize().iter().fold(String::with_capacity(64), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
+    }
+
+    /// Checks and compiles them. All problems of all files are told at once, and then there is no library.
+    pub fn library(&self) -> Result<Library, Vec<Problem>> {
+        let (library, problems) = Library::build(self);
+        if problems.is_empty() { Ok(library) } else { Err(problems) }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = FileRef<'_>> {
+        self.files.iter().map(|(path, file)| FileRef { path, shown: &file.shown, text: &file.text })
+    }
+}
+
+fn listed(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    match entries {
+        Ok(entries) => {
+            let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+            paths.sort();
+            paths
+        }
+        Err(error) => {
+            problems.push(unreadable(dir, &error.to_string()));
+            Vec::new()
+        }
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Problem> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error.to_string()))?;
+    let read = file.take(LONGEST + 1).read_to_string(&mut text);
+    read.map_err(|error| unreadable(path, &error.to_string()))?;
+    if text.len() as u64 > LONGEST {
+        return Err(unreadable(path, &format!("it is longer than {} MiB", LONGEST / (1024 * 1024))));
+    }
+    Ok(text)
+}
+
+fn unreadable(path: &Path, error: &str) -> Problem {
+    Problem {
+        file: path.display().to_string(),
+        line: 0,
+        column: 0,
+        what: format!("it cannot be read: {error}"),
+        remedy: "check that it exists and may be read".to_owned(),
+    }
+}
