@@ -7,6 +7,7 @@
 //!
 //! A new group of commands is one file here and one variant of `Command`.
 
+mod actor;
 mod config;
 mod dead_letters;
 mod demo;

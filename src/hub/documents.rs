@@ -61,7 +61,11 @@ pub async fn work(
                 .map_err(|unreadable| data_failure("unreadable", unreadable.to_string())),
         };
         match result {
-            Ok(document) => {
+            Ok(mut document) => {
+                // An edited document that says no version is as old as the one that it was made from.
+                for change in document.changes.iter_mut().filter(|_| message.dead_letter_id.is_some()) {
+                    change.version = change.version.take().or_else(|| message.version());
+                }
                 if let Some(record) = document.rejected.first() {
                     plan.dead(place, rejected(record), None);
                 } else if document.changes.is_empty() {
@@ -232,7 +236,7 @@ impl Plan {
                         stream: claim.stream.clone(),
                         entity: claim.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
                         key: claim.key.clone(),
-                        version: None,
+                        version: claim.version(),
                         mapping: claim.mapping.clone(),
                         mapping_hash: mapping_hash.map(str::to_owned),
                         format: format_word(&claim.format),

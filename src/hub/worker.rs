@@ -55,7 +55,9 @@ pub async fn run(engine: Engine) {
 /// Claims one batch and works it off. Returns how many messages it was.
 pub async fn turn(engine: &Engine) -> Result<usize, sqlx::Error> {
     let settings = &engine.settings;
-    let claimed = messages::claim(&engine.pool, engine.id, settings.batch, settings.lease).await?;
+    let mut claimed = messages::claim(&engine.pool, engine.id, settings.batch, settings.lease).await?;
+    // Documents of one key in the order of their receipt: of two without a version the later one stands.
+    claimed.sort_by_key(|message| (message.received_at, message.id));
     let count = claimed.len();
     let _in_hand = engine.take_in_hand(&claimed);
     let (sound, hopeless): (Vec<_>, Vec<_>) = claimed
@@ -337,7 +339,7 @@ fn letter_of(message: &Claimed, failure: Failure) -> NewLetter {
             stream: message.stream.clone(),
             entity: message.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
             key: message.key.clone(),
-            version: None,
+            version: message.version(),
             mapping: message.mapping.clone(),
             mapping_hash: None,
             format: documents::format_word(&message.format),

@@ -1,6 +1,6 @@
 //! A compiled mapping, and the pass over a page.
 
-use crate::canonical::{Change, Entity, Value, hash_of};
+use crate::canonical::{Change, Entity, Value, Version, hash_of};
 
 use super::rule::{Condition, Failure, Field, OnMissing, Page, ScalarRule, VersionRule, all_hold};
 use super::source::{Format, Found, Records, Row, Shape, Taker, Unreadable, read_page, standalone, wrapped};
@@ -39,8 +39,17 @@ pub struct Mapped<'a> {
     pub rejected: Vec<Rejected>,
     /// How many records each skip rule left out.
     pub skipped: Vec<(String, usize)>,
+    /// Which ones those were, as far as it can be read: they exist over there.
+    pub left_out: Vec<Identity>,
     pub unmapped: Vec<Unmapped>,
     pub records: usize,
+}
+
+/// By what a record is known over there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    pub code: Option<String>,
+    pub external_id: Option<String>,
 }
 
 /// A record that cannot be taken, by itself. The first fault stands here, all others in `further`.
@@ -49,6 +58,9 @@ pub struct Rejected {
     pub ordinal: u32,
     /// The external code, when that much could be read.
     pub code: Option<String>,
+    /// The system's own number, when that much could be read.
+    pub external_id: Option<String>,
+    pub version: Option<Version>,
     /// The target field; `code`, `version` and `record` stand for the parts that are no field.
     pub field: String,
     /// Where in the source the value was looked for.
@@ -85,9 +97,10 @@ impl Fault {
 }
 
 impl Rejected {
-    fn new(ordinal: u32, code: Option<String>, first: Fault, further: Vec<Fault>) -> Self {
+    fn new(ordinal: u32, identity: Identity, version: Option<Version>, first: Fault, further: Vec<Fault>) -> Self {
         let Fault { field, source, reason, value, detail } = first;
-        Rejected { ordinal, code, field, source, reason, value, detail, further }
+        let Identity { code, external_id } = identity;
+        Rejected { ordinal, code, external_id, version, field, source, reason, value, detail, further }
     }
 }
 
@@ -95,7 +108,7 @@ enum Outcome<'a> {
     Change(Change<'a>),
     Rejected(Rejected),
     /// By which skip rule.
-    Skipped(usize),
+    Skipped(usize, Identity),
 }
 
 impl Mapping {
@@ -140,6 +153,7 @@ impl Mapping {
             overlay,
             unmapped: UnmappedCount::default(),
             skipped: vec![0; self.skips.len()],
+            left_out: Vec::new(),
             changes: Vec::new(),
             rejected: Vec::new(),
             records: 0,
@@ -157,6 +171,7 @@ impl Mapping {
             changes: run.changes,
             rejected: run.rejected,
             skipped: counts,
+            left_out: run.left_out,
             unmapped: run.unmapped.into_list(),
             records: run.records,
         })
@@ -181,7 +196,12 @@ impl Mapping {
 
     fn evaluate<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Outcome<'a> {
         if let Some(place) = self.skips.iter().position(|skip| all_hold(&skip.when, row)) {
-            return Outcome::Skipped(place);
+            let code = self.code(row, page).ok().map(std::borrow::Cow::into_owned);
+            let external_id = match self.external_id.as_ref().map(|rule| rule.value(row, page)) {
+                Some(Ok(Value::Text(text))) => Some(text.into_owned()),
+                _ => None,
+            };
+            return Outcome::Skipped(place, Identity { code, external_id });
         }
         let mut faults = Vec::new();
         let mut code = None;
@@ -227,8 +247,11 @@ impl Mapping {
                 ordinal: row.ordinal,
             }),
             (code, Some(first)) => {
-                let code = code.map(|code| code.into_owned());
-                Outcome::Rejected(Rejected::new(row.ordinal, code, first, faults.collect()))
+                let identity = Identity {
+                    code: code.map(|code| code.into_owned()),
+                    external_id: external_id.map(|id| id.into_owned()),
+                };
+                Outcome::Rejected(Rejected::new(row.ordinal, identity, version, first, faults.collect()))
             }
             (None, None) => Outcome::Rejected(self.broken(row.ordinal, "the record has no code")),
         }
@@ -249,7 +272,7 @@ impl Mapping {
     fn broken(&self, ordinal: u32, detail: &str) -> Rejected {
         let refusal = Refusal::new(Reason::WrongType, detail);
         let failure = Failure { below: String::new(), source: "the record".to_owned(), value: None, refusal };
-        Rejected::new(ordinal, None, Fault::new("record".to_owned(), failure), Vec::new())
+        Rejected::new(ordinal, Identity::default(), None, Fault::new("record".to_owned(), failure), Vec::new())
     }
 }
 
@@ -260,6 +283,7 @@ struct Run<'m, 'a> {
     overlay: &'m Overlay,
     unmapped: UnmappedCount,
     skipped: Vec<usize>,
+    left_out: Vec<Identity>,
     changes: Vec<Change<'a>>,
     rejected: Vec<Rejected>,
     records: usize,
@@ -278,7 +302,8 @@ impl<'a> Run<'_, 'a> {
         match outcome {
             Outcome::Change(change) => self.changes.push(keep(change)),
             Outcome::Rejected(rejected) => self.rejected.push(rejected),
-            Outcome::Skipped(place) => {
+            Outcome::Skipped(place, identity) => {
+                self.left_out.push(identity);
                 if let Some(count) = self.skipped.get_mut(place) {
                     *count += 1;
                 }

@@ -24,7 +24,7 @@ mod tests;
 mod value;
 
 pub use cases::{CaseResult, run_cases};
-pub use compiled::{Fault, Mapped, Mapping, Rejected};
+pub use compiled::{Fault, Identity, Mapped, Mapping, Rejected};
 pub use explain::{Explained, ExplainedField, Fate};
 pub use file::Library;
 pub use problem::Problem;

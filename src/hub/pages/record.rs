@@ -314,7 +314,7 @@ async fn store(
     }
     for record in &page.mapped.rejected {
         items.push(record.ordinal, "failed", record.code.as_deref(), None);
-        let message = document(record.ordinal, record.code.clone(), None);
+        let message = document(record.ordinal, record.code.clone(), record.version.clone());
         letters.push((record.ordinal, NewLetter { message, failure: rejected(record), missing: None, attempts: 1 }));
     }
     // Two records of one code may both be bad; the letter is of the later.

@@ -6,6 +6,7 @@ mod pages;
 mod queue;
 mod references;
 mod renames;
+mod replay_plans;
 mod retention;
 mod runs;
 mod versions;
