@@ -21,6 +21,7 @@ mod output;
 mod run;
 mod sandbox;
 mod serve;
+mod sweeps;
 mod sync;
 
 pub use failure::Failure;

@@ -19,7 +19,7 @@ use super::{
     pages::{ApplyError, Failure},
 };
 use crate::{
-    canonical::{Change, Entity, Value, hash_of},
+    canonical::{Change, Entity, Hash, Value, hash_of},
     commerce::{CommandError, Outcome, WriteContext},
     outbox::Provenance,
 };
@@ -125,6 +125,11 @@ pub async fn deactivate(
         links::mark(tx, &done, &hash).await?;
     }
     Ok(codes.iter().map(|code| became.get(code).cloned().unwrap_or(Deactivation::Unknown)).collect())
+}
+
+/// The hash that a link of this entity has while its record is deactivated. `None`: the entity knows no such state.
+pub fn hash(entity: Entity) -> Option<Hash> {
+    inactive(entity).map(|values| hash_of(entity, &values))
 }
 
 /// The one field that says so, everything else absent. `None`: the entity knows no such state.

@@ -31,7 +31,7 @@ fn parse_format(word: &str) -> Format {
     Format::parse(word).unwrap_or(Format::Json)
 }
 
-/// Works off claimed documents of one connector and mapping.
+/// Works off claimed documents of one connector, stream and mapping.
 pub async fn work(
     engine: &Engine,
     connector: &str,
@@ -82,7 +82,8 @@ pub async fn work(
     }
 
     if let Some(mapping) = &mapping {
-        let scope = Scope { connector, mapping, isolate };
+        let stream = claimed.first().and_then(|message| message.stream.as_deref());
+        let scope = Scope { connector, stream, mapping, isolate };
         apply_documents(engine, &mut tx, &scope, &claimed, &mapped, &mut plan).await?;
     }
     let hash = mapping.as_ref().map(|mapping| mapping.hash().to_owned());
@@ -94,6 +95,7 @@ pub async fn work(
 /// What the documents of a batch share.
 struct Scope<'a> {
     connector: &'a str,
+    stream: Option<&'a str>,
     mapping: &'a Mapping,
     isolate: bool,
 }
@@ -121,10 +123,11 @@ async fn apply_documents(
     if incoming.is_empty() {
         return Ok(());
     }
-    let Scope { connector, mapping, isolate } = *scope;
+    let Scope { connector, stream, mapping, isolate } = *scope;
     let context = ApplyContext {
         connector,
         entity: mapping.entity(),
+        stream,
         references: mapping.references(),
         write: WriteContext::source(Provenance {
             origin: connector,

@@ -17,7 +17,7 @@ use super::{
     runs::{self, NewRun},
     scheduler,
     states::Trigger,
-    streams,
+    streams, sweeps,
 };
 use crate::audit::Actor;
 
@@ -239,6 +239,21 @@ pub async fn work_plans(engine: Engine) {
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = engine.stop.cancelled() => return,
+        }
+    }
+}
+
+/// Sweeps that a person has approved, or that a process left behind.
+pub async fn work_sweeps(engine: Engine) {
+    loop {
+        match sweeps::advance(&engine).await {
+            Ok(true) if !engine.stop.is_cancelled() => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "a sweep could not go on; it is tried again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
             () = engine.stop.cancelled() => return,
         }
     }

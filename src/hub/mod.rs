@@ -7,6 +7,7 @@
 //! | [`scheduler`], [`pull`], [`runs`], [`cursors`], [`streams`] | polling: who, when, page by page |
 //! | [`pages`], [`entities`], [`links`] | how records reach the commerce tables |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
+//! | [`deactivate`], [`sweeps`] | what a source no longer has |
 //! | [`deferral`], [`dead_letters`] | what waits, and what could not go in |
 //! | [`deactivate`] | what a source no longer has |
 //! | [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
@@ -47,4 +48,5 @@ pub mod runs;
 pub mod scheduler;
 pub mod states;
 pub mod streams;
+pub mod sweeps;
 pub mod worker;

@@ -68,12 +68,15 @@ pub async fn turn(engine: &Engine) -> Result<usize, sqlx::Error> {
         let span = batch_span(&message.kind, &message.connector, std::slice::from_ref(&message));
         bury(engine, &message, failure).instrument(span).await?;
     }
-    let mut batches: BTreeMap<(String, String, Option<String>), Vec<Claimed>> = BTreeMap::new();
+    // Kind, connector, mapping, stream.
+    type Batch = (String, String, Option<String>, Option<String>);
+    let mut batches: BTreeMap<Batch, Vec<Claimed>> = BTreeMap::new();
     for message in sound {
         let mapping = message.mapping.clone().filter(|_| message.kind == DOCUMENT);
-        batches.entry((message.kind.clone(), message.connector.clone(), mapping)).or_default().push(message);
+        let stream = message.stream.clone().filter(|_| message.kind == DOCUMENT);
+        batches.entry((message.kind.clone(), message.connector.clone(), mapping, stream)).or_default().push(message);
     }
-    for ((kind, connector, mapping), batch) in batches {
+    for ((kind, connector, mapping, _), batch) in batches {
         let span = batch_span(&kind, &connector, &batch);
         work_batch(engine, &kind, &connector, mapping.as_deref(), batch).instrument(span).await?;
     }

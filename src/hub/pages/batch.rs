@@ -123,7 +123,7 @@ async fn write_batch(
 ) -> Result<Vec<Outcome>, BatchError> {
     let fresh: Vec<LinkWrite<'_>> = rows.iter().filter(|row| row.link.is_none()).map(|row| row.link_write()).collect();
     // Links first: a second writer of the same new code waits here for our end instead of making a second row.
-    if !fresh.is_empty() && !links::insert(tx, cx.connector, cx.entity, &fresh).await? {
+    if !fresh.is_empty() && !links::insert(tx, cx.connector, cx.entity, cx.stream, &fresh).await? {
         return Err(if cx.isolate {
             BatchError::OneOfThem(link_conflict(fresh[0].code))
         } else {
@@ -163,7 +163,7 @@ async fn write_batch(
     if !applied.is_empty() {
         let written = rows.iter().zip(&outcomes).filter(|(_, outcome)| !matches!(outcome, Outcome::Refused(_)));
         vacate(tx, cx, written.filter_map(|(row, _)| Some((row.link.as_ref()?, row.incoming.change)))).await?;
-        links::update(tx, &applied).await?;
+        links::update(tx, cx.stream, &applied).await?;
     }
     Ok(outcomes)
 }
@@ -223,7 +223,7 @@ pub(super) async fn note_versions(
             }
         })
         .collect();
-    links::update(tx, &writes).await?;
+    links::update(tx, cx.stream, &writes).await?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ mod plan;
 mod record;
 mod references;
 
-pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply};
+pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply, apply_marking};
 pub use plan::{Incoming, Standing, fold, is_older, standing};
-pub use record::{MappedPage, PageContext, Step, apply_page, flush, missing_of, rejected, settle};
+pub use record::{MappedPage, PageContext, Pending, Step, apply_page, flush, missing_of, rejected, settle};
 pub use references::missing_reference;

@@ -9,4 +9,5 @@ mod renames;
 mod replay_plans;
 mod retention;
 mod runs;
+mod sweep;
 mod versions;
