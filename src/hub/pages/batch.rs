@@ -11,9 +11,10 @@ use super::{
     references::missing_reference,
 };
 use crate::{
-    canonical::{Change, Entity},
+    canonical::{Change, Entity, Value},
     commerce::{CommandError, Outcome, Violation},
     hub::{
+        deactivate,
         entities::{self, Resolved},
         links::{self, Link, LinkWrite},
     },
@@ -130,7 +131,15 @@ async fn write_batch(
             BatchError::Whole(ApplyError::Conflict)
         });
     }
-    let resolved: Vec<Resolved<'_>> = rows.iter().map(|row| row.resolved()).collect();
+    let revived: Vec<Option<Change<'_>>> = rows.iter().map(|row| revived(cx, row)).collect();
+    let resolved: Vec<Resolved<'_>> = rows
+        .iter()
+        .zip(&revived)
+        .map(|(row, revived)| match revived {
+            Some(change) => Resolved { change, ..row.resolved() },
+            None => row.resolved(),
+        })
+        .collect();
     let outcomes = match entities::upsert(tx, cx.entity, &cx.write, &resolved).await {
         Ok(outcomes) => outcomes,
         Err(error) if error.retry_at_once() && !cx.isolate => return Err(BatchError::Whole(ApplyError::Conflict)),
@@ -166,6 +175,20 @@ async fn write_batch(
         links::update(tx, cx.stream, &applied).await?;
     }
     Ok(outcomes)
+}
+
+/// A record that was deactivated because it was gone is active again with its next document, if that says nothing else.
+fn revived<'a>(cx: &ApplyContext<'_>, row: &Row<'a>) -> Option<Change<'a>> {
+    let held = row.link.as_ref()?.hash?;
+    let place = cx.entity.field("isActive")?;
+    let change = row.incoming.change;
+    let silent = matches!(change.values.get(place), Some(Value::Absent));
+    if !silent || deactivate::hash(cx.entity) != Some(held) {
+        return None;
+    }
+    let mut change = change.clone();
+    change.values[place] = Value::Bool(true);
+    Some(change)
 }
 
 /// Makes room for external ids that are new to their link.

@@ -243,7 +243,8 @@ async fn what_is_made_while_the_pass_runs_is_not_swept() {
         .await;
         // By the changes of the same stream, in another process.
         hub.execute(
-            "insert into commerce.brand (code, name) values ('FRESH', 'fresh');
+            "insert into commerce.brand (code, name, created_at, updated_at, created_by, updated_by)
+             values ('FRESH', 'fresh', now(), now(), 'erp', 'erp');
              insert into hub.external_ref (internal_id, connector, entity, external_code, content_hash, stream)
              select id, 'erp', 'brand', code, decode(repeat('ab', 16), 'hex'), 'brands'
              from commerce.brand where code = 'FRESH'",
