@@ -225,7 +225,10 @@ fn main() -> ExitCode {
     if options.json {
         println!("{}", serde_json::to_string_pretty(&figures).unwrap_or_default());
     } else {
-        println!("{:<52} {:>5} {:>9} {:>9} {:>9} {:>9}", "filter", "found", "list p50", "p95 ms", "count p50", "p95 ms");
+        println!(
+            "{:<52} {:>5} {:>9} {:>9} {:>9} {:>9}",
+            "filter", "found", "list p50", "p95 ms", "count p50", "p95 ms"
+        );
         for row in &figures {
             println!(
                 "{:<52} {:>5} {:>9.1} {:>9.1} {:>9.1} {:>9.1}",

@@ -158,7 +158,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Sync(command) => sync::sync(global, command).await,
         Command::Mapping(command) => look_at_mappings(global, &command),
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
-        Command::DeadLetters(command) => interruptible(dead_letters::dead_letters(global, command)).await,
+        Command::DeadLetters(command) => Box::pin(interruptible(dead_letters::dead_letters(global, command))).await,
     }
 }
 

@@ -132,7 +132,11 @@ fn page(detail: &SweepDetail) -> String {
         .items
         .iter()
         .map(|item| {
-            vec![item.code.clone(), item.internal_id.to_string(), item.outcome.clone().unwrap_or_else(|| "-".to_owned())]
+            vec![
+                item.code.clone(),
+                item.internal_id.to_string(),
+                item.outcome.clone().unwrap_or_else(|| "-".to_owned()),
+            ]
         })
         .collect();
     text.push('\n');

@@ -250,11 +250,16 @@ fn previewed(preview: &serde_json::Value) -> String {
         let codes: Vec<&str> =
             listed["codes"].as_array().into_iter().flatten().filter_map(|code| code.as_str()).take(10).collect();
         let more = if i64::try_from(codes.len()).is_ok_and(|shown| shown < count) { " …" } else { "" };
-        text.push_str(&format!("would be {kind}: {count}: {}{more}
-", codes.join(", ")));
+        text.push_str(&format!(
+            "would be {kind}: {count}: {}{more}
+",
+            codes.join(", ")
+        ));
         if let Some(why) = listed["asks"].as_str() {
-            text.push_str(&format!("  and a person would be asked first: {why}
-"));
+            text.push_str(&format!(
+                "  and a person would be asked first: {why}
+"
+            ));
         }
     }
     text.truncate(text.trim_end().len());

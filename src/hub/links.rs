@@ -183,11 +183,7 @@ pub async fn insert(
 }
 
 /// Writes what was applied on links that are locked. `stream`: which they belong to from now on.
-pub async fn update(
-    db: &mut PgConnection,
-    stream: Option<&str>,
-    links: &[LinkWrite<'_>],
-) -> Result<(), sqlx::Error> {
+pub async fn update(db: &mut PgConnection, stream: Option<&str>, links: &[LinkWrite<'_>]) -> Result<(), sqlx::Error> {
     let columns = Columns::of(links);
     let ids: Vec<i64> = links.iter().map(|link| link.id).collect();
     sqlx::query!(

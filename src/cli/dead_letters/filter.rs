@@ -132,8 +132,22 @@ impl FilterArgs {
             terms,
         } = self;
         let texts = [
-            connector, stream, entity, kind, cause, reason_code, field, fingerprint, code, code_prefix, mapping,
-            correlation_id, missing, state, text, terms,
+            connector,
+            stream,
+            entity,
+            kind,
+            cause,
+            reason_code,
+            field,
+            fingerprint,
+            code,
+            code_prefix,
+            mapping,
+            correlation_id,
+            missing,
+            state,
+            text,
+            terms,
         ];
         texts.iter().all(|text| text.is_none())
             && run.is_none()

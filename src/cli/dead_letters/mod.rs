@@ -28,7 +28,7 @@ pub(super) enum Command {
     /// List the open ones, newest first
     List {
         #[command(flatten)]
-        filter: FilterArgs,
+        filter: Box<FilterArgs>,
         /// How many
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
         limit: i64,
@@ -42,7 +42,7 @@ pub(super) enum Command {
     /// One row for all that failed alike, the largest group first
     Groups {
         #[command(flatten)]
-        filter: FilterArgs,
+        filter: Box<FilterArgs>,
         /// How many
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
         limit: i64,
@@ -60,7 +60,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         edit: Option<PathBuf>,
         #[command(flatten)]
-        filter: FilterArgs,
+        filter: Box<FilterArgs>,
         /// Every letter, or every one that the other filters name
         #[arg(long)]
         all: bool,
@@ -82,7 +82,7 @@ pub(super) enum Command {
         #[arg(long)]
         reason: String,
         #[command(flatten)]
-        filter: FilterArgs,
+        filter: Box<FilterArgs>,
         /// Every letter, or every one that the other filters name
         #[arg(long)]
         all: bool,
@@ -148,7 +148,7 @@ fn named_alone(alone: bool, text: &str) -> Result<(), Failure> {
 }
 
 /// What the filters name; all of them only when it was said.
-fn chosen(filter: FilterArgs, all: bool) -> Result<dead_letters::Filter, Failure> {
+fn chosen(filter: Box<FilterArgs>, all: bool) -> Result<dead_letters::Filter, Failure> {
     if filter.is_empty() && !all {
         let text = "name letters, or what they have in common (--reason-code, --stream …), or --all";
         return Err(Failure::Usage(text.to_owned()));

@@ -184,8 +184,15 @@ fn page(detail: &PlanDetail) -> String {
     let mut text = format!(
         "plan         {}\naction       {}\nstate        {}\nletters      {} of {} taken, {} done\nrate         {}/s, about {} \
          s to go\nfilter       {}\n",
-        plan.id, plan.action, plan.state, plan.taken, plan.total, plan.affected, plan.per_second,
-        detail.estimated_secs, plan.filter
+        plan.id,
+        plan.action,
+        plan.state,
+        plan.taken,
+        plan.total,
+        plan.affected,
+        plan.per_second,
+        detail.estimated_secs,
+        plan.filter
     );
     if let Some(reason) = &plan.reason {
         text.push_str(&format!("reason       {reason}\n"));

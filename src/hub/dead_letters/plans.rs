@@ -132,16 +132,13 @@ pub async fn plan(
     .await?;
     let mut items = QueryBuilder::<Postgres>::new("insert into hub.replay_item (plan_id, place, letter_id) select ");
     items.push_bind(id);
-    items.push(", row_number() over (order by d.received_at, d.id), d.id from hub.dead_letter d where d.state = 'dead'");
+    items
+        .push(", row_number() over (order by d.received_at, d.id), d.id from hub.dead_letter d where d.state = 'dead'");
     filter.narrow(&mut items);
     let total = items.build().persistent(false).execute(&mut *tx).await?.rows_affected();
-    sqlx::query!(
-        "update hub.replay_plan set total = $2 where id = $1",
-        id,
-        i64::try_from(total).unwrap_or(i64::MAX)
-    )
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query!("update hub.replay_plan set total = $2 where id = $1", id, i64::try_from(total).unwrap_or(i64::MAX))
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
     get(db, id).await?.ok_or(PlanError::Unknown(id))
 }
@@ -153,12 +150,9 @@ pub async fn start(db: &PgPool, by: Actor<'_>, id: Uuid) -> Result<(), PlanError
     if plan.state != "planned" {
         return Err(PlanError::WrongState { id, state: plan.state, needed: "planned", done: "started" });
     }
-    sqlx::query!(
-        "update hub.replay_plan set state = 'running', started_at = clock_timestamp() where id = $1",
-        id
-    )
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query!("update hub.replay_plan set state = 'running', started_at = clock_timestamp() where id = $1", id)
+        .execute(&mut *tx)
+        .await?;
     note(&mut tx, by, "replay_plan.started", &plan).await?;
     tx.commit().await?;
     Ok(())
@@ -172,12 +166,9 @@ pub async fn cancel(db: &PgPool, by: Actor<'_>, id: Uuid) -> Result<(), PlanErro
         let needed = "planned or running";
         return Err(PlanError::WrongState { id, state: plan.state, needed, done: "cancelled" });
     }
-    sqlx::query!(
-        "update hub.replay_plan set state = 'cancelled', finished_at = clock_timestamp() where id = $1",
-        id
-    )
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query!("update hub.replay_plan set state = 'cancelled', finished_at = clock_timestamp() where id = $1", id)
+        .execute(&mut *tx)
+        .await?;
     note(&mut tx, by, "replay_plan.cancelled", &plan).await?;
     tx.commit().await?;
     Ok(())

@@ -140,7 +140,10 @@ fn check(mapping: &Arc<Mapping>, format: Format, document: &[u8], key: Option<&s
         ));
     }
     let [change] = mapped.changes.as_slice() else {
-        return Err(format!("it must hold exactly one record that the mapping takes, and holds {}", mapped.changes.len()));
+        return Err(format!(
+            "it must hold exactly one record that the mapping takes, and holds {}",
+            mapped.changes.len()
+        ));
     };
     match key {
         // A record without a code is known by its content, which is what was mended.

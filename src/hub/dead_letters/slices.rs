@@ -9,10 +9,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{
-    discard::discard_within,
-    replay::queue,
-};
+use super::{discard::discard_within, replay::queue};
 use crate::audit::{self, Actor, Entry};
 
 /// Letters that are taken at a time, and twice as many may be queued.
@@ -40,9 +37,10 @@ pub async fn slice(db: &PgPool) -> Result<Slice, sqlx::Error> {
     .fetch_optional(&mut *tx)
     .await?;
     let Some(plan) = plan else {
-        let busy = sqlx::query_scalar!(r#"select exists (select from hub.replay_plan where state = 'running') as "yes!""#)
-            .fetch_one(&mut *tx)
-            .await?;
+        let busy =
+            sqlx::query_scalar!(r#"select exists (select from hub.replay_plan where state = 'running') as "yes!""#)
+                .fetch_one(&mut *tx)
+                .await?;
         return Ok(if busy { Slice::NotYet } else { Slice::Idle });
     };
     // Waiting saves up no more than a second's letters, and at least one.

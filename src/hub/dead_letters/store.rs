@@ -271,4 +271,3 @@ pub async fn reopen(
     .await?;
     Ok(())
 }
-

@@ -20,8 +20,7 @@ pub struct Seen {
 impl Seen {
     /// What a page shows: the links that its records have, and the names of those that were not applied.
     pub fn of_page(link_ids: Vec<i64>, mapped: &Mapped<'_>, verdicts: &[Verdict]) -> Seen {
-        let mut seen =
-            Seen { link_ids, records: i64::try_from(mapped.records).unwrap_or(i64::MAX), ..Seen::default() };
+        let mut seen = Seen { link_ids, records: i64::try_from(mapped.records).unwrap_or(i64::MAX), ..Seen::default() };
         for (change, verdict) in mapped.changes.iter().zip(verdicts) {
             match verdict {
                 // Their links are among those, or newer than the pass.

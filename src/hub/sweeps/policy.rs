@@ -62,7 +62,8 @@ impl SweepPolicy {
             Some("the pass found no record at all".to_owned())
         } else if unidentified > 0 {
             Some(format!("{unidentified} records came without a readable code, and may be any of these"))
-        } else if candidates > FEW && i128::from(candidates) * 100 > i128::from(self.guard_percent) * i128::from(total) {
+        } else if candidates > FEW && i128::from(candidates) * 100 > i128::from(self.guard_percent) * i128::from(total)
+        {
             Some(format!("{candidates} of {total} are more than {} %", self.guard_percent))
         } else {
             None

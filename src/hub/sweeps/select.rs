@@ -117,7 +117,11 @@ pub(super) async fn select(tx: &mut PgConnection, id: Uuid) -> Result<bool, sqlx
     .await?;
     if let Some(why) = &asks {
         tracing::warn!(
-            connector = sweep.connector, stream = sweep.stream, candidates, total, why,
+            connector = sweep.connector,
+            stream = sweep.stream,
+            candidates,
+            total,
+            why,
             "records are not there any more; see `kopru sync sweeps show {id}`"
         );
     }

@@ -19,4 +19,5 @@ mod process;
 mod records;
 mod references;
 mod sandbox;
+mod sweeps;
 mod ways;

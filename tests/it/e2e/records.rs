@@ -170,9 +170,12 @@ async fn letters_are_shown_replayed_edited_and_discarded() {
     let one = ["dead-letters", "replay", "--filter", "reason=negative,stream=items", "--json"];
     let plan = hub.run(&one).expect(0).json();
     assert_eq!((&plan["state"], &plan["total"]), (&json!("planned"), &json!(1)), "{plan}");
-    assert_eq!(plan["shares"], json!([{
-        "connector": "logo", "stream": "items", "cause": "data", "reason": "negative", "count": 1,
-    }]));
+    assert_eq!(
+        plan["shares"],
+        json!([{
+            "connector": "logo", "stream": "items", "cause": "data", "reason": "negative", "count": 1,
+        }])
+    );
     assert_eq!(letter(&hub, &codes[1])["attempts"], 1, "nothing was done yet");
     let done = hub.run(&["dead-letters", "replays", "start", id(&plan), "--json"]).expect(0).json();
     assert_eq!((&done["state"], &done["affected"]), (&json!("done"), &json!(1)), "{done}");
@@ -189,7 +192,8 @@ async fn letters_are_shown_replayed_edited_and_discarded() {
     let groups = hub.run(&["dead-letters", "groups", "--json"]).expect(0).json();
     assert_eq!((&groups["items"][0]["count"], &groups["items"][0]["example"]), (&json!(1), &second["id"]), "{groups}");
     let plans = hub.run(&["dead-letters", "replays", "list", "--json"]).expect(0).json();
-    let states: Vec<&str> = plans["items"].as_array().expect("plans").iter().filter_map(|it| it["state"].as_str()).collect();
+    let states: Vec<&str> =
+        plans["items"].as_array().expect("plans").iter().filter_map(|it| it["state"].as_str()).collect();
     assert_eq!(states, ["done", "planned", "done"]);
     hub.run(&["dead-letters", "replays", "cancel", id(&plans["items"][1])]).expect(0);
 
@@ -198,13 +202,16 @@ async fn letters_are_shown_replayed_edited_and_discarded() {
     assert_eq!(gone.expect(0).json()["outcome"], json!({ "replaying": 0, "dead": 0, "resolved": 1 }));
     let told = "select concat_ws(' ', action, count(*)) from identity.audit_event where actor like 'cli:%'
                 group by action order by action";
-    assert_eq!(hub.texts(told).await, [
-        "dead_letter.discarded 2",
-        "dead_letter.edited 1",
-        "dead_letter.replayed 2",
-        "replay_plan.cancelled 1",
-        "replay_plan.finished 3",
-        "replay_plan.started 3",
-    ]);
+    assert_eq!(
+        hub.texts(told).await,
+        [
+            "dead_letter.discarded 2",
+            "dead_letter.edited 1",
+            "dead_letter.replayed 2",
+            "replay_plan.cancelled 1",
+            "replay_plan.finished 3",
+            "replay_plan.started 3",
+        ]
+    );
     hub.audit().await;
 }

@@ -435,7 +435,10 @@ async fn a_letter_is_shown_with_all_that_a_person_needs() {
     assert!(marked[0].contains("\"name\": \"xxx"), "{}", marked[0]);
     let today = shown.today.as_ref().expect("the mapping is there");
     let field = |name| today.fields.iter().find(|field| field.field == name).expect("a field");
-    assert_eq!((today.fate, field("name").reason.as_deref(), field("name").source.as_str()), ("rejected", Some("too_long"), "name"));
+    assert_eq!(
+        (today.fate, field("name").reason.as_deref(), field("name").source.as_str()),
+        ("rejected", Some("too_long"), "name")
+    );
     assert_eq!(field("sku").value, Some(json!("P")));
     assert_eq!((shown.alike, shown.siblings.len()), (3, 2));
     assert_eq!(shown.attempts_made.len(), 1);

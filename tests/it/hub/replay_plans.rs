@@ -77,9 +77,11 @@ async fn a_plan_says_what_it_means_and_nothing_happens_before_it_is_started() {
     let detail = dead_letters::plan(hub.pool(), AYSE, Action::Replay, &Filter::default(), rate).await.expect("a plan");
     assert_eq!((detail.plan.total, detail.plan.state.as_str(), detail.estimated_secs), (8, "planned", 4));
     let shares: Vec<Value> = detail.shares.iter().map(|share| json!(share)).collect();
-    let share = |stream, reason, count| json!({
-        "connector": "erp", "stream": stream, "cause": "data", "reason": reason, "count": count,
-    });
+    let share = |stream, reason, count| {
+        json!({
+            "connector": "erp", "stream": stream, "cause": "data", "reason": reason, "count": count,
+        })
+    };
     assert_eq!(shares, [share("brands", "missing_field", 7), share("products", "too_long", 1)]);
     work_off(&mended(&hub)).await;
     assert_eq!(hub.count("hub.dead_letter where state = 'dead' and attempts = 1").await, before);
@@ -106,13 +108,18 @@ async fn a_selection_is_frozen() {
     assert_eq!(hub.count("commerce.brand").await, 4);
     assert_eq!(hub.count("hub.dead_letter where state = 'dead' and attempts = 1").await, 4);
     let told = hub
-        .rows("select action, subject, detail->>'affected' as affected from identity.audit_event
-               where subject_kind = 'replay_plan' order by id")
+        .rows(
+            "select action, subject, detail->>'affected' as affected from identity.audit_event
+               where subject_kind = 'replay_plan' order by id",
+        )
         .await;
-    assert_eq!(told, [
-        json!({ "action": "replay_plan.started", "subject": plan, "affected": "0" }),
-        json!({ "action": "replay_plan.finished", "subject": plan, "affected": "4" }),
-    ]);
+    assert_eq!(
+        told,
+        [
+            json!({ "action": "replay_plan.started", "subject": plan, "affected": "0" }),
+            json!({ "action": "replay_plan.finished", "subject": plan, "affected": "4" }),
+        ]
+    );
     // Started once.
     assert!(dead_letters::start(hub.pool(), AYSE, plan).await.is_err());
 }

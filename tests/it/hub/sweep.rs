@@ -92,7 +92,10 @@ async fn above_the_guard_it_stops_and_asks() {
     assert_eq!(active(&hub).await, 40);
     let told = hub.rows("select actor, action, subject from identity.audit_event order by id").await;
     let entry = |actor, action| json!({ "actor": actor, "action": action, "subject": asked.id });
-    assert_eq!(told, [entry("hub", "sweep.asked"), entry("cli:ayse", "sweep.approved"), entry("hub", "sweep.finished")]);
+    assert_eq!(
+        told,
+        [entry("hub", "sweep.asked"), entry("cli:ayse", "sweep.approved"), entry("hub", "sweep.finished")]
+    );
     assert!(sweeps::approve(hub.pool(), AYSE, asked.id).await.is_err(), "it is over");
     assert!(sweeps::approve(hub.pool(), AYSE, Uuid::now_v7()).await.is_err(), "there is none");
 }
@@ -186,7 +189,10 @@ async fn an_interrupted_pass_sweeps_nothing_and_a_resumed_one_keeps_its_marks() 
 async fn a_pass_that_was_not_marked_from_its_beginning_sweeps_nothing() {
     let hub = Hub::new().await;
     hub.full("brands", [brands(0..20), brands(20..40)]).await;
-    hub.system.full("brands", [page((0..19).map(brand).chain([json!({ "code": "X", "version": 1, "name": "x" })])), "{\"cut".to_owned()]);
+    hub.system.full(
+        "brands",
+        [page((0..19).map(brand).chain([json!({ "code": "X", "version": 1, "name": "x" })])), "{\"cut".to_owned()],
+    );
     assert_eq!(hub.run("brands", Pass::Full).await.state, "failed");
     hub.execute("update hub.stream set paused_at = null, paused_cause = null, paused_reason = null").await;
     // As if the first half had been read by a program, or under a setting, that marks nothing.
@@ -268,12 +274,15 @@ async fn records_of_other_streams_are_not_swept() {
     assert_eq!(off, [json!({ "code": "B" })]);
     let streams = hub.rows("select external_code as code, stream from hub.external_ref order by 1").await;
     let link = |code, stream: Option<&str>| json!({ "code": code, "stream": stream });
-    assert_eq!(streams, [
-        link("A", Some("categories")),
-        link("B", Some("categories")),
-        link("C", Some("made_categories")),
-        link("D", None),
-    ]);
+    assert_eq!(
+        streams,
+        [
+            link("A", Some("categories")),
+            link("B", Some("categories")),
+            link("C", Some("made_categories")),
+            link("D", None),
+        ]
+    );
 }
 
 #[tokio::test]
