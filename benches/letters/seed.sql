@@ -18,7 +18,7 @@ select overlay(overlay(gen_random_uuid()::text placing left(hub.uuid_at(at)::tex
                   || case when reason = 'missing_reference' then (n % 3000)::text else '' end), 1, 16),
        case when reason = 'missing_reference' then 'brand' end,
        case when reason = 'missing_reference' then 'MARKA-' || (n % 3000) end,
-       case when n % 40 = 0 then 2 + n % 5 else 1 end, at, at, at
+       case when n % 40 = 0 then 2 + n / 40 % 5 else 1 end, at, at, at
 from (
     select n, now() - make_interval(secs => ($1 - n) * 2.0) as at,
            case when n % 50 = 3 then 'logo_izmir' else 'logo' end as connector,

@@ -260,6 +260,11 @@ fn hub(config: &Config, found: &Checkup) -> Vec<Check> {
         Check::warning(format!("breaker {}", breaker.connector), detail)
     }));
     checks.extend(paused(found));
+    checks.extend(found.asking.iter().map(|sweep| {
+        let name = format!("sweep {}.{}", sweep.connector, sweep.stream);
+        let detail = format!("{} records are gone over there; `kopru sync sweeps list` asks", sweep.candidates);
+        Check::warning(name, detail)
+    }));
     let letters: Vec<String> =
         found.letters.iter().map(|row| format!("{} {} {}", row.count, row.connector, row.cause)).collect();
     checks.push(Check::info(

@@ -211,6 +211,7 @@ pub async fn sweep_once(engine: &Engine) -> Result<(), sqlx::Error> {
     daemons::forget_silent(&mut *db).await?;
     drop(db);
     dead_letters::forget_unused(&engine.pool).await?;
+    sweeps::forget_old(&engine.pool, engine.settings.history_days).await?;
     if !arrived.is_empty() {
         let by = Actor { name: "hub", correlation_id: &Uuid::now_v7().to_string() };
         match dead_letters::replay(&engine.pool, by, &arrived).await {

@@ -70,18 +70,22 @@ pub async fn list(db: &PgPool, filter: &Filter, before: Option<Uuid>, limit: i64
         }
         None => false,
     };
+    let narrow = |query: &mut QueryBuilder<Postgres>| {
+        filter.narrow(query);
+        if let Some(before) = before {
+            query.push(" and d.id < ").push_bind(before);
+        }
+    };
     if few {
-        query.push("with d as materialized (select * from hub.dead_letter d where true");
-        filter.narrow(&mut query);
-        query.push(") select ").push(COLUMNS).push(" from d where true");
+        query.push("with chosen as materialized (select d.id from hub.dead_letter d where true");
+        narrow(&mut query);
+        query.push("), newest as (select id from chosen order by id desc limit ").push_bind(limit).push(") select ");
+        query.push(COLUMNS).push(" from newest join hub.dead_letter d on d.id = newest.id order by d.id desc");
     } else {
         query.push("select ").push(COLUMNS).push(" from hub.dead_letter d where true");
-        filter.narrow(&mut query);
+        narrow(&mut query);
+        query.push(" order by d.id desc limit ").push_bind(limit);
     }
-    if let Some(before) = before {
-        query.push(" and d.id < ").push_bind(before);
-    }
-    query.push(" order by d.id desc limit ").push_bind(limit);
     // Planned anew for what is asked for: a plan for anything fits nothing.
     query.build_query_as().persistent(false).fetch_all(db).await
 }

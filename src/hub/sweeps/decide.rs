@@ -95,6 +95,34 @@ pub async fn list<'e>(
     .await
 }
 
+/// A sweep that waits for a person.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    pub connector: String,
+    pub stream: String,
+    pub candidates: i64,
+}
+
+pub async fn asking<'e>(db: impl PgExecutor<'e>) -> Result<Vec<Asking>, sqlx::Error> {
+    sqlx::query_as!(
+        Asking,
+        "select connector, stream, candidates from hub.sweep where state = 'asked' order by connector, stream"
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Sweeps that ended longer ago than history is kept; what was kept because of them is looked at anew.
+pub async fn forget_old<'e>(db: impl PgExecutor<'e>, history_days: u32) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "delete from hub.sweep where finished_at < clock_timestamp() - make_interval(days => $1)",
+        i32::try_from(history_days).unwrap_or(i32::MAX),
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 async fn find<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<Option<Sweep>, sqlx::Error> {
     sqlx::query_as!(
         Sweep,

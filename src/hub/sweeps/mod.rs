@@ -18,7 +18,9 @@ mod preview;
 mod select;
 mod work;
 
-pub use decide::{Sweep, SweepDetail, SweepError, SweepItem, approve, get, list, reject, undo};
+pub use decide::{
+    Asking, Sweep, SweepDetail, SweepError, SweepItem, approve, asking, forget_old, get, list, reject, undo,
+};
 pub use marks::{Seen, begin, complete, forget, write};
 pub use policy::{Mode, SweepPolicy, is_swept};
 pub use preview::{Listed, Preview, Removal, removals};
