@@ -21,7 +21,7 @@ mod tree;
 pub use load::{DEFAULTS, DEMO_FILE, Sources};
 pub use model::{
     Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, LogFormat, MappingsConfig,
-    RetentionConfig, RetryConfig, StreamConfig,
+    RateLimitConfig, RetentionConfig, RetryConfig, StreamConfig,
 };
 pub use problem::{ConfigError, Origin, Problem};
 pub use show::connectors_toml;

@@ -17,30 +17,57 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
+    access::Gate,
     health::Readiness,
-    router::{self, HttpState, Settings},
+    rate_limit::RateLimiter,
+    router::{self, HttpState, PublicState, Settings},
+};
+use crate::identity::{
+    api_keys::{FRESH, KeyRing},
+    uses::UseCounter,
 };
 
 /// A caller that has not sent its headers by then is let go; also how long an idle connection is kept.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
-/// Histograms collect samples until they are drained, by a scrape or by this.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// Histograms collect samples until they are drained, by a scrape or by this; limits follow the number of daemons.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Times that the gate goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// How old an answer about a key may be: within this time a revocation holds.
+    pub fresh_keys: Duration,
+    /// How long a twin waits for the first request with its `Idempotency-Key`.
+    pub twins: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Waits {
+        Waits { fresh_keys: FRESH, twins: Duration::from_secs(10) }
+    }
+}
 
 pub struct Server {
     state: HttpState,
     settings: Settings,
+    waits: Waits,
     routes: Router,
     ops: Option<TcpListener>,
 }
 
 impl Server {
     pub fn new(state: HttpState, settings: Settings) -> Server {
-        Server { state, settings, routes: Router::new(), ops: None }
+        Server { state, settings, waits: Waits::default(), routes: Router::new(), ops: None }
     }
 
     /// Further routes, inside the same layers.
     pub fn routes(self, more: Router) -> Server {
         Server { routes: self.routes.merge(more), ..self }
+    }
+
+    /// Other times than the usual ones.
+    pub fn waits(self, waits: Waits) -> Server {
+        Server { waits, ..self }
     }
 
     /// A second listener with `/health/*` and `/metrics` alone. It answers until the last request is finished, so
@@ -52,11 +79,13 @@ impl Server {
     /// Serves until `shutdown`, then takes no more connections, finishes what is in hand within
     /// [`Settings::drain`], and returns.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
-        let Server { state, settings, routes, ops } = self;
+        let Server { state, settings, waits, routes, ops } = self;
         let drained = CancellationToken::new();
         let readiness = Arc::new(Readiness::new(state.pool.clone(), state.probes.clone(), shutdown.clone()));
-        let ops_router = router::ops(&state, &settings, readiness.clone());
-        let public = router::public(&state, &settings, readiness, routes);
+        let known = PublicState { http: state.clone(), readiness };
+        let gate = Arc::new(gate(&state, &settings, waits));
+        let ops_router = router::ops(known.clone(), &settings);
+        let public = router::public(known, &settings, gate.clone(), routes);
 
         let watching = async {
             if let Some(ops) = ops {
@@ -67,18 +96,36 @@ impl Server {
             serve(listener, public, shutdown, settings.drain).await;
             drained.cancel();
         };
+        let counting = gate.uses.run(drained.clone());
         let upkeep = async {
-            let mut ticks = interval(METRICS_UPKEEP);
+            let mut ticks = interval(UPKEEP);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
                 state.metrics.run_upkeep();
+                gate.limits.forget();
+                match state.probes.live_daemons().await {
+                    Ok(alive) => gate.limits.set_daemons(alive),
+                    Err(error) => tracing::debug!(%error, "the live daemons are unknown; this one keeps its share"),
+                }
             }
         };
         tokio::select! {
-            _ = async { tokio::join!(serving, watching) } => {}
+            _ = async { tokio::join!(serving, watching, counting) } => {}
             () = upkeep => {}
         }
+    }
+}
+
+fn gate(state: &HttpState, settings: &Settings, waits: Waits) -> Gate {
+    Gate {
+        pool: state.pool.clone(),
+        keys: KeyRing::new(state.pool.clone(), state.clock.clone()).remembering(waits.fresh_keys),
+        uses: UseCounter::new(state.pool.clone(), state.clock.clone()),
+        limits: RateLimiter::new(settings.rate_limits.clone()),
+        in_hand: Arc::default(),
+        twins_wait: waits.twins,
+        trusted_proxies: settings.trusted_proxies.clone(),
     }
 }
 

@@ -51,7 +51,12 @@ pub(super) fn page(cx: &PageContext<'_>, tally: &Tally) {
     if cx.dry_run {
         return;
     }
-    counter!(PAGES, "connector" => cx.connector.to_owned(), "stream" => cx.stream.to_owned()).increment(1);
+    submitted(cx.connector, cx.stream, tally);
+}
+
+/// A document went in, or changed nothing, by whatever way.
+pub fn submitted(connector: &str, stream: &str, tally: &Tally) {
+    counter!(PAGES, "connector" => connector.to_owned(), "stream" => stream.to_owned()).increment(1);
     let outcomes = [
         ("created", tally.created),
         ("updated", tally.updated),
@@ -64,7 +69,7 @@ pub(super) fn page(cx: &PageContext<'_>, tally: &Tally) {
     ];
     for (outcome, count) in outcomes {
         let labels =
-            [("connector", cx.connector.to_owned()), ("stream", cx.stream.to_owned()), ("outcome", outcome.to_owned())];
+            [("connector", connector.to_owned()), ("stream", stream.to_owned()), ("outcome", outcome.to_owned())];
         counter!(RECORDS, &labels).increment(u64::try_from(count).unwrap_or(0));
     }
 }

@@ -7,6 +7,7 @@ mod e2e;
 mod embedded;
 mod http;
 mod hub;
+mod identity;
 mod migrations;
 mod push;
 mod support;

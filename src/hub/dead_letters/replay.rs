@@ -131,19 +131,18 @@ pub async fn edit(engine: &Engine, by: Actor<'_>, id: Uuid, document: &[u8]) -> 
 
 /// Whether today's mapping makes exactly the letter's record of a document.
 fn check(mapping: &Arc<Mapping>, format: Format, document: &[u8], key: Option<&str>) -> Result<(), String> {
-    let mapped = mapping.map(format, document, &Overlay::default()).map_err(|unreadable| unreadable.to_string())?;
-    if let Some(rejected) = mapped.rejected.first() {
+    let mapped =
+        mapping.map_with_parts(format, document, &Overlay::default()).map_err(|unreadable| unreadable.to_string())?;
+    if let Some(rejected) = mapped.iter().find_map(|mapped| mapped.rejected.first()) {
         let value = rejected.value.as_deref().map(|value| format!(", `{value}`")).unwrap_or_default();
         return Err(format!(
             "{} ({}{value}) {}: {}",
             rejected.field, rejected.source, rejected.reason, rejected.detail
         ));
     }
-    let [change] = mapped.changes.as_slice() else {
-        return Err(format!(
-            "it must hold exactly one record that the mapping takes, and holds {}",
-            mapped.changes.len()
-        ));
+    let changes = mapped.first().map(|own| own.changes.as_slice()).unwrap_or_default();
+    let [change] = changes else {
+        return Err(format!("it must hold exactly one record that the mapping takes, and holds {}", changes.len()));
     };
     match key {
         // A record without a code is known by its content, which is what was mended.

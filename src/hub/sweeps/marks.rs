@@ -24,8 +24,8 @@ impl Seen {
         for (change, verdict) in mapped.changes.iter().zip(verdicts) {
             match verdict {
                 // Their links are among those, or newer than the pass.
-                Verdict::Created(_) | Verdict::Updated(_) | Verdict::Unchanged => {}
-                Verdict::Stale | Verdict::Superseded | Verdict::Deferred(_) | Verdict::Refused(_) => {
+                Verdict::Created(_) | Verdict::Updated(_) | Verdict::Unchanged(_) => {}
+                Verdict::Stale(_) | Verdict::Superseded(_) | Verdict::Deferred(_) | Verdict::Refused(_) => {
                     seen.codes.push(change.code.clone().into_owned());
                     seen.external_ids.extend(change.external_id.clone().map(std::borrow::Cow::into_owned));
                 }

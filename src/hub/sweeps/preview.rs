@@ -49,7 +49,7 @@ impl Preview {
                 Verdict::Updated(_) => self.updated.add(code),
                 Verdict::Deferred(_) => self.deferred.add(code),
                 Verdict::Refused(_) => self.failed.add(code),
-                Verdict::Unchanged | Verdict::Stale | Verdict::Superseded => {}
+                Verdict::Unchanged(_) | Verdict::Stale(_) | Verdict::Superseded(_) => {}
             }
         }
         for record in &mapped.rejected {
