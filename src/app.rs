@@ -15,6 +15,7 @@ use crate::{
     hub::{
         engine::{Engine, EngineError, EngineSettings, Handler, Instance, Stream},
         retry::RetrySchedule,
+        sweeps::{Mode, SweepPolicy},
     },
     mapping::{self, Library},
 };
@@ -100,6 +101,11 @@ fn stream(config: &Config, configured: &ConnectorConfig, spec: StreamSpec) -> St
         // The configuration has checked it; empty means never.
         full_at: NaiveTime::parse_from_str(full_at, "%H:%M").ok(),
         mapping: chosen.mapping.unwrap_or_else(|| spec.mapping.to_owned()),
+        // The configuration has checked these.
+        sweep: SweepPolicy {
+            mode: chosen.sweep.as_deref().and_then(Mode::parse).unwrap_or_default(),
+            guard_percent: chosen.sweep_guard_percent.unwrap_or(SweepPolicy::default().guard_percent),
+        },
         spec,
     }
 }

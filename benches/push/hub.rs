@@ -68,8 +68,9 @@ impl Hub {
     async fn ready(&self) -> Result<(), Box<dyn Error>> {
         let until = Instant::now() + Duration::from_secs(60);
         let url = format!("http://{}/health/ready", self.address);
+        let client = reqwest::Client::builder().build()?;
         while Instant::now() < until {
-            if reqwest::Client::new().get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -77,9 +78,9 @@ impl Hub {
         Err("the hub did not become ready".into())
     }
 
-    pub fn sender(&self) -> Sender {
+    pub fn sender(&self) -> Result<Sender, reqwest::Error> {
         let base = format!("http://{}/api/integration", self.address);
-        Sender { client: reqwest::Client::new(), base, key: self.key.clone() }
+        Ok(Sender { client: reqwest::Client::builder().build()?, base, key: self.key.clone() })
     }
 
     fn url_of(&self, database: &str) -> String {

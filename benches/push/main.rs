@@ -146,7 +146,7 @@ async fn push(hub: &Hub, bodies: Vec<String>, callers: usize, rows: i64, expecte
     let started = Instant::now();
     let mut tasks = Vec::new();
     for offset in 0..callers {
-        let (bodies, sender, counter) = (Arc::clone(&shared), hub.sender(), counter.clone());
+        let (bodies, sender, counter) = (Arc::clone(&shared), hub.sender()?, counter.clone());
         tasks.push(tokio::spawn(async move {
             for body in bodies.iter().skip(offset).step_by(callers) {
                 let told = sender.post("products/bulk", body.clone()).await?;
@@ -225,7 +225,7 @@ async fn measure(options: &Options) -> Result<Figures, Box<dyn Error>> {
     for (place, connections) in [1, 2].into_iter().enumerate() {
         figures.limit[place] = limit(&hub.server_url(), options.items, connections).await?;
     }
-    let sender = hub.sender();
+    let sender = hub.sender()?;
     let items = |prefix: &str, count: i64| json!({ "items": (1..=count).map(|n| json!({ "code": format!("{prefix}{n}"), "name": format!("Ad {n}") })).collect::<Vec<_>>() });
     for (path, body) in
         [("categories/bulk", items("G", catalogue::CATEGORIES)), ("brands/bulk", items("M", catalogue::BRANDS))]

@@ -270,6 +270,11 @@ fn hub(config: &Config, found: &Checkup) -> Vec<Check> {
         let detail = format!("{}; `kopru mapping unmapped list` shows them", counts.join(", "));
         checks.push(Check::info("unmapped codes", detail));
     }
+    checks.extend(found.asking.iter().map(|sweep| {
+        let name = format!("sweep {}.{}", sweep.connector, sweep.stream);
+        let detail = format!("{} records are gone over there; `kopru sync sweeps list` asks", sweep.candidates);
+        Check::warning(name, detail)
+    }));
     let letters: Vec<String> =
         found.letters.iter().map(|row| format!("{} {} {}", row.count, row.connector, row.cause)).collect();
     checks.push(Check::info(

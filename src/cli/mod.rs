@@ -7,6 +7,7 @@
 //!
 //! A new group of commands is one file here and one variant of `Command`.
 
+mod actor;
 mod api_key;
 mod audit;
 mod config;
@@ -26,6 +27,7 @@ mod preview;
 mod run;
 mod sandbox;
 mod serve;
+mod sweeps;
 mod sync;
 mod unmapped;
 

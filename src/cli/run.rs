@@ -184,7 +184,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Mapping(MappingCommand::Preview(args)) => interruptible(preview::run(global, args)).await,
         Command::Mapping(MappingCommand::Unmapped(command)) => interruptible(unmapped::unmapped(global, command)).await,
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
-        Command::DeadLetters(command) => interruptible(dead_letters::dead_letters(global, command)).await,
+        Command::DeadLetters(command) => Box::pin(interruptible(dead_letters::dead_letters(global, command))).await,
     }
 }
 

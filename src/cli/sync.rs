@@ -15,6 +15,7 @@ use super::{
     failure::Failure,
     output,
     run::{Global, interruptible, stop_signal},
+    sweeps::{self, SweepsCommand},
 };
 use crate::{
     app::App,
@@ -48,6 +49,9 @@ pub(super) enum Command {
         /// CONNECTOR or CONNECTOR.STREAM
         target: String,
     },
+    /// What complete passes did not find any more: list, show, approve, reject, undo
+    #[command(subcommand)]
+    Sweeps(SweepsCommand),
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +79,7 @@ pub(super) async fn sync(global: &Global, command: Command) -> Result<(), Failur
             Command::List => interruptible(list(global, &engine)).await,
             Command::Pause { target, reason } => interruptible(pause(&engine, &target, &reason)).await,
             Command::Resume { target } => interruptible(resume(&engine, &target)).await,
+            Command::Sweeps(command) => interruptible(sweeps::sweeps(global, &engine, command)).await,
         },
         Err(error) => Err(error.into()),
     };
@@ -214,6 +219,9 @@ fn tell(global: &Global, run: &Run) -> Result<(), Failure> {
             run.failed,
             run.skipped
         ))?;
+        if let Some(preview) = &run.preview {
+            output::print(&previewed(preview))?;
+        }
         if run.failed > 0 {
             eprintln!(
                 "kopru: {} records failed; `kopru dead-letters list --connector {}` shows why",
@@ -228,6 +236,34 @@ fn tell(global: &Global, run: &Run) -> Result<(), Failure> {
         eprintln!("kopru: {}.{}: {error}", run.connector, run.stream);
     }
     Err(Failure::Told(1))
+}
+
+/// The first codes of a dry run, a line for each kind.
+fn previewed(preview: &serde_json::Value) -> String {
+    let mut text = String::new();
+    for kind in ["created", "updated", "deferred", "failed", "deactivated"] {
+        let listed = &preview[kind];
+        let count = listed["count"].as_i64().unwrap_or(0);
+        if count == 0 {
+            continue;
+        }
+        let codes: Vec<&str> =
+            listed["codes"].as_array().into_iter().flatten().filter_map(|code| code.as_str()).take(10).collect();
+        let more = if i64::try_from(codes.len()).is_ok_and(|shown| shown < count) { " …" } else { "" };
+        text.push_str(&format!(
+            "would be {kind}: {count}: {}{more}
+",
+            codes.join(", ")
+        ));
+        if let Some(why) = listed["asks"].as_str() {
+            text.push_str(&format!(
+                "  and a person would be asked first: {why}
+"
+            ));
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text
 }
 
 async fn list(global: &Global, engine: &Engine) -> Result<(), Failure> {

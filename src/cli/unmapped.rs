@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{dead_letters, failure::Failure, output, run::Global};
+use super::{actor::actor, dead_letters, failure::Failure, output, run::Global};
 use crate::{
     app::App,
     audit::Actor,
@@ -96,17 +96,17 @@ pub(super) struct PlaceArgs {
 pub(super) async fn unmapped(global: &Global, command: Command) -> Result<(), Failure> {
     let app = global.open().await?;
     let outcome = match app.engine() {
-        Ok(engine) => work(global, &app, &engine, command).await,
+        Ok(engine) => work(global, &engine, command).await,
         Err(error) => Err(error.into()),
     };
     App::close(app).await;
     outcome
 }
 
-async fn work(global: &Global, app: &App, engine: &Engine, command: Command) -> Result<(), Failure> {
+async fn work(global: &Global, engine: &Engine, command: Command) -> Result<(), Failure> {
     let pool = &engine.pool;
     overlay::refresh(pool, &engine.library).await?;
-    let (name, correlation_id) = (dead_letters::actor(), Uuid::now_v7().to_string());
+    let (name, correlation_id) = (actor(), Uuid::now_v7().to_string());
     let by = Actor { name: &name, correlation_id: &correlation_id };
     match command {
         Command::List { system, instance, table, ignored, page } => {
@@ -121,8 +121,8 @@ async fn work(global: &Global, app: &App, engine: &Engine, command: Command) -> 
             overlay::check(&engine.library.now(), at, &value).map_err(|error| refused(error, engine))?;
             overlay::answer(pool, at, &value, by).await.map_err(|error| refused(error, engine))?;
             overlay::refresh(pool, &engine.library).await?;
-            let replayed = waiting::replay_known(pool, &engine.library).await?;
-            dead_letters::work_off(app).await?;
+            let replayed = waiting::replay_known(pool, &engine.library, by).await?;
+            dead_letters::work_off(engine).await?;
             let again = to_be_read_again(engine, &system, &place.table);
             if global.json {
                 return output::print_json(&json!({

@@ -70,8 +70,14 @@ fn stream(mut section: Section<'_>) -> StreamConfig {
         }
     }
     section.require("mapping", mapping.as_deref() != Some(""), "must name a mapping, as in logo/items");
+    let sweep: Option<String> = section.optional("sweep");
+    let known = sweep.as_deref().is_none_or(|word| matches!(word, "auto" | "ask" | "off"));
+    section.require("sweep", known, "must be auto, ask or off");
+    let sweep_guard_percent: Option<u32> = section.optional("sweep_guard_percent");
+    let in_bounds = sweep_guard_percent.is_none_or(|percent| percent <= 100);
+    section.require("sweep_guard_percent", in_bounds, "must be between 0 and 100");
     section.finish();
-    StreamConfig { enabled, every_secs, full_at, mapping }
+    StreamConfig { enabled, every_secs, full_at, mapping, sweep, sweep_guard_percent }
 }
 
 fn children(node: Option<Node>, path: &str, header: &str, problems: &mut Vec<Problem>) -> Table {

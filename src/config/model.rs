@@ -159,11 +159,22 @@ pub struct StreamConfig {
     pub full_at: Option<String>,
     /// `None`: the connector's own mapping.
     pub mapping: Option<String>,
+    /// auto, ask or off; `None`: auto.
+    pub sweep: Option<String>,
+    /// `None`: 10.
+    pub sweep_guard_percent: Option<u32>,
 }
 
 impl Default for StreamConfig {
     fn default() -> StreamConfig {
-        StreamConfig { enabled: true, every_secs: None, full_at: None, mapping: None }
+        StreamConfig {
+            enabled: true,
+            every_secs: None,
+            full_at: None,
+            mapping: None,
+            sweep: None,
+            sweep_guard_percent: None,
+        }
     }
 }
 

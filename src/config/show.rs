@@ -115,6 +115,12 @@ fn show_stream(stream: &StreamConfig) -> Json {
     if let Some(mapping) = &stream.mapping {
         shown.insert("mapping".to_owned(), json!(mapping));
     }
+    if let Some(sweep) = &stream.sweep {
+        shown.insert("sweep".to_owned(), json!(sweep));
+    }
+    if let Some(percent) = stream.sweep_guard_percent {
+        shown.insert("sweep_guard_percent".to_owned(), json!(percent));
+    }
     Json::Object(shown)
 }
 

@@ -17,6 +17,7 @@ use super::{
     scheduler::connector_lease,
     states::BreakerState,
     streams::{self, StreamRow},
+    sweeps,
 };
 
 /// How the hub stands.
@@ -29,6 +30,8 @@ pub struct Checkup {
     pub paused: Vec<StreamRow>,
     pub queued: Vec<messages::OpenCount>,
     pub letters: Vec<dead_letters::OpenCount>,
+    /// Sweeps that wait for a person.
+    pub asking: Vec<sweeps::Asking>,
     pub events: i64,
     /// Daemons that have not taken over the last edit of the mapping files, and why.
     pub mappings_refused: Vec<state::DaemonMappings>,
@@ -55,6 +58,7 @@ pub async fn look(
         paused: streams::list(pool).await?.into_iter().filter(|stream| stream.paused_at.is_some()).collect(),
         queued: messages::open_counts(pool).await?,
         letters: dead_letters::open_counts(pool).await?,
+        asking: sweeps::asking(pool).await?,
         events: sqlx::query_scalar!(r#"select count(*) as "n!" from hub.outbox_event"#).fetch_one(pool).await?,
         mappings_refused: state::list(pool, lease).await?.into_iter().filter(|one| one.error.is_some()).collect(),
         unmapped: unmapped::open_counts(pool).await?,

@@ -36,6 +36,8 @@ impl Daemon {
         tasks.spawn(housekeeping::sweep(engine.clone()));
         tasks.spawn(housekeeping::listen(engine.clone()));
         tasks.spawn(mappings::watch::watch(engine.clone()));
+        tasks.spawn(housekeeping::work_plans(engine.clone()));
+        tasks.spawn(housekeeping::work_sweeps(engine.clone()));
         meters::describe();
         tasks.spawn(meters::refresh(engine.clone()));
         for _ in 0..engine.settings.workers {

@@ -4,12 +4,13 @@
 //! - It goes through the entity's command like any change, and raises the same event.
 //! - The link's hash becomes that of the deactivation, so that the record's next document counts as changed and brings
 //!   it back; its version stays, so that an older document does not.
-//! - Who calls has the reason and writes the audit.
+//! - Who calls [`deactivate`] has the reason and writes the audit.
 
 use std::collections::{BTreeSet, HashMap};
 
 use kopru_sdk::Cause;
 use rust_decimal::Decimal;
+use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
@@ -19,7 +20,8 @@ use super::{
     pages::{ApplyError, Failure},
 };
 use crate::{
-    canonical::{Change, Entity, Value, hash_of},
+    audit::{self, Actor},
+    canonical::{Change, Entity, Hash, Value, hash_of},
     commerce::{CommandError, Outcome, WriteContext},
     outbox::Provenance,
 };
@@ -125,6 +127,36 @@ pub async fn deactivate(
         links::mark(tx, &done, &hash).await?;
     }
     Ok(codes.iter().map(|code| became.get(code).cloned().unwrap_or(Deactivation::Unknown)).collect())
+}
+
+/// The hash that a link of this entity has while its record is deactivated. `None`: the entity knows no such state.
+pub fn hash(entity: Entity) -> Option<Hash> {
+    inactive(entity).map(|values| hash_of(entity, &values))
+}
+
+/// Deactivates one record because `by` says so, and writes that down.
+pub async fn deactivate_one(
+    tx: &mut PgConnection,
+    engine: &Engine,
+    connector: &str,
+    entity: Entity,
+    code: &str,
+    by: Actor<'_>,
+) -> Result<Deactivation, ApplyError> {
+    let provenance =
+        Provenance { origin: connector, bulk: false, correlation_id: by.correlation_id, now: engine.clock.now() };
+    let outcome = deactivate(tx, engine, connector, entity, &[code], provenance).await?.pop();
+    let outcome = outcome.unwrap_or(Deactivation::Unknown);
+    if let Deactivation::Done(id) = outcome {
+        let entry = audit::Entry {
+            action: "record.deactivated",
+            subject_kind: entity.as_str(),
+            subject: code.to_owned(),
+            detail: json!({ "instance": connector, "id": id }),
+        };
+        audit::record(tx, by, &[entry]).await?;
+    }
+    Ok(outcome)
 }
 
 /// The one field that says so, everything else absent. `None`: the entity knows no such state.

@@ -32,7 +32,7 @@ pub(super) fn parse_format(word: &str) -> Format {
     Format::parse(word).unwrap_or(Format::Json)
 }
 
-/// Works off claimed documents of one connector and mapping.
+/// Works off claimed documents of one connector, stream and mapping.
 pub async fn work(
     engine: &Engine,
     connector: &str,
@@ -65,7 +65,12 @@ pub async fn work(
                 .map_err(|unreadable| data_failure("unreadable", unreadable.to_string())),
         };
         match result {
-            Ok(document) => {
+            Ok(mut document) => {
+                // An edited document that says no version is as old as the one that it was made from.
+                let own = document.iter_mut().take(1).filter(|_| message.dead_letter_id.is_some());
+                for change in own.flat_map(|mapped| &mut mapped.changes) {
+                    change.version = change.version.take().or_else(|| message.version());
+                }
                 if let Some(record) = document.iter().find_map(|mapped| mapped.rejected.first()) {
                     plan.dead(place, rejected(record), None);
                 } else if document.iter().all(|mapped| mapped.changes.is_empty()) {
@@ -82,7 +87,8 @@ pub async fn work(
     }
 
     if let Some(mapping) = &mapping {
-        let scope = Scope { connector, mapping, isolate };
+        let stream = claimed.first().and_then(|message| message.stream.as_deref());
+        let scope = Scope { connector, stream, mapping, isolate };
         apply_documents(engine, &mut tx, &scope, &claimed, &mapped, &mut plan).await?;
     }
     let hash = mapping.as_ref().map(|mapping| mapping.hash().to_owned());
@@ -102,6 +108,7 @@ pub async fn work(
 /// What the documents of a batch share.
 struct Scope<'a> {
     connector: &'a str,
+    stream: Option<&'a str>,
     mapping: &'a Effective,
     isolate: bool,
 }
@@ -114,7 +121,7 @@ async fn apply_documents(
     mapped: &[Option<Vec<Mapped<'_>>>],
     plan: &mut Plan,
 ) -> Result<(), ApplyError> {
-    let Scope { connector, mapping, isolate } = *scope;
+    let Scope { connector, stream, mapping, isolate } = *scope;
     let mut items = Items::new(claimed.len(), None);
     for (place, document) in mapped.iter().enumerate() {
         let Some(document) = document else { continue };
@@ -128,6 +135,7 @@ async fn apply_documents(
     let replaying: Vec<Uuid> = claimed.iter().filter_map(|message| message.dead_letter_id).collect();
     let context = ItemsContext {
         connector,
+        stream,
         write: WriteContext::source(Provenance {
             origin: connector,
             bulk: false,
@@ -240,7 +248,7 @@ impl Plan {
                         stream: claim.stream.clone(),
                         entity: claim.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
                         key: claim.key.clone(),
-                        version: None,
+                        version: claim.version(),
                         mapping: claim.mapping.clone(),
                         mapping_hash: mapping_hash.map(str::to_owned),
                         format: format_word(&claim.format),

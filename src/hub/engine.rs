@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{mappings::Shelf, messages::Claimed, retry::RetrySchedule};
+use super::{mappings::Shelf, messages::Claimed, retry::RetrySchedule, sweeps::SweepPolicy};
 use crate::{canonical::Entity, clock::Clock, mapping::Library};
 
 /// Figures of `[retry]` and `[hub]` that the engine works by.
@@ -96,6 +96,8 @@ pub struct Stream {
     pub full_at: Option<NaiveTime>,
     /// Mapping in the library, `logo/items`.
     pub mapping: String,
+    /// What is done about records that a complete pass does not find any more.
+    pub sweep: SweepPolicy,
 }
 
 /// Works on queued messages of one kind that are not plain documents.

@@ -6,16 +6,20 @@ use std::{collections::HashSet, time::Duration};
 use kopru_sdk::Pass;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
-    breaker, daemons, dead_letters, deferral,
+    breaker, daemons,
+    dead_letters::{self, Slice},
+    deferral,
     engine::Engine,
     leases, mappings, messages,
     runs::{self, NewRun},
     scheduler,
     states::Trigger,
-    streams,
+    streams, sweeps,
 };
+use crate::audit::Actor;
 
 /// Shows that this process lives and keeps what it holds. On its own task, so that no work delays it.
 /// `until`: it outlives the work in hand of a process that is stopping.
@@ -206,8 +210,11 @@ pub async fn sweep_once(engine: &Engine) -> Result<(), sqlx::Error> {
     let arrived = dead_letters::arrived(&mut *db).await?;
     daemons::forget_silent(&mut *db).await?;
     drop(db);
+    dead_letters::forget_unused(&engine.pool).await?;
+    sweeps::forget_old(&engine.pool, engine.settings.history_days).await?;
     if !arrived.is_empty() {
-        match dead_letters::replay(&engine.pool, &arrived, None).await {
+        let by = Actor { name: "hub", correlation_id: &Uuid::now_v7().to_string() };
+        match dead_letters::replay(&engine.pool, by, &arrived).await {
             Ok(replayed) => {
                 tracing::info!(letters = replayed.len(), "missing references arrived; letters are replayed")
             }
@@ -218,6 +225,39 @@ pub async fn sweep_once(engine: &Engine) -> Result<(), sqlx::Error> {
         engine.work.notify_waiters();
     }
     Ok(())
+}
+
+/// Works running plans over dead letters off, slice by slice.
+pub async fn work_plans(engine: Engine) {
+    loop {
+        let pause = match dead_letters::slice(&engine.pool).await {
+            Ok(Slice::Idle) => Duration::from_secs(1),
+            Ok(Slice::NotYet | Slice::Taken(_)) => Duration::from_millis(200),
+            Err(error) => {
+                tracing::warn!(%error, "a plan over dead letters could not go on; it is tried again in a second");
+                Duration::from_secs(1)
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = engine.stop.cancelled() => return,
+        }
+    }
+}
+
+/// Sweeps that a person has approved, or that a process left behind.
+pub async fn work_sweeps(engine: Engine) {
+    loop {
+        match sweeps::advance(&engine).await {
+            Ok(true) if !engine.stop.is_cancelled() => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "a sweep could not go on; it is tried again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = engine.stop.cancelled() => return,
+        }
+    }
 }
 
 /// Rings the parts of this process when another one has queued something.

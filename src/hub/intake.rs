@@ -166,7 +166,13 @@ pub async fn submit(
         correlation_id: submission.correlation_id,
         now: engine.clock.now(),
     });
-    let cx = ItemsContext { connector: submission.connector, write, isolate: submission.isolate, replaying: &[] };
+    let cx = ItemsContext {
+        connector: submission.connector,
+        stream: Some(submission.stream),
+        write,
+        isolate: submission.isolate,
+        replaying: &[],
+    };
     let fates = items.apply(tx, engine, &cx).await?;
     let mut told: Vec<Told<'_>> = told(&mapping, &document, fates);
     drop_waiting(tx, submission, &mapping, write, &mut told).await?;
@@ -302,6 +308,7 @@ async fn drop_waiting(
     let context = ApplyContext {
         connector: submission.connector,
         entity: mapping.entity(),
+        stream: Some(submission.stream),
         references: &[],
         write,
         may_create: false,

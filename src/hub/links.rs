@@ -3,6 +3,7 @@
 //! Invariants
 //! - A code, an external id and an internal id each occur at most once per instance and entity.
 //! - `last_synced_at` is the receipt of the document that was applied last, by the database's clock.
+//! - A link belongs to the stream that wrote it last; a placeholder to none.
 //! - A link is written in the transaction of the commerce row that it names, or not at all.
 
 use std::{borrow::Cow, collections::HashMap};
@@ -196,20 +197,21 @@ pub struct LinkWrite<'a> {
     pub received_at: DateTime<Utc>,
 }
 
-/// Inserts new links; sorted by code. `false`: one of them exists meanwhile, so the caller starts over.
+/// Inserts new links of `stream`; sorted by code. `false`: one of them exists meanwhile, so the caller starts over.
 pub async fn insert(
     db: &mut PgConnection,
     connector: &str,
     entity: Entity,
+    stream: Option<&str>,
     links: &[LinkWrite<'_>],
 ) -> Result<bool, sqlx::Error> {
     let columns = Columns::of(links);
     let done = sqlx::query!(
         "insert into hub.external_ref
              (connector, entity, internal_id, external_code, external_id, content_hash, version_kind, source_version,
-              last_synced_at)
-         select $1, $2, * from unnest($3::bigint[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::bigint[],
-                                      $9::timestamptz[])
+              last_synced_at, stream)
+         select $1, $2, *, $10 from unnest($3::bigint[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::bigint[],
+                                           $9::timestamptz[])
          on conflict do nothing",
         connector,
         entity.as_str(),
@@ -220,14 +222,15 @@ pub async fn insert(
         columns.version_kinds as _,
         columns.versions as _,
         &columns.received_at,
+        stream,
     )
     .execute(db)
     .await?;
     Ok(done.rows_affected() == links.len() as u64)
 }
 
-/// Writes what was applied on links that are locked.
-pub async fn update(db: &mut PgConnection, links: &[LinkWrite<'_>]) -> Result<(), sqlx::Error> {
+/// Writes what was applied on links that are locked. `stream`: which they belong to from now on.
+pub async fn update(db: &mut PgConnection, stream: Option<&str>, links: &[LinkWrite<'_>]) -> Result<(), sqlx::Error> {
     let columns = Columns::of(links);
     let ids: Vec<i64> = links.iter().map(|link| link.id).collect();
     sqlx::query!(
@@ -237,7 +240,8 @@ pub async fn update(db: &mut PgConnection, links: &[LinkWrite<'_>]) -> Result<()
              content_hash = u.hash,
              version_kind = coalesce(u.version_kind, r.version_kind),
              source_version = coalesce(u.version, r.source_version),
-             last_synced_at = u.received_at
+             last_synced_at = u.received_at,
+             stream = coalesce($8, r.stream)
          from unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::bigint[], $7::timestamptz[])
               as u (id, code, external_id, hash, version_kind, version, received_at)
          where r.id = u.id",
@@ -248,6 +252,7 @@ pub async fn update(db: &mut PgConnection, links: &[LinkWrite<'_>]) -> Result<()
         columns.version_kinds as _,
         columns.versions as _,
         &columns.received_at,
+        stream,
     )
     .execute(db)
     .await?;

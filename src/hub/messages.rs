@@ -61,11 +61,21 @@ pub struct Claimed {
     pub run_id: Option<Uuid>,
     pub dead_letter_id: Option<Uuid>,
     pub received_at: DateTime<Utc>,
+    pub version_kind: Option<String>,
+    pub source_version: Option<i64>,
     pub first_attempt_at: Option<DateTime<Utc>>,
     pub attempts: i32,
     pub claims: i32,
     /// It has waited for a missing reference as long as it may.
     pub gives_up: bool,
+}
+
+impl Claimed {
+    /// What orders it among the documents of its key, besides its receipt.
+    pub fn version(&self) -> Option<Version> {
+        let (kind, value) = self.version_kind.clone().zip(self.source_version)?;
+        Some(Version { kind: kind.into(), value })
+    }
 }
 
 /// What became of a claimed message.
@@ -166,7 +176,8 @@ pub async fn claim<'e>(
          from due
          where m.id = due.id
          returning m.id, m.kind, m.connector, m.stream, m.entity, m.key, m.mapping, m.format, m.body, m.correlation_id,
-                   m.run_id, m.dead_letter_id, m.received_at, m.first_attempt_at, m.attempts, m.claims,
+                   m.run_id, m.dead_letter_id, m.received_at, m.version_kind, m.source_version, m.first_attempt_at,
+                   m.attempts, m.claims,
                    coalesce(m.give_up_at <= clock_timestamp(), false) as "gives_up!""#,
         owner,
         limit,

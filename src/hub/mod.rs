@@ -8,6 +8,7 @@
 //! | [`pages`], [`entities`], [`links`] | how records reach the commerce tables |
 //! | [`intake`] | documents that a caller hands over and waits for |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
+//! | [`sweeps`] | what complete passes do not find any more |
 //! | [`patience`] | what starts over when another writer was faster |
 //! | [`deferral`], [`dead_letters`], [`letter_ids`] | what waits, and what could not go in |
 //! | [`deactivate`] | what a source no longer has |
@@ -56,4 +57,5 @@ pub mod runs;
 pub mod scheduler;
 pub mod states;
 pub mod streams;
+pub mod sweeps;
 pub mod worker;

@@ -24,14 +24,14 @@ use super::{
     cursors::{self, Position},
     engine::{Engine, Instance, Stream},
     mappings, meters,
-    pages::{ApplyError, MappedPage, PageContext, Step, apply_page, flush},
+    pages::{ApplyError, MappedPage, PageContext, Pending, Step, apply_page, flush},
     patience::Patience,
     retry::{Next, next_after},
     runs::{self, Run, Tally},
     states::{BreakerState, RunState},
-    streams,
+    streams, sweeps,
 };
-use crate::mapping::Format;
+use crate::{canonical::Entity, mapping::Format};
 
 /// Pages fetched or mapped ahead of the one that is being applied.
 const IN_FLIGHT: usize = 3;
@@ -122,6 +122,12 @@ async fn work_off(engine: &Engine, run: &Run, stop: &CancellationToken) -> Resul
             if !run.dry_run {
                 streams::succeeded(&engine.pool, &run.connector, &run.stream, full).await?;
             }
+            if full && !run.dry_run {
+                // The pass is complete whatever becomes of it; what is left of it is taken up by housekeeping.
+                if let Err(error) = sweeps::advance_stream(engine, &run.connector, &run.stream).await {
+                    tracing::warn!(%error, "what is not there any more could not be swept yet");
+                }
+            }
             runs::finish(&engine.pool, run.id, RunState::Done, None).await?;
             meters::run(run, RunState::Done, started.elapsed());
             tracing::info!(
@@ -182,11 +188,25 @@ async fn pass(
         (Pass::Full, Some(position)) => position.pass_started_at,
         _ => now,
     };
+    let Some(entity) = engine.library.get(&stream.mapping).map(|mapping| mapping.entity()) else {
+        let detail = format!("the mapping `{}` is not in the library", stream.mapping);
+        return Err(RunError::Remote(Fault::contract(detail)));
+    };
+    // Only a pass over all of it tells what is gone.
+    let sweep = Some(stream.sweep).filter(|policy| {
+        let whole = pass == Pass::Full && run.since.is_none() && policy.mode != sweeps::Mode::Off;
+        whole && sweeps::is_swept(entity)
+    });
+    if pass == Pass::Full && !run.dry_run {
+        mark_from_here(engine, run, sweep.is_some(), begun.is_none(), pass_started_at).await.map_err(lost)?;
+    }
     let scope = Arc::new(Scope {
         engine: engine.clone(),
+        sweep,
         run: run.clone(),
         lease: stream_lease(&run.connector, &run.stream),
         mapping: stream.mapping.clone(),
+        entity,
         pass,
         pass_started_at,
     });
@@ -207,13 +227,51 @@ async fn pass(
     tokio::spawn(fetcher.run(begun.map(|position| position.cursor), pages, in_flight).in_current_span());
 
     let (last, ended) = apply_pages(&scope, fetched, stop, total).await;
-    if ended.is_err() {
+    match (&ended, run.dry_run) {
+        (Ok(()), true) => {
+            if let Ok(baton) = last.0.await {
+                keep_preview(&scope, &baton.pending).await.map_err(lost)?;
+            }
+        }
+        (Ok(()), false) => {}
         // Counters of pages without effect are told all the same; the cursor stays behind the last one that had any.
-        if let Ok(baton) = last.0.await {
-            note_pending(&scope, &baton.pending).await;
+        (Err(_), _) => {
+            if let Ok(baton) = last.0.await {
+                note_pending(&scope, &baton.pending.tally).await;
+            }
         }
     }
     ended.map(|()| pass == Pass::Full)
+}
+
+/// Whether the pass is marked: a new one from its beginning, a resumed one as long as it always was.
+async fn mark_from_here(
+    engine: &Engine,
+    run: &Run,
+    marks: bool,
+    begins: bool,
+    pass_started_at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let mut tx = engine.pool.begin().await?;
+    if !marks {
+        sweeps::forget(&mut *tx, &run.connector, &run.stream).await?;
+    } else if begins {
+        sweeps::begin(&mut tx, &run.connector, &run.stream, pass_started_at).await?;
+    }
+    tx.commit().await
+}
+
+/// What a dry run found, kept with it.
+async fn keep_preview(scope: &Scope, pending: &Pending) -> Result<(), sqlx::Error> {
+    let (db, run) = (&scope.engine.pool, &scope.run);
+    let removal = match scope.sweep {
+        Some(policy) => {
+            let of = (run.connector.as_str(), run.stream.as_str());
+            sweeps::removals(db, of, scope.entity, scope.pass_started_at, &pending.seen, policy).await?
+        }
+        None => None,
+    };
+    pending.preview.keep(db, run.id, removal.as_ref()).await
 }
 
 /// Applies what is fetched until the pass is complete. Each page is mapped on a task of its own and then waits for its
@@ -266,13 +324,15 @@ struct Scope {
     run: Run,
     lease: String,
     mapping: String,
+    entity: Entity,
     pass: Pass,
     pass_started_at: DateTime<Utc>,
+    sweep: Option<sweeps::SweepPolicy>,
 }
 
 /// What a page hands on to the next one: the right to write, and counters that were not written yet.
 struct Baton {
-    pending: Tally,
+    pending: Pending,
     flushed: Instant,
 }
 
@@ -289,7 +349,7 @@ impl Turn {
     fn first() -> Turn {
         let (sender, receiver) = oneshot::channel();
         // The receiver is right here.
-        let _ = sender.send(Baton { pending: Tally::default(), flushed: Instant::now() });
+        let _ = sender.send(Baton { pending: Pending::default(), flushed: Instant::now() });
         Turn(receiver)
     }
 
@@ -330,6 +390,7 @@ async fn apply_in_turn(scope: Arc<Scope>, page: Fetched, turn: MyTurn) -> Result
         dry_run: scope.run.dry_run,
         correlation_id: &scope.run.correlation_id,
         isolate: false,
+        sweep: scope.sweep,
     };
     let step = Step {
         position: Position { cursor: page.page.cursor.clone(), pass_started_at: scope.pass_started_at },
@@ -367,7 +428,7 @@ async fn apply_in_turn(scope: Arc<Scope>, page: Fetched, turn: MyTurn) -> Result
             Ok(tally)
         }
         Err(error) => {
-            note_pending(&scope, &baton.pending).await;
+            note_pending(&scope, &baton.pending.tally).await;
             Err(error)
         }
     }
@@ -380,8 +441,8 @@ async fn apply_and_flush(
     baton: &mut Baton,
 ) -> Result<Tally, RunError> {
     let tally = apply_with_patience(engine, cx, input, &mut baton.pending).await?;
-    if baton.pending.pages > 0 && (input.step.end || baton.flushed.elapsed() > FLUSH_EVERY) {
-        flush_with_patience(engine, cx, input.step, &mut baton.pending).await?;
+    if baton.pending.tally.pages > 0 && (input.step.end || baton.flushed.elapsed() > FLUSH_EVERY) {
+        flush_with_patience(engine, cx, input.mapping.entity(), input.step, &mut baton.pending).await?;
         baton.flushed = Instant::now();
     }
     Ok(tally)
@@ -402,7 +463,7 @@ async fn apply_with_patience(
     engine: &Engine,
     cx: &PageContext<'_>,
     input: &MappedPage<'_>,
-    pending: &mut Tally,
+    pending: &mut Pending,
 ) -> Result<Tally, RunError> {
     let began = Instant::now();
     let mut patience = Patience::default();
@@ -422,12 +483,13 @@ async fn apply_with_patience(
 async fn flush_with_patience(
     engine: &Engine,
     cx: &PageContext<'_>,
+    entity: Entity,
     step: &Step,
-    pending: &mut Tally,
+    pending: &mut Pending,
 ) -> Result<(), RunError> {
     let began = Instant::now();
     loop {
-        match flush(engine, cx, step, pending).await {
+        match flush(engine, cx, entity, step, pending).await {
             Ok(()) => return Ok(()),
             Err(error) => wait_for_database(engine, began, error).await?,
         }

@@ -49,6 +49,8 @@ pub struct Run {
     pub skipped: i64,
     pub cause: Option<String>,
     pub error: Option<String>,
+    /// Of a dry run: what it would change, see [`super::sweeps::Preview`].
+    pub preview: Option<serde_json::Value>,
 }
 
 /// What became of the records of one or more pages.
@@ -143,7 +145,7 @@ pub async fn claim<'e>(db: impl PgExecutor<'e>, id: Uuid, owner: Uuid) -> Result
          where id = $2 and state = 'requested'
          returning id, connector, stream, pass, trigger, state, dry_run, since, correlation_id, requested_at, started_at,
                    finished_at, expected, pages, records, created, updated, unchanged, stale, superseded, deferred,
-                   failed, skipped, cause, error",
+                   failed, skipped, cause, error, preview",
         owner,
         id,
     )
@@ -169,7 +171,7 @@ pub async fn get<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<Option<Run>, s
         Run,
         "select id, connector, stream, pass, trigger, state, dry_run, since, correlation_id, requested_at, started_at,
                 finished_at, expected, pages, records, created, updated, unchanged, stale, superseded, deferred, failed,
-                skipped, cause, error
+                skipped, cause, error, preview
          from hub.run where id = $1",
         id
     )
@@ -189,7 +191,7 @@ pub async fn list<'e>(
         Run,
         "select id, connector, stream, pass, trigger, state, dry_run, since, correlation_id, requested_at, started_at,
                 finished_at, expected, pages, records, created, updated, unchanged, stale, superseded, deferred, failed,
-                skipped, cause, error
+                skipped, cause, error, preview
          from hub.run
          where ($1::text is null or connector = $1) and ($2::text is null or stream = $2)
            and ($3::uuid is null or id < $3)

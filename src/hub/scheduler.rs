@@ -278,6 +278,8 @@ pub async fn run_alone(engine: &Engine, id: Uuid) -> Result<Alone, sqlx::Error> 
 mod tests {
     use kopru_sdk::StreamSpec;
 
+    use crate::hub::sweeps::SweepPolicy;
+
     use super::*;
 
     fn stream(incremental: bool) -> Stream {
@@ -287,6 +289,7 @@ mod tests {
             every: Duration::from_secs(300),
             full_at: NaiveTime::from_hms_opt(3, 30, 0),
             mapping: "logo/items".to_owned(),
+            sweep: SweepPolicy::default(),
         }
     }
 

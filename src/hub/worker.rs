@@ -56,7 +56,9 @@ pub async fn run(engine: Engine) {
 /// Claims one batch and works it off. Returns how many messages it was.
 pub async fn turn(engine: &Engine) -> Result<usize, sqlx::Error> {
     let settings = &engine.settings;
-    let claimed = messages::claim(&engine.pool, engine.id, settings.batch, settings.lease).await?;
+    let mut claimed = messages::claim(&engine.pool, engine.id, settings.batch, settings.lease).await?;
+    // Documents of one key in the order of their receipt: of two without a version the later one stands.
+    claimed.sort_by_key(|message| (message.received_at, message.id));
     let count = claimed.len();
     let _in_hand = engine.take_in_hand(&claimed);
     let (sound, hopeless): (Vec<_>, Vec<_>) = claimed
@@ -67,12 +69,15 @@ pub async fn turn(engine: &Engine) -> Result<usize, sqlx::Error> {
         let span = batch_span(&message.kind, &message.connector, std::slice::from_ref(&message));
         bury(engine, &message, failure).instrument(span).await?;
     }
-    let mut batches: BTreeMap<(String, String, Option<String>), Vec<Claimed>> = BTreeMap::new();
+    // Kind, connector, mapping, stream.
+    type Batch = (String, String, Option<String>, Option<String>);
+    let mut batches: BTreeMap<Batch, Vec<Claimed>> = BTreeMap::new();
     for message in sound {
         let mapping = message.mapping.clone().filter(|_| message.kind == DOCUMENT);
-        batches.entry((message.kind.clone(), message.connector.clone(), mapping)).or_default().push(message);
+        let stream = message.stream.clone().filter(|_| message.kind == DOCUMENT);
+        batches.entry((message.kind.clone(), message.connector.clone(), mapping, stream)).or_default().push(message);
     }
-    for ((kind, connector, mapping), batch) in batches {
+    for ((kind, connector, mapping, _), batch) in batches {
         let span = batch_span(&kind, &connector, &batch);
         work_batch(engine, &kind, &connector, mapping.as_deref(), batch).instrument(span).await?;
     }
@@ -338,7 +343,7 @@ fn letter_of(message: &Claimed, failure: Failure) -> NewLetter {
             stream: message.stream.clone(),
             entity: message.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
             key: message.key.clone(),
-            version: None,
+            version: message.version(),
             mapping: message.mapping.clone(),
             mapping_hash: None,
             format: documents::format_word(&message.format),

@@ -42,8 +42,17 @@ pub struct Mapped<'a> {
     pub rejected: Vec<Rejected>,
     /// How many records each skip rule left out.
     pub skipped: Vec<(String, usize)>,
+    /// Which ones those were, as far as it can be read: they exist over there.
+    pub left_out: Vec<Identity>,
     pub unmapped: Vec<Unmapped>,
     pub records: usize,
+}
+
+/// By what a record is known over there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    pub code: Option<String>,
+    pub external_id: Option<String>,
 }
 
 /// A record that cannot be taken, by itself. The first fault stands here, all others in `further`.
@@ -52,6 +61,8 @@ pub struct Rejected {
     pub ordinal: u32,
     /// The external code, when that much could be read.
     pub code: Option<String>,
+    /// The system's own number, when that much could be read.
+    pub external_id: Option<String>,
     /// The target field; `code`, `version` and `record` stand for the parts that are no field.
     pub field: String,
     /// Where in the source the value was looked for.
@@ -90,9 +101,10 @@ impl Fault {
 }
 
 impl Rejected {
-    fn new(ordinal: u32, code: Option<String>, version: Option<Version>, first: Fault, further: Vec<Fault>) -> Self {
+    fn new(ordinal: u32, identity: Identity, version: Option<Version>, first: Fault, further: Vec<Fault>) -> Self {
         let Fault { field, source, reason, value, detail } = first;
-        Rejected { ordinal, code, field, source, reason, value, detail, version, further }
+        let Identity { code, external_id } = identity;
+        Rejected { ordinal, code, external_id, version, field, source, reason, value, detail, further }
     }
 }
 
@@ -100,7 +112,7 @@ enum Outcome<'a> {
     Change(Change<'a>),
     Rejected(Rejected),
     /// By which skip rule.
-    Skipped(usize),
+    Skipped(usize, Identity),
 }
 
 impl Mapping {
@@ -172,7 +184,12 @@ impl Mapping {
 
     fn evaluate<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Outcome<'a> {
         if let Some(place) = self.skips.iter().position(|skip| all_hold(&skip.when, row)) {
-            return Outcome::Skipped(place);
+            let code = self.code(row, page).ok().map(std::borrow::Cow::into_owned);
+            let external_id = match self.external_id.as_ref().map(|rule| rule.value(row, page)) {
+                Some(Ok(Value::Text(text))) => Some(text.into_owned()),
+                _ => None,
+            };
+            return Outcome::Skipped(place, Identity { code, external_id });
         }
         let mut faults = Vec::new();
         let mut code = None;
@@ -218,8 +235,11 @@ impl Mapping {
                 ordinal: row.ordinal,
             }),
             (code, Some(first)) => {
-                let code = code.map(|code| code.into_owned());
-                Outcome::Rejected(Rejected::new(row.ordinal, code, version, first, faults.collect()))
+                let identity = Identity {
+                    code: code.map(|code| code.into_owned()),
+                    external_id: external_id.map(|id| id.into_owned()),
+                };
+                Outcome::Rejected(Rejected::new(row.ordinal, identity, version, first, faults.collect()))
             }
             (None, None) => Outcome::Rejected(self.broken(row.ordinal, "the record has no code")),
         }
@@ -240,7 +260,7 @@ impl Mapping {
     fn broken(&self, ordinal: u32, detail: &str) -> Rejected {
         let refusal = Refusal::new(Reason::WrongType, detail);
         let failure = Failure { below: String::new(), source: "the record".to_owned(), value: None, refusal };
-        Rejected::new(ordinal, None, None, Fault::new("record".to_owned(), failure), Vec::new())
+        Rejected::new(ordinal, Identity::default(), None, Fault::new("record".to_owned(), failure), Vec::new())
     }
 }
 
@@ -251,6 +271,7 @@ pub(super) struct Run<'m, 'a> {
     overlay: &'m Overlay,
     unmapped: UnmappedCount,
     skipped: Vec<usize>,
+    left_out: Vec<Identity>,
     changes: Vec<Change<'a>>,
     rejected: Vec<Rejected>,
     records: usize,
@@ -264,6 +285,7 @@ impl<'m, 'a> Run<'m, 'a> {
             overlay,
             unmapped: UnmappedCount::default(),
             skipped: vec![0; mapping.skips.len()],
+            left_out: Vec::new(),
             changes: Vec::new(),
             rejected: Vec::new(),
             records: 0,
@@ -283,6 +305,7 @@ impl<'m, 'a> Run<'m, 'a> {
             changes: self.changes,
             rejected: self.rejected,
             skipped: counts,
+            left_out: self.left_out,
             unmapped: self.unmapped.into_list(),
             records: self.records,
         }
@@ -305,12 +328,13 @@ impl<'m, 'a> Run<'m, 'a> {
         self.unmapped.found_in(match &outcome {
             Outcome::Change(change) => Some(&change.code),
             Outcome::Rejected(rejected) => rejected.code.as_deref(),
-            Outcome::Skipped(_) => None,
+            Outcome::Skipped(..) => None,
         });
         match outcome {
             Outcome::Change(change) => self.changes.push(keep(change)),
             Outcome::Rejected(rejected) => self.rejected.push(rejected),
-            Outcome::Skipped(place) => {
+            Outcome::Skipped(place, identity) => {
+                self.left_out.push(identity);
                 if let Some(count) = self.skipped.get_mut(place) {
                     *count += 1;
                 }

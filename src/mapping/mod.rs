@@ -30,7 +30,7 @@ mod value;
 
 pub use cases::{CaseResult, run_cases};
 pub use code_tables::BadAnswer;
-pub use compiled::{Fault, Mapped, Mapping, Rejected};
+pub use compiled::{Fault, Identity, Mapped, Mapping, Rejected};
 pub use effective::Effective;
 pub use explain::{Explained, ExplainedField, Fate};
 pub use file::{Files, Library};

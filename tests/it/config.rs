@@ -149,6 +149,22 @@ fn all_findings_come_at_once_with_place_and_nearest_key() {
 }
 
 #[test]
+fn what_is_done_about_records_that_are_gone_is_one_of_three_words_below_a_percentage() {
+    let (_dir, sources) = with_file("[connectors.logo.streams.items]\nsweep = \"ask\"\nsweep_guard_percent = 3\n");
+    let config = Config::load(&sources).expect("valid");
+    let items = &config.connectors["logo"].streams["items"];
+    assert_eq!((items.sweep.as_deref(), items.sweep_guard_percent), (Some("ask"), Some(3)));
+    let (_dir, sources) = with_file("[connectors.logo.streams.items]\nsweep = \"yes\"\nsweep_guard_percent = 101\n");
+    assert_eq!(
+        refused(&sources),
+        [
+            "config.toml:2: connectors.logo.streams.items.sweep: must be auto, ask or off",
+            "config.toml:3: connectors.logo.streams.items.sweep_guard_percent: must be between 0 and 100",
+        ]
+    );
+}
+
+#[test]
 fn a_broken_file_is_named_with_its_line() {
     let (_dir, sources) = with_file("[http]\nlisten = \"127.0.0.1:1\"\nops_listen = \n");
     let found = refused(&sources);

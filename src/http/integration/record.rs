@@ -8,7 +8,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 use xxhash_rust::xxh3::xxh3_128;
@@ -18,7 +18,7 @@ use super::{
     push::{PushedOne, Sender},
 };
 use crate::{
-    audit::{self, Actor},
+    audit::Actor,
     canonical::Entity,
     commerce::show,
     http::{
@@ -27,11 +27,10 @@ use crate::{
         problem::{FieldError, Problem},
     },
     hub::{
-        deactivate::{Deactivation, deactivate},
+        deactivate::{Deactivation, deactivate_one},
         engine::Engine,
         links,
     },
-    outbox::Provenance,
 };
 
 /// A record as it is, under the names by which it is pushed.
@@ -130,12 +129,9 @@ async fn deactivated(
     pushed: Pushed,
     code: &str,
 ) -> Result<Answer, Stop> {
-    let provenance =
-        Provenance { origin: instance, bulk: false, correlation_id: by.correlation_id, now: engine.clock.now() };
-    let outcome = deactivate(tx, engine, instance, pushed.entity, &[code], provenance).await?.pop();
-    let (id, status) = match outcome {
-        None | Some(Deactivation::Unknown) => return Err(unknown(pushed, code).into()),
-        Some(Deactivation::Refused(failure)) => {
+    let (id, status) = match deactivate_one(tx, engine, instance, pushed.entity, code, by).await? {
+        Deactivation::Unknown => return Err(unknown(pushed, code).into()),
+        Deactivation::Refused(failure) => {
             let error = failure.detail.clone();
             let errors = vec![FieldError {
                 field: "externalCode".to_owned(),
@@ -144,17 +140,8 @@ async fn deactivated(
             }];
             return Err(Problem::invalid(errors).member("success", false).member("error", error).into());
         }
-        Some(Deactivation::Already(id)) => (id, "unchanged"),
-        Some(Deactivation::Done(id)) => {
-            let entry = audit::Entry {
-                action: "record.deactivated",
-                subject_kind: pushed.entity.as_str(),
-                subject: code.to_owned(),
-                detail: json!({ "instance": instance, "id": id }),
-            };
-            audit::record(tx, by, &[entry]).await?;
-            (id, "updated")
-        }
+        Deactivation::Already(id) => (id, "unchanged"),
+        Deactivation::Done(id) => (id, "updated"),
     };
     let answer = PushedOne {
         success: true,

@@ -172,6 +172,7 @@ async fn judge_once(
     let entity = subject.mapping.entity();
     let context = ApplyContext {
         connector: subject.connector,
+        stream: None,
         entity,
         references: subject.mapping.references(),
         write: WriteContext::source(Provenance {

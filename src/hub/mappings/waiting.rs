@@ -3,13 +3,16 @@
 use sqlx::PgPool;
 
 use super::shelf::Shelf;
-use crate::hub::dead_letters::{self, LetterError};
+use crate::{
+    audit::Actor,
+    hub::dead_letters::{self, LetterError},
+};
 
 const PAGE: i64 = 500;
 
 /// Queues them for another try, a page at a time. A letter that failed under the very rules that are in force stays, so
 /// none goes round in a circle. Returns how many were queued.
-pub async fn replay_known(pool: &PgPool, shelf: &Shelf) -> Result<u64, LetterError> {
+pub async fn replay_known(pool: &PgPool, shelf: &Shelf, by: Actor<'_>) -> Result<u64, LetterError> {
     let in_force = shelf.now();
     let names: Vec<&str> = in_force.iter().map(|mapping| mapping.name()).collect();
     let hashes: Vec<&str> = in_force.iter().map(|mapping| mapping.hash()).collect();
@@ -46,7 +49,7 @@ pub async fn replay_known(pool: &PgPool, shelf: &Shelf) -> Result<u64, LetterErr
             .fetch_all(pool)
             .await?;
             // Another process may be replaying the rest.
-            let done = dead_letters::replay(pool, &letters, None).await?.len() as u64;
+            let done = dead_letters::replay(pool, by, &letters).await?.len() as u64;
             if done == 0 {
                 break;
             }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio::{task::JoinHandle, time::Instant};
+use uuid::Uuid;
 
 use super::{
     overlay,
@@ -18,6 +19,7 @@ use super::{
     unmapped, waiting,
 };
 use crate::{
+    audit::Actor,
     hub::{engine::Engine, meters},
     mapping::{Files, Library, Problem},
 };
@@ -153,7 +155,8 @@ impl Watcher {
         let rules = (in_force.library().hash().to_owned(), in_force.overlay_version());
         let current = |(at, when): &((String, i64), Instant)| *at == rules && when.elapsed() < CATCH_UP;
         if !self.caught_up.as_ref().is_some_and(current) {
-            match waiting::replay_known(db, &engine.library).await {
+            let by = Actor { name: "hub", correlation_id: &Uuid::now_v7().to_string() };
+            match waiting::replay_known(db, &engine.library, by).await {
                 Ok(0) => {}
                 Ok(letters) => tracing::info!(letters, "codes became known; what failed for them is replayed"),
                 Err(error) => tracing::warn!(%error, "letters whose codes became known could not be replayed"),

@@ -27,6 +27,8 @@ pub struct ApplyContext<'a> {
     /// The instance whose links are meant.
     pub connector: &'a str,
     pub entity: Entity,
+    /// The stream to which the links belong that are written; `None`: they stay whose they are.
+    pub stream: Option<&'a str>,
     /// The reference fields of the mapping, and what to do when the record they name is not there.
     pub references: &'a [(usize, Entity, OnMissing)],
     pub write: WriteContext<'a>,
@@ -118,10 +120,20 @@ pub async fn apply(
     cx: &ApplyContext<'_>,
     incoming: &[Incoming<'_>],
 ) -> Result<Vec<Verdict>, ApplyError> {
+    apply_marking(tx, cx, incoming, &mut Vec::new()).await
+}
+
+/// The same; adds the ids of the links that the records had to `seen`.
+pub async fn apply_marking(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    incoming: &[Incoming<'_>],
+    seen: &mut Vec<i64>,
+) -> Result<Vec<Verdict>, ApplyError> {
     let mut verdicts: Vec<Verdict> = vec![Verdict::Superseded(None); incoming.len()];
     let (mut places, overtaken) = fold(incoming);
     while !places.is_empty() {
-        places = round(tx, cx, incoming, &places, &mut verdicts).await?;
+        places = round(tx, cx, incoming, &places, &mut verdicts, seen).await?;
     }
     for (place, by) in overtaken {
         verdicts[place] = Verdict::Superseded(verdicts[by].internal_id());
@@ -137,9 +149,11 @@ async fn round(
     incoming: &[Incoming<'_>],
     places: &[usize],
     verdicts: &mut [Verdict],
+    seen: &mut Vec<i64>,
 ) -> Result<Vec<usize>, ApplyError> {
     let codes: Vec<&str> = places.iter().map(|place| incoming[*place].change.code.as_ref()).collect();
     let mut held = links::by_code(tx, cx.connector, cx.entity, &codes).await?;
+    seen.extend(held.values().map(|link| link.id));
     let mut notes: Vec<(Link, usize)> = Vec::new();
     let mut rows: Vec<Row<'_>> = Vec::new();
     for place in places {
@@ -162,6 +176,7 @@ async fn round(
     let mut postponed = Vec::new();
     if !rows.is_empty() {
         let renamed = adopt_renamed(tx, cx, &mut rows, verdicts).await?;
+        seen.extend(renamed.keys());
         let mut stays = |link: Option<&Link>, place: usize| {
             let taken = link.and_then(|link| renamed.get(&link.id)).is_some_and(|by| *by != place);
             if taken {

@@ -11,9 +11,10 @@ use super::{
     references::missing_reference,
 };
 use crate::{
-    canonical::{Change, Entity},
+    canonical::{Change, Entity, Value},
     commerce::{CommandError, Outcome, Violation},
     hub::{
+        deactivate,
         entities::{self, Resolved},
         links::{self, Link, LinkWrite},
     },
@@ -123,14 +124,22 @@ async fn write_batch(
 ) -> Result<Vec<Outcome>, BatchError> {
     let fresh: Vec<LinkWrite<'_>> = rows.iter().filter(|row| row.link.is_none()).map(|row| row.link_write()).collect();
     // Links first: a second writer of the same new code waits here for our end instead of making a second row.
-    if !fresh.is_empty() && !links::insert(tx, cx.connector, cx.entity, &fresh).await? {
+    if !fresh.is_empty() && !links::insert(tx, cx.connector, cx.entity, cx.stream, &fresh).await? {
         return Err(if cx.isolate {
             BatchError::OneOfThem(link_conflict(fresh[0].code))
         } else {
             BatchError::Whole(ApplyError::Conflict)
         });
     }
-    let resolved: Vec<Resolved<'_>> = rows.iter().map(|row| row.resolved()).collect();
+    let revived: Vec<Option<Change<'_>>> = rows.iter().map(|row| revived(cx, row)).collect();
+    let resolved: Vec<Resolved<'_>> = rows
+        .iter()
+        .zip(&revived)
+        .map(|(row, revived)| match revived {
+            Some(change) => Resolved { change, ..row.resolved() },
+            None => row.resolved(),
+        })
+        .collect();
     let outcomes = match entities::upsert(tx, cx.entity, &cx.write, &resolved).await {
         Ok(outcomes) => outcomes,
         Err(error) if error.retry_at_once() && !cx.isolate => return Err(BatchError::Whole(ApplyError::Conflict)),
@@ -163,9 +172,23 @@ async fn write_batch(
     if !applied.is_empty() {
         let written = rows.iter().zip(&outcomes).filter(|(_, outcome)| !matches!(outcome, Outcome::Refused(_)));
         vacate(tx, cx, written.filter_map(|(row, _)| Some((row.link.as_ref()?, row.incoming.change)))).await?;
-        links::update(tx, &applied).await?;
+        links::update(tx, cx.stream, &applied).await?;
     }
     Ok(outcomes)
+}
+
+/// A record that was deactivated because it was gone is active again with its next document, if that says nothing else.
+fn revived<'a>(cx: &ApplyContext<'_>, row: &Row<'a>) -> Option<Change<'a>> {
+    let held = row.link.as_ref()?.hash?;
+    let place = cx.entity.field("isActive")?;
+    let change = row.incoming.change;
+    let silent = matches!(change.values.get(place), Some(Value::Absent));
+    if !silent || deactivate::hash(cx.entity) != Some(held) {
+        return None;
+    }
+    let mut change = change.clone();
+    change.values[place] = Value::Bool(true);
+    Some(change)
 }
 
 /// Makes room for external ids that are new to their link.
@@ -223,7 +246,7 @@ pub(super) async fn note_versions(
             }
         })
         .collect();
-    links::update(tx, &writes).await?;
+    links::update(tx, cx.stream, &writes).await?;
     Ok(())
 }
 

@@ -24,6 +24,8 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct ItemsContext<'a> {
     pub connector: &'a str,
+    /// See [`ApplyContext::stream`].
+    pub stream: Option<&'a str>,
     pub write: WriteContext<'a>,
     /// See [`ApplyContext::isolate`].
     pub isolate: bool,
@@ -262,6 +264,7 @@ impl Sheet<'_> {
         ApplyContext {
             connector: cx.connector,
             entity: self.entity,
+            stream: cx.stream,
             references: &self.references,
             write: cx.write,
             may_create: engine.is_master(cx.connector, self.entity),

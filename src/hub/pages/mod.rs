@@ -14,10 +14,10 @@ mod record;
 mod references;
 mod store;
 
-pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply};
+pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply, apply_marking};
 pub use items::{Fate, Items, ItemsContext};
 pub use plan::{Incoming, Standing, fold, is_older, standing};
 pub(super) use record::drop_overtaken;
-pub use record::{MappedPage, PageContext, Step, apply_page, flush, missing_of, rejected};
+pub use record::{MappedPage, PageContext, Pending, Step, apply_page, flush, missing_of, rejected};
 pub use references::missing_reference;
 pub(super) use store::{StoredPage, StoredRecord, store};

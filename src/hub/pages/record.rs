@@ -7,11 +7,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    apply::{ApplyContext, ApplyError, Failure, Verdict, apply},
+    apply::{ApplyContext, ApplyError, Failure, Verdict, apply_marking},
     plan::Incoming,
     store::{StoredPage, StoredRecord, store},
 };
 use crate::{
+    canonical::Entity,
     commerce::WriteContext,
     hub::{
         cursors::{self, Position},
@@ -21,6 +22,7 @@ use crate::{
         leases,
         mappings::unmapped,
         runs::{self, Tally},
+        sweeps::{self, Preview, Seen, SweepPolicy},
     },
     mapping::{Effective, Format, Mapped},
     outbox::Provenance,
@@ -42,6 +44,27 @@ pub struct PageContext<'a> {
     pub correlation_id: &'a str,
     /// See [`ApplyContext::isolate`].
     pub isolate: bool,
+    /// What is seen is kept for the sweep behind the pass, under this policy.
+    pub sweep: Option<SweepPolicy>,
+}
+
+/// What pages without effect leave to be written by a later one.
+#[derive(Debug, Default)]
+pub struct Pending {
+    pub tally: Tally,
+    pub seen: Seen,
+    /// Of a dry run; stays to its end, like what it has seen.
+    pub preview: Preview,
+}
+
+impl Pending {
+    /// What was written is not pending any more.
+    fn written(&mut self, dry_run: bool) {
+        self.tally = Tally::default();
+        if !dry_run {
+            self.seen = Seen::default();
+        }
+    }
 }
 
 /// A fetched and mapped page.
@@ -63,13 +86,13 @@ pub struct Step {
     pub expected: Option<i64>,
 }
 
-/// Applies a page in one transaction of its own. `pending` are counters of earlier pages without effect that were not
-/// written yet; they go along, and are zeroed, when this page writes anything.
+/// Applies a page in one transaction of its own. `pending` are counters and marks of earlier pages without effect that
+/// were not written yet; they go along, and are emptied, when this page writes anything.
 pub async fn apply_page(
     engine: &Engine,
     cx: &PageContext<'_>,
     page: &MappedPage<'_>,
-    pending: &mut Tally,
+    pending: &mut Pending,
 ) -> Result<Tally, ApplyError> {
     let mut tx = engine.pool.begin().await?;
     let write = WriteContext::source(Provenance {
@@ -81,6 +104,7 @@ pub async fn apply_page(
     let context = ApplyContext {
         connector: cx.connector,
         entity: page.mapping.entity(),
+        stream: Some(cx.stream),
         references: page.mapping.references(),
         write,
         may_create: engine.is_master(cx.connector, page.mapping.entity()),
@@ -89,9 +113,14 @@ pub async fn apply_page(
     };
     let incoming: Vec<Incoming<'_>> =
         page.mapped.changes.iter().map(|change| Incoming { change, received_at: page.received_at }).collect();
-    let mut verdicts = apply(&mut tx, &context, &incoming).await?;
+    let mut links = Vec::new();
+    let mut verdicts = apply_marking(&mut tx, &context, &incoming, &mut links).await?;
     drop_overtaken(&mut tx, &context, &incoming, &mut verdicts).await?;
     let tally = count(page.mapped, &verdicts);
+    let seen = match cx.sweep {
+        Some(_) => Seen::of_page(links, page.mapped, &verdicts),
+        None => Seen::default(),
+    };
 
     let open = deferral::open_work(&mut tx, cx.connector, context.entity).await?;
     settle_with(&mut tx, &context, &incoming, &verdicts, &[], open).await?;
@@ -100,18 +129,19 @@ pub async fn apply_page(
             return Err(ApplyError::LeaseLost);
         }
         leave(&mut tx, engine, cx, page, &context, &verdicts).await?;
-        let mut sum = *pending;
+        let mut sum = pending.tally;
         sum.add(&tally);
         if cx.dry_run {
             tx.rollback().await?;
             runs::progress(&engine.pool, cx.run_id, &sum, page.step.expected).await?;
+            pending.seen.append(seen);
         } else {
-            advance(&mut tx, cx, page.step).await?;
+            advance(&mut tx, cx, context.entity, page.step, &[&pending.seen, &seen]).await?;
             runs::progress(&mut *tx, cx.run_id, &sum, page.step.expected).await?;
             unmapped::count(&mut tx, cx.connector, page.mapping, &page.mapped.unmapped).await?;
             tx.commit().await?;
         }
-        *pending = Tally::default();
+        pending.written(cx.dry_run);
     } else {
         if cx.dry_run {
             tx.rollback().await?;
@@ -119,29 +149,54 @@ pub async fn apply_page(
             unmapped::count(&mut tx, cx.connector, page.mapping, &page.mapped.unmapped).await?;
             tx.commit().await?;
         }
-        pending.add(&tally);
+        pending.tally.add(&tally);
+        pending.seen.append(seen);
+    }
+    if cx.dry_run {
+        pending.preview.add(page.mapped, &verdicts);
     }
     Ok(tally)
 }
 
-/// Writes the counters and the position of pages that had no effect.
-pub async fn flush(engine: &Engine, cx: &PageContext<'_>, step: &Step, pending: &mut Tally) -> Result<(), ApplyError> {
+/// Writes the counters, the marks and the position of pages that had no effect.
+pub async fn flush(
+    engine: &Engine,
+    cx: &PageContext<'_>,
+    entity: Entity,
+    step: &Step,
+    pending: &mut Pending,
+) -> Result<(), ApplyError> {
     let mut tx = engine.pool.begin().await?;
     if !cx.dry_run {
         if !leases::fence(&mut *tx, cx.lease, engine.id, engine.settings.lease).await? {
             return Err(ApplyError::LeaseLost);
         }
-        advance(&mut tx, cx, step).await?;
+        advance(&mut tx, cx, entity, step, &[&pending.seen]).await?;
     }
-    runs::progress(&mut *tx, cx.run_id, pending, step.expected).await?;
+    runs::progress(&mut *tx, cx.run_id, &pending.tally, step.expected).await?;
     tx.commit().await?;
-    *pending = Tally::default();
+    pending.written(cx.dry_run);
     Ok(())
 }
 
 /// The last page of a complete pass ends it in the same transaction: nobody may find the position of the changes under
 /// the name of the pass.
-async fn advance(tx: &mut PgConnection, cx: &PageContext<'_>, step: &Step) -> Result<(), sqlx::Error> {
+async fn advance(
+    tx: &mut PgConnection,
+    cx: &PageContext<'_>,
+    entity: Entity,
+    step: &Step,
+    seen: &[&Seen],
+) -> Result<(), sqlx::Error> {
+    if let Some(policy) = cx.sweep {
+        let (of, started) = ((cx.connector, cx.stream), cx.pass_started_at);
+        for seen in seen.iter().filter(|seen| seen.records > 0) {
+            sweeps::write(&mut *tx, cx.connector, cx.stream, started, seen).await?;
+        }
+        if step.end {
+            sweeps::complete(&mut *tx, cx.run_id, of, entity, started, policy, cx.correlation_id).await?;
+        }
+    }
     let mut pass = cx.pass;
     if step.end && pass == Pass::Full {
         cursors::clear(&mut *tx, cx.connector, cx.stream, pass).await?;

@@ -177,13 +177,13 @@ async fn create_placeholders(
     }
     // A record that this instance knows under another code is found all the same, without a second link.
     if !found_links.is_empty() {
-        links::insert(tx, cx.connector, entity, &found_links).await?;
+        links::insert(tx, cx.connector, entity, None, &found_links).await?;
     }
     known.extend(found_links.iter().map(|link| ((entity, link.code.to_owned()), link.internal_id)));
     if made.is_empty() {
         return Ok(());
     }
-    if !links::insert(tx, cx.connector, entity, &new_links).await? {
+    if !links::insert(tx, cx.connector, entity, None, &new_links).await? {
         return Err(ApplyError::Conflict);
     }
     let outcomes = entities::upsert(tx, entity, &cx.write, &made).await.map_err(|error| match error {

@@ -21,4 +21,5 @@ mod push;
 mod records;
 mod references;
 mod sandbox;
+mod sweeps;
 mod ways;

@@ -20,7 +20,7 @@ async fn a_key_is_made_and_a_catalogue_pushed_beside_the_poller() {
         "--json",
     ]);
     let key = made.expect(0).json()["key"].as_str().expect("a key").to_owned();
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder().build().expect("a client");
     let post = async |path: &str, body: Value| -> (u16, Value) {
         let request = client.post(format!("{}/api/integration/{path}", daemon.address)).header("x-api-key", &key);
         let answer = request.json(&body).send().await.expect("an answer");

@@ -151,8 +151,9 @@ async fn letters_are_shown_replayed_edited_and_discarded() {
 
     // An edition that is none is refused, and the letter stays.
     hub.kopru.write("broken.json", "{\"items\": [");
-    hub.run(&["dead-letters", "replay", id(&second), "--edit", "broken.json"]).expect(0);
-    assert_eq!(letter(&hub, &codes[1])["state"], "dead");
+    let refused = hub.run(&["dead-letters", "replay", id(&second), "--edit", "broken.json"]).expect(1);
+    assert!(refused.stderr.contains("cannot be read"), "{}", refused.stderr);
+    assert_eq!(letter(&hub, &codes[1]), second);
     hub.run(&["dead-letters", "replay", id(&second), "--edit", "nowhere.json"]).expect(2);
     hub.run(&["dead-letters", "replay"]).expect(2);
     hub.run(&["dead-letters", "replay", "--filter", "raeson=x"]).expect(2);
@@ -165,10 +166,52 @@ async fn letters_are_shown_replayed_edited_and_discarded() {
     let kept = hub.texts("select note from hub.dead_letter_history where resolution = 'discarded'").await;
     assert_eq!(kept, ["nobody sells it"]);
 
-    // By a filter, which names the letter by what it says now.
-    let told = hub.run(&["dead-letters", "replay", "--filter", "reason=unreadable,stream=items", "--json"]);
-    assert_eq!(told.expect(0).json(), json!({"done": 1, "meant": 1}));
-    hub.run(&["dead-letters", "replay", "--all", "--connector", "logo"]).expect(0);
-    assert_eq!(letter(&hub, &codes[1])["attempts"], 4);
+    // By a filter: the plan first, then what it meant and nothing else.
+    let one = ["dead-letters", "replay", "--filter", "reason=negative,stream=items", "--json"];
+    let plan = hub.run(&one).expect(0).json();
+    assert_eq!((&plan["state"], &plan["total"]), (&json!("planned"), &json!(1)), "{plan}");
+    assert_eq!(
+        plan["shares"],
+        json!([{
+            "connector": "logo", "stream": "items", "cause": "data", "reason": "negative", "count": 1,
+        }])
+    );
+    assert_eq!(letter(&hub, &codes[1])["attempts"], 1, "nothing was done yet");
+    let done = hub.run(&["dead-letters", "replays", "start", id(&plan), "--json"]).expect(0).json();
+    assert_eq!((&done["state"], &done["affected"]), (&json!("done"), &json!(1)), "{done}");
+    assert_eq!(done["outcome"], json!({ "replaying": 0, "dead": 1, "resolved": 0 }));
+    assert_eq!(letter(&hub, &codes[1])["attempts"], 2);
+    hub.run(&["dead-letters", "replays", "start", id(&plan)]).expect(1);
+    hub.run(&["dead-letters", "replays", "cancel", id(&plan)]).expect(1);
+    let shown = hub.run(&["dead-letters", "replay", "--all", "--connector", "logo", "--rate", "50/s"]).expect(0);
+    assert!(shown.stdout.contains("50/s") && shown.stderr.contains("replays start"), "{shown:?}");
+    hub.run(&["dead-letters", "replay", "--all", "--rate", "0"]).expect(2);
+    hub.run(&["dead-letters", "replay", id(&second), "--all"]).expect(2);
+    hub.run(&["dead-letters", "replay", "--all", "--connector", "logo", "--yes"]).expect(0);
+    assert_eq!(letter(&hub, &codes[1])["attempts"], 3);
+    let groups = hub.run(&["dead-letters", "groups", "--json"]).expect(0).json();
+    assert_eq!((&groups["items"][0]["count"], &groups["items"][0]["example"]), (&json!(1), &second["id"]), "{groups}");
+    let plans = hub.run(&["dead-letters", "replays", "list", "--json"]).expect(0).json();
+    let states: Vec<&str> =
+        plans["items"].as_array().expect("plans").iter().filter_map(|it| it["state"].as_str()).collect();
+    assert_eq!(states, ["done", "planned", "done"]);
+    hub.run(&["dead-letters", "replays", "cancel", id(&plans["items"][1])]).expect(0);
+
+    hub.run(&["dead-letters", "discard", "--field", "vatRate"]).expect(2);
+    let gone = hub.run(&["dead-letters", "discard", "--field", "vatRate", "--reason", "the rest", "--yes", "--json"]);
+    assert_eq!(gone.expect(0).json()["outcome"], json!({ "replaying": 0, "dead": 0, "resolved": 1 }));
+    let told = "select concat_ws(' ', action, count(*)) from identity.audit_event where actor like 'cli:%'
+                group by action order by action";
+    assert_eq!(
+        hub.texts(told).await,
+        [
+            "dead_letter.discarded 2",
+            "dead_letter.edited 1",
+            "dead_letter.replayed 2",
+            "replay_plan.cancelled 1",
+            "replay_plan.finished 3",
+            "replay_plan.started 3",
+        ]
+    );
     hub.audit().await;
 }

@@ -1,6 +1,12 @@
 //! Letters: found, shown, replayed, edited, discarded, overtaken.
 
-use kopru::hub::dead_letters::{self, Filter, Letter};
+use kopru::{
+    audit::Actor,
+    hub::{
+        dead_letters::{self, Filter, Letter},
+        housekeeping,
+    },
+};
 use kopru_sdk::Pass;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -26,11 +32,27 @@ async fn only(hub: &Hub) -> Letter {
     all.remove(0)
 }
 
+const AYSE: Actor<'_> = Actor { name: "cli:ayse", correlation_id: "test" };
+
 async fn replay(hub: &Hub, id: Uuid, edited: Option<Value>) -> usize {
-    let edited = edited.map(|document| document.to_string().into_bytes());
-    let queued = dead_letters::replay(hub.pool(), &[id], edited.as_deref()).await.expect("a replay");
+    let queued = match edited {
+        Some(document) => {
+            edit(hub, id, document.to_string().as_bytes()).await.expect("an edition that is taken");
+            1
+        }
+        None => dead_letters::replay(hub.pool(), AYSE, &[id]).await.expect("a replay").len(),
+    };
     hub.work().await;
-    queued.len()
+    queued
+}
+
+async fn edit(hub: &Hub, id: Uuid, document: &[u8]) -> Result<(), String> {
+    dead_letters::edit(&hub.engine, AYSE, id, document).await.map_err(|error| error.to_string())
+}
+
+/// What was audited: action, subject, detail.
+async fn audited(hub: &Hub) -> Vec<Value> {
+    hub.rows("select actor, action, subject, detail from identity.audit_event order by id").await
 }
 
 /// Everything that a replay could change of the records themselves.
@@ -51,28 +73,14 @@ async fn letters_are_listed_by_filter_and_page_and_shown_with_their_payload() {
     assert_eq!((first.len(), second.len()), (4, 2));
     assert!(first.iter().chain(&second).map(|letter| letter.id).is_sorted_by(|a, b| a > b), "newest first");
 
-    let by = |change: fn(&mut Filter)| {
-        let mut filter = Filter::default();
-        change(&mut filter);
-        filter
-    };
-    let text = |text: &str| Some(text.to_owned());
-    assert_eq!(letters(&hub, by(|f| f.stream = Some("products".into()))).await.len(), 1);
-    assert_eq!(letters(&hub, by(|f| f.entity = Some("brand".into()))).await.len(), 5);
-    assert_eq!(letters(&hub, by(|f| f.reason = Some("missing_field".into()))).await.len(), 5);
-    assert_eq!(letters(&hub, by(|f| f.cause = Some("remote".into()))).await.len(), 0);
-    assert_eq!(letters(&hub, by(|f| f.code = Some("B3".into()))).await.len(), 1);
-    assert_eq!(letters(&hub, by(|f| f.connector = Some("other".into()))).await.len(), 0);
-    let since = Filter { since: Some(chrono::DateTime::<chrono::Utc>::MAX_UTC), ..Filter::default() };
-    assert_eq!(letters(&hub, since).await.len(), 0);
-    let alike = Filter { fingerprint: text(&second[1].fingerprint), ..Filter::default() };
+    let alike = Filter { fingerprint: Some(second[1].fingerprint.clone()), ..Filter::default() };
     assert_eq!(dead_letters::count(hub.pool(), &alike).await.expect("a count"), 5);
 
-    let shown = dead_letters::show(hub.pool(), second[1].id).await.expect("the store").expect("the letter");
+    let shown = dead_letters::show(&hub.engine, second[1].id).await.expect("the store").expect("the letter");
     assert_eq!((shown.alike, shown.format.as_str()), (5, "json"));
     let payload: Value = serde_json::from_str(&shown.payload).expect("a document");
     assert_eq!(payload, json!({ "items": [bad("B0", 1)] }), "that record and no other");
-    assert!(dead_letters::show(hub.pool(), Uuid::now_v7()).await.expect("the store").is_none());
+    assert!(dead_letters::show(&hub.engine, Uuid::now_v7()).await.expect("the store").is_none());
 }
 
 #[tokio::test]
@@ -86,7 +94,9 @@ async fn a_replay_that_goes_in_ends_the_letter() {
     assert_eq!(hub.row("select name from commerce.brand").await["name"], "A 1");
     assert_eq!(letters(&hub, Filter::default()).await.len(), 0);
     let history = hub.row("select id, resolution, resolved_by, key from hub.dead_letter_history").await;
-    assert_eq!(history, json!({ "id": letter.id, "resolution": "replayed", "resolved_by": "hub", "key": "A" }));
+    assert_eq!(history, json!({ "id": letter.id, "resolution": "replayed", "resolved_by": "cli:ayse", "key": "A" }));
+    let audit = json!([{ "actor": "cli:ayse", "action": "dead_letter.replayed", "subject": letter.id, "detail": {} }]);
+    assert_eq!(Value::from(audited(&hub).await), audit);
     assert_eq!(hub.count("hub.message_history where kind = 'document' and state = 'done'").await, 1);
 }
 
@@ -99,12 +109,17 @@ async fn a_replay_that_fails_again_is_the_same_letter_with_todays_reason() {
     let again = only(&hub).await;
     assert_eq!((again.id, again.state.as_str(), again.attempts, again.seen), (letter.id, "dead", 2, 1));
     assert_eq!(again.fingerprint, letter.fingerprint);
-    // Edited, and wrong in another way.
-    replay(&hub, letter.id, Some(json!({ "items": [{ "code": "A", "name": "x".repeat(201) }] }))).await;
+    // Edited, and refused by another rule.
+    hub.execute("alter table commerce.brand add constraint brand_name_decent check (name <> 'no')").await;
+    replay(&hub, letter.id, Some(json!({ "items": [{ "code": "A", "name": "no" }] }))).await;
     let again = only(&hub).await;
-    assert_eq!((again.reason.as_str(), again.attempts), ("too_long", 3));
+    assert_eq!((again.reason.as_str(), again.attempts), ("refused_by_store", 3));
     assert_ne!(again.fingerprint, letter.fingerprint, "it belongs to another group now");
     assert_eq!(hub.count("hub.dead_letter_history").await, 0);
+    // The edition stays, and is what the next try takes.
+    hub.execute("alter table commerce.brand drop constraint brand_name_decent").await;
+    replay(&hub, letter.id, None).await;
+    assert_eq!(hub.row("select name from commerce.brand").await["name"], "no");
 }
 
 #[tokio::test]
@@ -117,6 +132,23 @@ async fn a_replay_that_lacks_a_reference_is_replayed_when_that_comes() {
     let again = only(&hub).await;
     assert_eq!((again.id, again.reason.as_str(), again.value.as_deref()), (letter.id, "missing_reference", Some("X")));
     assert_eq!(hub.count("hub.message").await, 0, "a letter waits as a letter");
+    hub.full("brands", [page([good("X", 1)])]).await;
+    housekeeping::sweep_once(&hub.engine).await.expect("a sweep");
+    hub.work().await;
+    assert_eq!(hub.row("select name from commerce.product").await["name"], "p");
+    assert_eq!(hub.row("select resolved_by from hub.dead_letter_history").await["resolved_by"], "hub");
+}
+
+#[tokio::test]
+async fn a_missing_code_that_is_an_old_name_has_arrived() {
+    let hub = Hub::new().await;
+    let card = |code: &str| json!({ "code": code, "id": "7", "version": 1, "name": "x" });
+    hub.full("brands", [page([card("OLD")])]).await;
+    hub.full("brands", [page([card("NEW")])]).await;
+    assert_eq!(hub.count("hub.external_ref_alias").await, 1);
+    hub.full("products", [page([json!({ "code": "P", "version": 1, "name": "p", "unitSet": "none" })])]).await;
+    hub.execute("update hub.dead_letter set missing_entity = 'brand', missing_code = 'OLD'").await;
+    assert_eq!(dead_letters::arrived(hub.pool()).await.expect("the store"), [only(&hub).await.id]);
 }
 
 #[tokio::test]
@@ -127,6 +159,58 @@ async fn an_edited_replay_takes_the_place_of_the_payload() {
     replay(&hub, letter.id, Some(json!({ "items": [{ "code": "A", "version": 1, "name": "by hand" }] }))).await;
     assert_eq!(hub.row("select name from commerce.brand").await["name"], "by hand");
     assert_eq!(letters(&hub, Filter::default()).await.len(), 0);
+    // What came stands beside what it was made into, with who did it.
+    let kept = hub.row("select body <> edited_body as both, edited_by, resolved_by from hub.dead_letter_history").await;
+    assert_eq!(kept, json!({ "both": true, "edited_by": "cli:ayse", "resolved_by": "cli:ayse" }));
+    let actions: Vec<Value> = audited(&hub).await.into_iter().map(|row| row["action"].clone()).collect();
+    assert_eq!(actions, ["dead_letter.edited", "dead_letter.replayed"]);
+}
+
+#[tokio::test]
+async fn an_edition_that_cannot_go_in_is_refused_and_changes_nothing() {
+    let hub = Hub::new().await;
+    hub.full("brands", [page([bad("A", 1)])]).await;
+    let letter = only(&hub).await;
+    let before = hub.footprint().await;
+    for (document, why) in [
+        ("{\"items\": [".to_owned(), "cannot be read"),
+        (page([bad("A", 1)]), "missing_field"),
+        (page([json!({ "code": "A", "name": "x".repeat(201) })]), "too_long"),
+        (page([good("B", 1)]), "it is the record B and not A"),
+        (page([good("A", 1), good("B", 1)]), "exactly one record"),
+        (page([]), "exactly one record"),
+    ] {
+        let refused = edit(&hub, letter.id, document.as_bytes()).await.expect_err("it is bad");
+        assert!(refused.contains(why), "{refused}");
+    }
+    assert!(edit(&hub, Uuid::now_v7(), b"{}").await.expect_err("no letter").contains("no open dead letter"));
+    assert_eq!(hub.footprint().await, before);
+    assert_eq!(audited(&hub).await, Vec::<Value>::new());
+    // One that is being replayed is not changed under its hands.
+    dead_letters::replay(hub.pool(), AYSE, &[letter.id]).await.expect("a replay");
+    let busy = edit(&hub, letter.id, page([good("A", 1)]).as_bytes()).await.expect_err("it is busy");
+    assert!(busy.contains("being replayed"), "{busy}");
+}
+
+#[tokio::test]
+async fn an_edition_without_a_version_is_as_old_as_what_came() {
+    let hub = Hub::new().await;
+    hub.full("brands", [page([good("A", 5)])]).await;
+    hub.changes("brands", [page([bad("A", 7)])]).await;
+    let kept = hub.row("select version_kind, source_version from hub.dead_letter").await;
+    assert_eq!(kept, json!({ "version_kind": "test.version", "source_version": 7 }));
+    let letter = only(&hub).await;
+    // The source goes on; its newer document comes without ending the letter, as a push under another mapping would.
+    hub.execute("update hub.external_ref set source_version = 8").await;
+    let before = state_of_records(&hub).await;
+    replay(&hub, letter.id, Some(json!({ "items": [{ "code": "A", "name": "overtaken" }] }))).await;
+    assert_eq!(state_of_records(&hub).await, before);
+    assert_eq!(hub.row("select resolution from hub.dead_letter_history").await["resolution"], "superseded");
+    // Not overtaken it goes in, and moves the version.
+    hub.changes("brands", [page([bad("A", 9)])]).await;
+    replay(&hub, only(&hub).await.id, Some(json!({ "items": [{ "code": "A", "name": "in time" }] }))).await;
+    let link = hub.row("select source_version from hub.external_ref where entity = 'brand'").await;
+    assert_eq!(link["source_version"], 9);
 }
 
 #[tokio::test]
@@ -135,24 +219,15 @@ async fn a_replay_asked_for_twice_at_once_happens_once() {
     hub.full("brands", [page([bad("A", 1)])]).await;
     let ids = [only(&hub).await.id];
     let (one, two) =
-        tokio::join!(dead_letters::replay(hub.pool(), &ids, None), dead_letters::replay(hub.pool(), &ids, None));
+        tokio::join!(dead_letters::replay(hub.pool(), AYSE, &ids), dead_letters::replay(hub.pool(), AYSE, &ids));
     assert_eq!(one.expect("one").len() + two.expect("two").len(), 1);
     assert_eq!(hub.work().await, 1);
     // A letter that is being replayed is not put aside under the replay's hands.
-    dead_letters::replay(hub.pool(), &ids, None).await.expect("a replay");
-    let gone = dead_letters::discard(hub.pool(), &ids, "ayse", "no use").await.expect("a discard");
+    dead_letters::replay(hub.pool(), AYSE, &ids).await.expect("a replay");
+    let gone = dead_letters::discard(hub.pool(), AYSE, &ids, "no use").await.expect("a discard");
     assert_eq!(gone, 0);
-}
-
-#[tokio::test]
-async fn letters_are_replayed_by_filter() {
-    let hub = Hub::new().await;
-    hub.full("brands", [page((0..1200).map(|n| bad(&format!("B{n:04}"), 1)))]).await;
-    let filter = Filter { stream: Some("brands".to_owned()), ..Filter::default() };
-    assert_eq!(dead_letters::replay_matching(hub.pool(), &filter).await.expect("a replay"), 1200);
-    assert_eq!(hub.work().await, 1200);
-    assert_eq!(dead_letters::count(hub.pool(), &filter).await.expect("a count"), 1200);
-    assert_eq!(hub.count("hub.dead_letter where state = 'dead' and attempts = 2").await, 1200);
+    let discarded = audited(&hub).await.into_iter().filter(|row| row["action"] == "dead_letter.discarded");
+    assert_eq!(discarded.count(), 0);
 }
 
 #[tokio::test]
@@ -160,7 +235,7 @@ async fn what_was_overtaken_ends_as_superseded_and_writes_nothing() {
     let hub = Hub::new().await;
     hub.full("brands", [page([bad("A", 1)])]).await;
     let letter = only(&hub).await;
-    dead_letters::replay(hub.pool(), &[letter.id], Some(&page([good("A", 1)]).into_bytes())).await.expect("a replay");
+    edit(&hub, letter.id, page([good("A", 1)]).as_bytes()).await.expect("a replay");
     // Before a worker has it, a newer document comes.
     hub.changes("brands", [page([good("A", 2)])]).await;
     let before = state_of_records(&hub).await;
@@ -177,7 +252,7 @@ async fn without_a_version_the_receipt_tells_that_it_was_overtaken() {
     hub.full("brands", [page([json!({ "code": "A" })])]).await;
     let letter = only(&hub).await;
     let edited = page([json!({ "code": "A", "name": "old" })]).into_bytes();
-    dead_letters::replay(hub.pool(), &[letter.id], Some(&edited)).await.expect("a replay");
+    edit(&hub, letter.id, &edited).await.expect("a replay");
     hub.changes("brands", [page([json!({ "code": "A", "name": "new" })])]).await;
     hub.work().await;
     assert_eq!(hub.row("select name from commerce.brand").await["name"], "new");
@@ -216,12 +291,12 @@ async fn a_newer_bad_record_is_not_ended_by_the_replay_of_an_older() {
     hub.full("brands", [page([bad("A", 1)])]).await;
     let letter = only(&hub).await;
     let edited = page([good("A", 1)]).into_bytes();
-    dead_letters::replay(hub.pool(), &[letter.id], Some(&edited)).await.expect("a replay");
+    edit(&hub, letter.id, &edited).await.expect("a replay");
     hub.changes("brands", [page([bad("A", 2)])]).await;
     hub.work().await;
     let left = only(&hub).await;
     assert_eq!((left.state.as_str(), left.seen), ("dead", 2));
-    let shown = dead_letters::show(hub.pool(), left.id).await.expect("the store").expect("the letter");
+    let shown = dead_letters::show(&hub.engine, left.id).await.expect("the store").expect("the letter");
     assert!(shown.payload.contains("\"version\":2"), "{}", shown.payload);
 }
 
@@ -230,10 +305,16 @@ async fn a_letter_is_discarded_with_a_reason() {
     let hub = Hub::new().await;
     hub.full("brands", [page([bad("A", 1)])]).await;
     let id = only(&hub).await.id;
-    assert_eq!(dead_letters::discard(hub.pool(), &[id], "ayse", "a test card").await.expect("a discard"), 1);
-    assert_eq!(dead_letters::discard(hub.pool(), &[id], "ayse", "again").await.expect("a discard"), 0);
+    assert!(dead_letters::discard(hub.pool(), AYSE, &[id], " ").await.is_err(), "a reason is demanded");
+    assert_eq!(dead_letters::discard(hub.pool(), AYSE, &[id], "a test card").await.expect("a discard"), 1);
+    assert_eq!(dead_letters::discard(hub.pool(), AYSE, &[id], "again").await.expect("a discard"), 0);
     let history = hub.row("select resolution, resolved_by, note from hub.dead_letter_history").await;
-    assert_eq!(history, json!({ "resolution": "discarded", "resolved_by": "ayse", "note": "a test card" }));
+    assert_eq!(history, json!({ "resolution": "discarded", "resolved_by": "cli:ayse", "note": "a test card" }));
+    let detail = json!({ "connector": "erp", "code": "A", "failure": "missing_field", "reason": "a test card" });
+    let entry = json!([{
+        "actor": "cli:ayse", "action": "dead_letter.discarded", "subject": id, "detail": detail,
+    }]);
+    assert_eq!(Value::from(audited(&hub).await), entry);
     // If the source sends it again it is a letter again.
     hub.run("brands", Pass::Full).await;
     assert_ne!(only(&hub).await.id, id);
@@ -248,4 +329,133 @@ async fn a_document_whose_mapping_is_gone_is_ours_and_stays() {
     replay(&hub, id, None).await;
     let letter = only(&hub).await;
     assert_eq!((letter.cause.as_str(), letter.reason.as_str()), ("ours", "mapping_missing"));
+}
+
+#[tokio::test]
+async fn every_filter_names_its_letters_alone_and_together() {
+    let hub = Hub::new().await;
+    hub.full("brands", [page((0..5).map(|n| bad(&format!("B_{n}"), 1)))]).await;
+    hub.full("products", [page([json!({ "code": "P", "name": "x".repeat(201) })])]).await;
+    hub.full("products", [page([json!({ "code": "Q", "name": "q", "unitSet": "KUTU" })])]).await;
+    let all = letters(&hub, Filter::default()).await;
+    let [q, p] = [&all[0], &all[1]];
+    let b3 = all.iter().find(|letter| letter.code.as_deref() == Some("B_3")).expect("it is there");
+    replay(&hub, b3.id, None).await;
+    dead_letters::replay(hub.pool(), AYSE, &[p.id]).await.expect("a replay");
+    let (until, since) = (p.created_at.to_rfc3339(), q.created_at.to_rfc3339());
+    let (run, message) = (p.run_id.expect("a run").to_string(), q.message_id.to_string());
+    let cases: &[(&[(&str, &str)], usize)] = &[
+        (&[("connector", "erp")], 7),
+        (&[("connector", "other")], 0),
+        (&[("stream", "products")], 2),
+        (&[("entity", "brand")], 5),
+        (&[("kind", "document")], 7),
+        (&[("kind", "note.deliver")], 0),
+        (&[("cause", "data")], 7),
+        (&[("cause", "remote")], 0),
+        (&[("reason", "missing_field")], 5),
+        (&[("field", "name")], 6),
+        (&[("field", "unitSet")], 1),
+        (&[("fingerprint", &b3.fingerprint)], 5),
+        (&[("code", "B_3")], 1),
+        (&[("code", "B")], 0),
+        (&[("code_prefix", "B_")], 5),
+        (&[("code_prefix", "B__")], 0),
+        (&[("mapping", "test/products")], 2),
+        (&[("correlation", &p.correlation_id)], 1),
+        (&[("run", &run)], 1),
+        (&[("message", &message)], 1),
+        (&[("missing", "KUTU")], 1),
+        (&[("state", "replaying")], 1),
+        (&[("since", &since)], 1),
+        (&[("until", &until)], 5),
+        (&[("since", "9999-12-31T23:59:59Z")], 0),
+        (&[("attempts", "2")], 1),
+        (&[("attempts", "1")], 7),
+        (&[("text", "NOT FOUND: kutu")], 1),
+        (&[("text", "%")], 0),
+        (&[("stream", "products"), ("reason", "too_long")], 1),
+        (&[("stream", "products"), ("reason", "missing_field")], 0),
+        (&[("entity", "brand"), ("attempts", "2"), ("code_prefix", "B")], 1),
+        (&[("connector", "erp"), ("state", "dead"), ("cause", "data")], 6),
+    ];
+    for (terms, expected) in cases {
+        let mut filter = Filter::default();
+        for (key, value) in *terms {
+            filter.set(key, value).expect("a term");
+        }
+        let found = letters(&hub, filter.clone()).await;
+        assert_eq!(found.len(), *expected, "{terms:?}");
+        assert!(found.is_sorted_by(|a, b| a.id > b.id), "{terms:?}");
+        let counted = dead_letters::count(hub.pool(), &filter).await.expect("a count");
+        assert_eq!(usize::try_from(counted), Ok(*expected), "{terms:?}");
+        let total = dead_letters::tally(hub.pool(), &filter).await.expect("a tally");
+        assert_eq!((total.count, total.exact), (counted, true), "{terms:?}");
+        // Page by page the same.
+        let mut walked = Vec::new();
+        while let page = dead_letters::list(hub.pool(), &filter, walked.last().copied(), 2).await.expect("a page")
+            && !page.is_empty()
+        {
+            walked.extend(page.into_iter().map(|letter| letter.id));
+        }
+        assert_eq!(walked, found.iter().map(|letter| letter.id).collect::<Vec<_>>(), "{terms:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_failed_alike_is_one_group_with_an_example() {
+    let hub = Hub::new().await;
+    hub.full("brands", [page((0..5).map(|n| bad(&format!("B{n}"), 1)))]).await;
+    hub.full("products", [page([json!({ "code": "P", "name": "x".repeat(201) })])]).await;
+    let groups = dead_letters::groups(hub.pool(), &Filter::default(), 10).await.expect("groups");
+    let told: Vec<_> = groups.iter().map(|group| (group.count, group.reason.as_str())).collect();
+    assert_eq!(told, [(5, "missing_field"), (1, "too_long")]);
+    let newest = letters(&hub, Filter { entity: Some("brand".to_owned()), ..Filter::default() }).await.remove(0);
+    assert_eq!((groups[0].example, groups[0].last_at), (newest.id, newest.created_at));
+    assert!(groups[0].first_at <= groups[0].last_at);
+    let narrowed = Filter { code: Some("B2".to_owned()), ..Filter::default() };
+    let one = dead_letters::groups(hub.pool(), &narrowed, 10).await.expect("groups");
+    assert_eq!((one.len(), one[0].count, one[0].code.as_deref()), (1, 1, Some("B2")));
+}
+
+#[tokio::test]
+async fn a_letter_is_shown_with_all_that_a_person_needs() {
+    let hub = Hub::new().await;
+    hub.full("products", [page([json!({ "code": "P", "version": 1, "name": "x".repeat(201), "vat": "20" })])]).await;
+    let first = only(&hub).await;
+    dead_letters::discard(hub.pool(), AYSE, &[first.id], "try again").await.expect("a discard");
+    let records = ["P", "Q", "R"].map(|code| json!({ "code": code, "version": 2, "name": "x".repeat(201) }));
+    hub.full("products", [page(records)]).await;
+    let letter = letters(&hub, Filter { code: Some("P".to_owned()), ..Filter::default() }).await.remove(0);
+    replay(&hub, letter.id, None).await;
+
+    let shown = dead_letters::show(&hub.engine, letter.id).await.expect("the store").expect("the letter");
+    let marked: Vec<&str> = shown.marked.lines().filter(|line| line.starts_with(">>")).collect();
+    assert_eq!(marked.len(), 1, "{}", shown.marked);
+    assert!(marked[0].contains("\"name\": \"xxx"), "{}", marked[0]);
+    let today = shown.today.as_ref().expect("the mapping is there");
+    let field = |name| today.fields.iter().find(|field| field.field == name).expect("a field");
+    assert_eq!(
+        (today.fate, field("name").reason.as_deref(), field("name").source.as_str()),
+        ("rejected", Some("too_long"), "name")
+    );
+    assert_eq!(field("sku").value, Some(json!("P")));
+    assert_eq!((shown.alike, shown.siblings.len()), (3, 2));
+    assert_eq!(shown.attempts_made.len(), 1);
+    assert_eq!(shown.attempts_made[0].outcome, "dead");
+    let earlier = &shown.history[0];
+    assert_eq!((earlier.resolution.as_str(), earlier.note.as_deref()), ("discarded", Some("try again")));
+    assert!(shown.next.contains("--edit"), "{}", shown.next);
+    assert_eq!(shown.original, None);
+
+    // Edited and refused by the store: both documents are there.
+    let edited = page([json!({ "code": "P", "version": 2, "name": "short", "brand": "NONE" })]);
+    edit(&hub, letter.id, edited.as_bytes()).await.expect("an edition");
+    hub.work().await;
+    let shown = dead_letters::show(&hub.engine, letter.id).await.expect("the store").expect("the letter");
+    assert_eq!(shown.payload, edited);
+    assert!(shown.original.as_deref().is_some_and(|original| original.contains("xxx")));
+    assert_eq!(shown.letter.edited_by.as_deref(), Some("cli:ayse"));
+    assert!(shown.next.contains("lacks brand NONE"), "{}", shown.next);
+    assert!(shown.marked.contains(">>       \"brand\": \"NONE\""), "{}", shown.marked);
 }

@@ -6,6 +6,8 @@ mod pages;
 mod queue;
 mod references;
 mod renames;
+mod replay_plans;
 mod retention;
 mod runs;
+mod sweep;
 mod versions;

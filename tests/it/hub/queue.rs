@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kopru::hub::{
-    breaker, daemon::Daemon, dead_letters, housekeeping, messages, messages::Finish, retry::RetrySchedule,
-    states::BreakerState, states::MessageState, streams, worker,
+use kopru::{
+    audit::Actor,
+    hub::{
+        breaker, daemon::Daemon, dead_letters, housekeeping, messages, messages::Finish, retry::RetrySchedule,
+        states::BreakerState, states::MessageState, streams, worker,
+    },
 };
 use kopru_sdk::Fault;
 use serde_json::{Value, json};
@@ -14,6 +17,8 @@ use crate::support::{
     courier::{Courier, NOTE, down, post, refused},
     hub::{Build, ERP, Hub, eventually},
 };
+
+const BY: Actor<'_> = Actor { name: "cli:ayse", correlation_id: "test" };
 
 async fn hub_with(courier: &Arc<Courier>, change: impl FnOnce(&mut Build)) -> Hub {
     let handler = Arc::clone(courier);
@@ -108,11 +113,11 @@ async fn a_letter_of_the_queue_is_replayed_by_its_own_handler() {
     turn(&hub).await;
     let ids = dead_letters::list(hub.pool(), &dead_letters::Filter::default(), None, 9).await.expect("letters");
     let ids: Vec<Uuid> = ids.iter().map(|letter| letter.id).collect();
-    dead_letters::replay(hub.pool(), &ids, None).await.expect("a replay");
+    dead_letters::replay(hub.pool(), BY, &ids).await.expect("a replay");
     turn(&hub).await;
     let letter = hub.row("select id, state, attempts from hub.dead_letter").await;
     assert_eq!(letter, json!({ "id": ids[0], "state": "dead", "attempts": 2 }));
-    dead_letters::replay(hub.pool(), &ids, None).await.expect("a replay");
+    dead_letters::replay(hub.pool(), BY, &ids).await.expect("a replay");
     turn(&hub).await;
     assert_eq!((hub.count("hub.dead_letter").await, done(&hub).await), (0, 1));
     assert_eq!(hub.row("select resolution from hub.dead_letter_history").await["resolution"], "replayed");

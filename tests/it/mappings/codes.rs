@@ -88,7 +88,7 @@ async fn an_answer_replays_what_waited_for_it_even_in_a_process_that_has_not_hea
     overlay::answer(hub.pool(), unit("KT"), "KUTU", BY).await.expect("an answer");
     assert!(overlay::refresh(hub.pool(), &hub.engine.library).await.expect("the store"));
     assert!(!overlay::refresh(hub.pool(), &hub.engine.library).await.expect("the store"), "there is nothing newer");
-    assert_eq!(waiting::replay_known(hub.pool(), &hub.engine.library).await.expect("a replay"), 1);
+    assert_eq!(waiting::replay_known(hub.pool(), &hub.engine.library, BY).await.expect("a replay"), 1);
     while worker::turn(&deaf).await.expect("a turn") > 0 {}
     assert_eq!(hub.row("select unit from commerce.product where code = 'A'").await["unit"], "KUTU");
     assert_eq!(hub.row("select key from hub.dead_letter").await["key"], "B");
@@ -109,7 +109,7 @@ async fn an_answer_replays_what_waited_for_it_even_in_a_process_that_has_not_hea
     assert!(!overlay::remove(hub.pool(), unit("KT"), BY).await.expect("the store"));
     overlay::refresh(hub.pool(), &hub.engine.library).await.expect("the store");
     assert_eq!(hub.engine.library.get("test/products").expect("a mapping").hash(), before);
-    assert_eq!(waiting::replay_known(hub.pool(), &hub.engine.library).await.expect("nothing"), 0);
+    assert_eq!(waiting::replay_known(hub.pool(), &hub.engine.library, BY).await.expect("nothing"), 0);
 }
 
 #[tokio::test]

@@ -62,6 +62,8 @@ pub async fn catalogue(hub: &Hub) {
     push(hub, "integration/brands", &json!({ "items": [{ "code": "ACME", "name": "Acme" }] })).await;
 }
 
+const BY: kopru::audit::Actor<'_> = kopru::audit::Actor { name: "cli:test", correlation_id: "test" };
+
 fn statuses(submitted: &Submitted) -> Vec<&'static str> {
     submitted.items.iter().map(|item| item.status.as_str()).collect()
 }
@@ -211,7 +213,7 @@ async fn a_kept_letter_goes_in_with_its_parts_once_its_category_is_there() {
     let submitted = push(&hub, "integration/products", &products([product("B"), item])).await;
     let letter = submitted.items[1].dead_letter_id.expect("a letter");
     // Too early: the same letter, with the same reason.
-    kopru::hub::dead_letters::replay(hub.pool(), &[letter], None).await.expect("queued");
+    kopru::hub::dead_letters::replay(hub.pool(), BY, &[letter]).await.expect("queued");
     hub.work().await;
     assert_eq!(
         hub.row("select id, reason from hub.dead_letter").await,
@@ -219,7 +221,7 @@ async fn a_kept_letter_goes_in_with_its_parts_once_its_category_is_there() {
     );
 
     push(&hub, "integration/categories", &json!({ "items": [{ "code": "YENİ", "name": "Yeniler" }] })).await;
-    kopru::hub::dead_letters::replay(hub.pool(), &[letter], None).await.expect("queued");
+    kopru::hub::dead_letters::replay(hub.pool(), BY, &[letter]).await.expect("queued");
     hub.work().await;
     assert_eq!(hub.count("hub.dead_letter").await, 0);
     assert_eq!(hub.row("select name from commerce.product where code = 'A'").await["name"], "Ürün A");
@@ -240,7 +242,7 @@ async fn an_overtaken_letter_writes_nothing() {
     assert_eq!(reason(&submitted.items[0]), "not_a_number");
     let letter = submitted.items[0].dead_letter_id.expect("a letter");
     let mended = products([with(product("A"), json!({ "name": "mended" }))]).to_string();
-    kopru::hub::dead_letters::replay(hub.pool(), &[letter], Some(mended.as_bytes())).await.expect("queued");
+    kopru::hub::dead_letters::edit(&hub.engine, BY, letter, mended.as_bytes()).await.expect("queued");
     // While it waits for its turn, a newer push goes in.
     push(&hub, "integration/products", &body("1234.56")).await;
     hub.work().await;

@@ -11,6 +11,7 @@ use kopru::{
         runs::{self, NewRun, Run},
         scheduler,
         states::Trigger,
+        sweeps::SweepPolicy,
         worker,
     },
     mapping::Library,
@@ -150,6 +151,7 @@ pub struct Build {
     pub master: Option<Vec<Entity>>,
     pub handlers: Vec<Arc<dyn Handler>>,
     pub library: Arc<Library>,
+    pub sweep: SweepPolicy,
 }
 
 impl Default for Build {
@@ -162,6 +164,7 @@ impl Default for Build {
             master: None,
             handlers: Vec::new(),
             library: Arc::new(library()),
+            sweep: SweepPolicy::default(),
         }
     }
 }
@@ -183,6 +186,7 @@ impl Build {
                     every: self.every,
                     full_at: None,
                     mapping: spec.mapping.to_owned(),
+                    sweep: self.sweep,
                     spec,
                 })
                 .collect(),

@@ -1,0 +1,30 @@
+//! Dead letters: what could not go in, kept with its payload until a person or a newer document resolves it.
+//!
+//! Invariants
+//! - One open letter per key: a record that fails again is the same letter, seen once more.
+//! - Equal failures share a fingerprint.
+//! - A letter ends in history as replayed, superseded or discarded (with a reason); none is ever just deleted.
+//! - A replay keeps the receipt and version of the original, so what has been overtaken writes nothing.
+//! - What a person edits stands beside what came, never in its place.
+//! - A plan means the letters that were there when it was made, whatever comes later.
+
+mod arrived;
+mod discard;
+mod filter;
+mod list;
+mod marked;
+mod plans;
+mod replay;
+mod show;
+mod slices;
+mod store;
+
+pub use arrived::arrived;
+pub use discard::discard;
+pub use filter::{Filter, KEYS};
+pub use list::{Group, Letter, OpenCount, Total, count, groups, list, open_counts, tally};
+pub use plans::{Action, Outcome, Plan, PlanDetail, PlanError, Share, cancel, forget_unused, get, plan, plans, start};
+pub use replay::{EditError, edit, replay};
+pub use show::{Earlier, LetterDetail, Made, Sibling, show};
+pub use slices::{Slice, slice};
+pub use store::{LetterError, NewLetter, fingerprint, record, reopen, resolve, supersede};
