@@ -19,6 +19,7 @@ mod file;
 mod problem;
 mod rule;
 mod source;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -1,0 +1,114 @@
+//! The records of a CSV file, one after the other: a header line names the columns.
+
+use std::io::Read;
+
+use ::csv::{ByteRecord, Reader, ReaderBuilder};
+
+use super::{Piece, StreamError, text::Text};
+use crate::mapping::source::CsvRecords;
+
+/// What the reader takes from the text at a time.
+const BUFFER: usize = 64 * 1024;
+
+pub struct CsvStream<R> {
+    reader: Reader<Text<R>>,
+    delimiter: u8,
+    header: String,
+    record: ByteRecord,
+    /// Place and line of the last record when it ends within a quoted field.
+    unclosed: Option<u64>,
+}
+
+impl<R: Read> CsvStream<R> {
+    pub(super) fn open(mut text: Text<R>, records: &CsvRecords) -> Result<CsvStream<R>, StreamError> {
+        let delimiter = records.delimiter_of(&text.first_line()?);
+        let mut reader =
+            ReaderBuilder::new().delimiter(delimiter).flexible(true).buffer_capacity(BUFFER).from_reader(text);
+        if let Err(error) = reader.byte_headers() {
+            return Err(fault(&mut reader, &error));
+        }
+        let end = reader.position().byte();
+        let text = reader.get_ref();
+        let mut header = text.since_release(end).to_owned();
+        if header.trim().is_empty() {
+            return Err(text.broken("empty_body", 0, "the file has no header line").into());
+        }
+        if ends_in_quotes(&header, delimiter) {
+            return Err(text.broken("not_csv", 0, "a quoted column name is never closed").into());
+        }
+        if !header.ends_with('\n') {
+            header.push('\n');
+        }
+        Ok(CsvStream { reader, delimiter, header, record: ByteRecord::new(), unclosed: None })
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Piece>, StreamError> {
+        let before = self.reader.position().byte();
+        self.reader.get_mut().release(before);
+        let found = match self.reader.read_byte_record(&mut self.record) {
+            Ok(found) => found,
+            Err(error) => return Err(fault(&mut self.reader, &error)),
+        };
+        if !found {
+            return match self.unclosed {
+                None => Ok(None),
+                Some(_) => {
+                    let mut broken = self.reader.get_ref().broken("cut_off", before, "the file ends in a quoted field");
+                    broken.line = self.unclosed.unwrap_or(broken.line);
+                    Err(broken.into())
+                }
+            };
+        }
+        let end = self.reader.position().byte();
+        let text = self.reader.get_ref();
+        let written = text.since_release(end);
+        // The break behind the record before it.
+        let breaks = written.bytes().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+        let line = text.place().0 + breaks.filter(|byte| *byte == b'\n').count() as u64;
+        self.unclosed = ends_in_quotes(written, self.delimiter).then_some(line);
+        Ok(Some(Piece { place: 0, operation: None, line, end }))
+    }
+
+    pub(super) fn text(&self, piece: &Piece) -> &str {
+        self.reader.get_ref().since_release(piece.end)
+    }
+
+    /// With its line break.
+    pub(super) fn header(&self) -> &str {
+        &self.header
+    }
+}
+
+fn fault<R: Read>(reader: &mut Reader<Text<R>>, error: &::csv::Error) -> StreamError {
+    let at = error.position().map_or(0, ::csv::Position::byte);
+    let text = reader.get_mut();
+    text.stopped().unwrap_or_else(|| text.broken("not_csv", at, error.to_string()).into())
+}
+
+/// Whether a record ends while a quoted field is open.
+fn ends_in_quotes(record: &str, delimiter: u8) -> bool {
+    let bytes = record.as_bytes();
+    if bytes.iter().filter(|byte| **byte == b'"').count() % 2 == 0 {
+        return false;
+    }
+    let (mut quoted, mut at_start, mut place) = (false, true, 0);
+    while let Some(byte) = bytes.get(place) {
+        place += 1;
+        if quoted {
+            if *byte == b'"' {
+                // A doubled one is a letter.
+                if bytes.get(place) == Some(&b'"') { place += 1 } else { quoted = false }
+            }
+            continue;
+        }
+        quoted = at_start && *byte == b'"';
+        at_start = *byte == delimiter || matches!(byte, b'\r' | b'\n');
+    }
+    quoted
+}
+
+impl<R> std::fmt::Debug for CsvStream<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CsvStream").field("header", &self.header).finish_non_exhaustive()
+    }
+}
