@@ -207,6 +207,23 @@ pub async fn update(db: &mut PgConnection, links: &[LinkWrite<'_>]) -> Result<()
     Ok(())
 }
 
+/// Writes the hash of something that was no document on links that are locked; documents received before now are older.
+pub async fn mark(db: &mut PgConnection, ids: &[i64], hash: &Hash) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update hub.external_ref
+         set content_hash = $2, last_synced_at = greatest(last_synced_at, clock_timestamp())
+         where id = any($1)",
+        ids,
+        hash.as_slice(),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Takes external ids away from whoever else has them: (the link that gets it, or 0, and the id). A number that is
 /// given to another card tells nothing about the one that had it.
 pub async fn vacate_external_ids(

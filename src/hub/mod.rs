@@ -8,6 +8,7 @@
 //! | [`pages`], [`entities`], [`links`] | how records reach the commerce tables |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
 //! | [`deferral`], [`dead_letters`] | what waits, and what could not go in |
+//! | [`deactivate`] | what a source no longer has |
 //! | [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
 //! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
 //! | [`retention`] | history by dropped partitions |
@@ -26,6 +27,7 @@ pub mod checkup;
 pub mod cursors;
 pub mod daemon;
 pub mod daemons;
+pub mod deactivate;
 pub mod dead_letters;
 pub mod deferral;
 pub mod documents;

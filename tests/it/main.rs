@@ -8,4 +8,5 @@ mod embedded;
 mod http;
 mod hub;
 mod migrations;
+mod push;
 mod support;

@@ -10,5 +10,5 @@
 mod queries;
 mod upsert;
 
-pub use queries::{allocate_ids, ids_by_place};
+pub use queries::{allocate_ids, ids_by_place, places_by_id};
 pub use upsert::{StockUpsert, upsert_stock};

@@ -45,6 +45,14 @@ pub async fn ids_by_place(conn: &mut PgConnection, places: &[(i64, i64)]) -> Res
     Ok(found.into_iter().map(|row| (row.place as usize - 1, row.id)).collect())
 }
 
+/// What these levels are of: id, product, warehouse.
+pub async fn places_by_id(conn: &mut PgConnection, ids: &[i64]) -> Result<Vec<(i64, i64, i64)>, sqlx::Error> {
+    let found = sqlx::query!("select id, product_id, warehouse_id from commerce.stock_level where id = any($1)", ids)
+        .fetch_all(conn)
+        .await?;
+    Ok(found.into_iter().map(|row| (row.id, row.product_id, row.warehouse_id)).collect())
+}
+
 pub(super) async fn insert(conn: &mut PgConnection, cx: &WriteContext<'_>, new: &[&Entry]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into commerce.stock_level

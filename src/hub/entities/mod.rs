@@ -7,6 +7,8 @@ mod price;
 mod product;
 mod stock;
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 
 use self::fields::Fields;
@@ -74,6 +76,19 @@ pub async fn existing_ids(
         ids[place] = Some(id);
     }
     Ok(ids)
+}
+
+/// The references by which existing records of an entity are known, by internal id, in the places of its fields; none for
+/// entities that are known by a code.
+pub async fn own_references(
+    db: &mut PgConnection,
+    entity: Entity,
+    ids: &[i64],
+) -> Result<HashMap<i64, Vec<Option<i64>>>, sqlx::Error> {
+    match entity {
+        Entity::Stock => stock::own_references(db, ids).await,
+        _ => Ok(HashMap::new()),
+    }
 }
 
 /// Hands rows to the command of their entity.

@@ -1,11 +1,16 @@
 //! Stock levels: known by product and warehouse, not by a code of their own.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 
 use super::{Resolved, fields::Fields};
-use crate::commerce::{
-    CommandError, Outcome, WriteContext,
-    stock::{StockUpsert, ids_by_place, upsert_stock},
+use crate::{
+    canonical::Entity,
+    commerce::{
+        CommandError, Outcome, WriteContext,
+        stock::{StockUpsert, ids_by_place, places_by_id, upsert_stock},
+    },
 };
 
 /// Existing levels of the same places.
@@ -15,6 +20,24 @@ pub(super) async fn existing_ids(
 ) -> Result<Vec<(usize, i64)>, sqlx::Error> {
     let places: Vec<(i64, i64)> = rows.iter().map(place).collect();
     ids_by_place(db, &places).await
+}
+
+/// Product and warehouse of existing levels.
+pub(super) async fn own_references(
+    db: &mut PgConnection,
+    ids: &[i64],
+) -> Result<HashMap<i64, Vec<Option<i64>>>, sqlx::Error> {
+    let entity = Entity::Stock;
+    let known = places_by_id(db, ids).await?.into_iter().map(|(id, product, warehouse)| {
+        let mut refs = vec![None; entity.fields().len()];
+        for (name, reference) in [("product", product), ("warehouse", warehouse)] {
+            if let Some(held) = entity.field(name).and_then(|place| refs.get_mut(place)) {
+                *held = Some(reference);
+            }
+        }
+        (id, refs)
+    });
+    Ok(known.collect())
 }
 
 pub(super) async fn upsert(

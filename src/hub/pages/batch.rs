@@ -44,7 +44,7 @@ pub(super) async fn write(
                         Outcome::Updated => Verdict::Updated(row.internal_id),
                         Outcome::Unchanged => Verdict::Unchanged,
                         Outcome::Refused(violation) => without_its_parent(cx, row, &violation)
-                            .unwrap_or_else(|| Verdict::Refused(refused(violation))),
+                            .unwrap_or_else(|| Verdict::Refused(violation.into())),
                     };
                 }
                 continue;
@@ -237,20 +237,22 @@ fn link_conflict(code: &str) -> Failure {
     }
 }
 
-fn refused(violation: Violation) -> Failure {
-    Failure {
-        cause: Cause::Data,
-        reason: violation.rule.to_owned(),
-        field: Some(violation.field.to_owned()),
-        value: violation.value,
-        detail: violation.detail,
+impl From<Violation> for Failure {
+    fn from(violation: Violation) -> Failure {
+        Failure {
+            cause: Cause::Data,
+            reason: violation.rule.to_owned(),
+            field: Some(violation.field.to_owned()),
+            value: violation.value,
+            detail: violation.detail,
+        }
     }
 }
 
 /// Whether the database refused what a record says (and which rule), rather than being in trouble itself.
 fn blame(error: &sqlx::Error) -> Option<Failure> {
     if let Some(violation) = crate::commerce::violation_of(error) {
-        return Some(refused(violation));
+        return Some(violation.into());
     }
     let database = error.as_database_error()?;
     let code = database.code()?;

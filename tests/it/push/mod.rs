@@ -1,0 +1,3 @@
+//! What LOGO pushes: the Integration API, and what it stands on.
+
+mod deactivation;
