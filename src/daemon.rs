@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{App, AppError},
+    app::{self, App, AppError},
     database,
     http::{HttpState, OpenBreaker, Probes, Server, Settings},
     hub::{
@@ -55,7 +55,9 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     // Before anything that counts.
     let metrics = telemetry::metrics();
     let engine = app.engine()?;
-    let daemon = Daemon::start(&engine).await?;
+    let folders = app::folders(&app.config, &engine.library).map_err(AppError::Config)?;
+    let mut daemon = Daemon::start(&engine).await?;
+    daemon.watch(folders);
     let shutdown = CancellationToken::new();
     let state = HttpState {
         pool: app.database.pool.clone(),

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     config, dead_letters, demo, doctor,
     failure::Failure,
+    files,
     logging::{self, Voice},
     mapping, messages, migrate, output, sandbox, serve, sync,
 };
@@ -73,6 +74,9 @@ enum Command {
     /// What could not go in, and mending it
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// The files of watched folders: what came, what became of it, taking one up again
+    #[command(subcommand)]
+    Files(files::Command),
     /// Print the version
     Version,
 }
@@ -158,6 +162,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Sync(command) => sync::sync(global, command).await,
         Command::Mapping(command) => look_at_mappings(global, &command),
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
+        Command::Files(command) => interruptible(files::files(global, command)).await,
         Command::DeadLetters(command) => interruptible(dead_letters::dead_letters(global, command)).await,
     }
 }

@@ -22,6 +22,7 @@ use super::{
 const RECORDS: &str = "kopru_records_total";
 const PAGES: &str = "kopru_pages_total";
 const PAGE_CONFLICTS: &str = "kopru_page_conflicts_total";
+const FILES: &str = "kopru_files_total";
 const RUN_DURATION: &str = "kopru_run_duration_seconds";
 const FETCH_DURATION: &str = "kopru_fetch_duration_seconds";
 const FETCH_FAULTS: &str = "kopru_fetch_faults_total";
@@ -36,6 +37,7 @@ pub fn describe() {
     describe_counter!(RECORDS, "records of applied pages, by what became of them");
     describe_counter!(PAGES, "pages applied");
     describe_counter!(PAGE_CONFLICTS, "page transactions that started over because another writer was faster");
+    describe_counter!(FILES, "files of watched folders that were put away, by whether they were taken or refused");
     describe_histogram!(RUN_DURATION, "how long runs took, by how they ended");
     describe_histogram!(FETCH_DURATION, "how long the source took for a page, failed calls included");
     describe_counter!(FETCH_FAULTS, "calls for a page that failed, by class of the fault");
@@ -51,7 +53,17 @@ pub(super) fn page(cx: &PageContext<'_>, tally: &Tally) {
     if cx.dry_run {
         return;
     }
-    counter!(PAGES, "connector" => cx.connector.to_owned(), "stream" => cx.stream.to_owned()).increment(1);
+    slice(cx.connector, cx.stream, tally);
+}
+
+/// A file was put away.
+pub(super) fn file(folder: &str, state: &str) {
+    counter!(FILES, "folder" => folder.to_owned(), "state" => state.to_owned()).increment(1);
+}
+
+/// A page, or a part of a file, was committed.
+pub(super) fn slice(connector: &str, stream: &str, tally: &Tally) {
+    counter!(PAGES, "connector" => connector.to_owned(), "stream" => stream.to_owned()).increment(1);
     let outcomes = [
         ("created", tally.created),
         ("updated", tally.updated),
@@ -64,7 +76,7 @@ pub(super) fn page(cx: &PageContext<'_>, tally: &Tally) {
     ];
     for (outcome, count) in outcomes {
         let labels =
-            [("connector", cx.connector.to_owned()), ("stream", cx.stream.to_owned()), ("outcome", outcome.to_owned())];
+            [("connector", connector.to_owned()), ("stream", stream.to_owned()), ("outcome", outcome.to_owned())];
         counter!(RECORDS, &labels).increment(u64::try_from(count).unwrap_or(0));
     }
 }

@@ -6,6 +6,7 @@
 //! | [`engine`], [`daemon`] | what the parts share; the parts started and stopped together |
 //! | [`scheduler`], [`pull`], [`runs`], [`cursors`], [`streams`] | polling: who, when, page by page |
 //! | [`pages`], [`entities`], [`links`] | how records reach the commerce tables |
+//! | [`files`] | watched folders: files of any size, taken once |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
 //! | [`deferral`], [`dead_letters`] | what waits, and what could not go in |
 //! | [`deactivate`] | what a source no longer has |
@@ -33,8 +34,10 @@ pub mod deferral;
 pub mod documents;
 pub mod engine;
 pub mod entities;
+pub mod files;
 pub mod history;
 pub mod housekeeping;
+pub mod intake;
 pub mod leases;
 pub mod links;
 pub mod messages;

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::{Piece, StreamError, text::Text};
+use super::{Broken, Piece, StreamError, text::Text};
 use crate::mapping::source::CsvRecords;
 
 /// What the reader takes from the text at a time.
@@ -14,9 +14,10 @@ pub struct CsvStream<R> {
     reader: Reader<Text<R>>,
     delimiter: u8,
     header: String,
+    columns: usize,
     record: ByteRecord,
-    /// Place and line of the last record when it ends within a quoted field.
-    unclosed: Option<u64>,
+    /// Line and byte of the last record, when it ends within a quoted field.
+    unclosed: Option<(u64, u64)>,
 }
 
 impl<R: Read> CsvStream<R> {
@@ -24,9 +25,10 @@ impl<R: Read> CsvStream<R> {
         let delimiter = records.delimiter_of(&text.first_line()?);
         let mut reader =
             ReaderBuilder::new().delimiter(delimiter).flexible(true).buffer_capacity(BUFFER).from_reader(text);
-        if let Err(error) = reader.byte_headers() {
-            return Err(fault(&mut reader, &error));
-        }
+        let columns = match reader.byte_headers() {
+            Ok(header) => header.len(),
+            Err(error) => return Err(fault(&mut reader, &error)),
+        };
         let end = reader.position().byte();
         let text = reader.get_ref();
         let mut header = text.since_release(end).to_owned();
@@ -39,7 +41,7 @@ impl<R: Read> CsvStream<R> {
         if !header.ends_with('\n') {
             header.push('\n');
         }
-        Ok(CsvStream { reader, delimiter, header, record: ByteRecord::new(), unclosed: None })
+        Ok(CsvStream { reader, delimiter, header, columns, record: ByteRecord::new(), unclosed: None })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Piece>, StreamError> {
@@ -50,27 +52,29 @@ impl<R: Read> CsvStream<R> {
             Err(error) => return Err(fault(&mut self.reader, &error)),
         };
         if !found {
-            return match self.unclosed {
-                None => Ok(None),
-                Some(_) => {
-                    let mut broken = self.reader.get_ref().broken("cut_off", before, "the file ends in a quoted field");
-                    broken.line = self.unclosed.unwrap_or(broken.line);
-                    Err(broken.into())
-                }
-            };
+            let Some((line, byte)) = self.unclosed else { return Ok(None) };
+            let detail = "a quoted field of the record that begins here is never closed".to_owned();
+            return Err(Broken { what: "cut_off", line, byte, detail }.into());
         }
         let end = self.reader.position().byte();
         let text = self.reader.get_ref();
         let written = text.since_release(end);
         // The break behind the record before it.
-        let breaks = written.bytes().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-        let line = text.place().0 + breaks.filter(|byte| *byte == b'\n').count() as u64;
-        self.unclosed = ends_in_quotes(written, self.delimiter).then_some(line);
+        let breaks = written.bytes().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let (line, byte) = text.place();
+        let line = line + written[..breaks].matches('\n').count() as u64;
+        self.unclosed = ends_in_quotes(written, self.delimiter).then_some((line, byte + breaks as u64));
         Ok(Some(Piece { place: 0, operation: None, line, end }))
     }
 
     pub(super) fn text(&self, piece: &Piece) -> &str {
         self.reader.get_ref().since_release(piece.end)
+    }
+
+    /// A list of one line that has a value in every column.
+    pub(super) fn filled(&self) -> String {
+        let line = vec!["1"; self.columns].join(&char::from(self.delimiter).to_string());
+        format!("{}{line}\n", self.header)
     }
 
     /// With its line break.

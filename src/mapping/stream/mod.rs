@@ -17,7 +17,7 @@ mod xml;
 use std::{fmt, io, io::Read};
 
 use self::{csv::CsvStream, xml::XmlStream};
-use super::{Format, Mapping};
+use super::{Format, Mapping, Overlay, Reason};
 
 pub use text::{Charset, Text, Utf8Check};
 pub use xml::root_of;
@@ -132,9 +132,23 @@ impl Mapping {
             }
             Format::Csv => {
                 let records = self.records.csv.as_ref().ok_or_else(unsupported)?;
-                Ok(RecordStream::Csv(Box::new(CsvStream::open(text, records)?)))
+                let stream = CsvStream::open(text, records)?;
+                self.check_header(&stream.filled())?;
+                Ok(RecordStream::Csv(Box::new(stream)))
             }
             Format::Json => Err(unsupported()),
+        }
+    }
+
+    /// A list without the column of the code is another list. `filled` has a value in each of its columns.
+    fn check_header(&self, filled: &str) -> Result<(), Broken> {
+        let Ok(mapped) = self.map(Format::Csv, filled.as_bytes(), &Overlay::default()) else { return Ok(()) };
+        match mapped.rejected.first() {
+            Some(record) if record.reason == Reason::MissingCode => {
+                let detail = format!("no column of the header gives the record's code ({})", record.source);
+                Err(Broken::at_start("wrong_shape", detail))
+            }
+            _ => Ok(()),
         }
     }
 }

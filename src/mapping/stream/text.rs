@@ -99,7 +99,10 @@ fn declared(head: &[u8]) -> Option<String> {
 #[derive(Debug)]
 enum Stop {
     /// This byte is no text in the file's encoding.
-    NotText { raw: u64, byte: u8 },
+    NotText {
+        raw: u64,
+        byte: u8,
+    },
     TooLong,
     Io(io::Error),
 }
@@ -400,10 +403,7 @@ mod tests {
 
     #[test]
     fn a_byte_that_is_no_text_is_named_with_its_place() {
-        assert_eq!(
-            xml(b"<a>\nYal\xFDn</a>").unwrap_err(),
-            "encoding, line 2, byte 7: byte 0xFD is not UTF-8"
-        );
+        assert_eq!(xml(b"<a>\nYal\xFDn</a>").unwrap_err(), "encoding, line 2, byte 7: byte 0xFD is not UTF-8");
         // Far behind the first chunk, and cut off in the middle of a letter.
         let mut long = vec![b'x'; 3 * CHUNK];
         long[10] = b'\n';

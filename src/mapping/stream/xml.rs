@@ -98,7 +98,10 @@ impl<R: Read> XmlStream<R> {
                         if !self.paths.iter().any(|path| path.first().is_some_and(|first| first == name)) {
                             let places: Vec<String> = self.paths.iter().map(|path| path.join("/")).collect();
                             let places = places.join(" or ");
-                            return broken("no_records", format!("the root element is `{name}`, records are at {places}"));
+                            return broken(
+                                "no_records",
+                                format!("the root element is `{name}`, records are at {places}"),
+                            );
                         }
                     }
                     self.trail.push(name.to_owned());
@@ -131,8 +134,12 @@ impl<R: Read> XmlStream<R> {
                     return broken("dtd", "a document type declaration is not accepted".to_owned());
                 }
                 Event::Eof => return self.ended(before).map(|()| None),
-                Event::Text(_) | Event::CData(_) | Event::Decl(_) | Event::PI(_) | Event::Comment(_) | Event::Empty(_) => {
-                }
+                Event::Text(_)
+                | Event::CData(_)
+                | Event::Decl(_)
+                | Event::PI(_)
+                | Event::Comment(_)
+                | Event::Empty(_) => {}
             }
         }
     }
@@ -204,9 +211,8 @@ fn look_at(start: &BytesStart<'_>) -> Result<Option<String>, (&'static str, Stri
             return Err(("too_large", format!("more than {MAX_ATTRIBUTES} attributes")));
         }
         let attribute = attribute.map_err(|error| ("not_xml", error.to_string()))?;
-        let value = attribute
-            .normalized_value(XmlVersion::Implicit1_0)
-            .map_err(|error| ("entity", error.to_string()))?;
+        let value =
+            attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| ("entity", error.to_string()))?;
         let key: &str = attribute.key.as_ref();
         if key.len() > MAX_NAME {
             return Err(("too_large", format!("a name of more than {MAX_NAME} bytes")));
