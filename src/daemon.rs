@@ -10,13 +10,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{self, App, AppError},
     database,
-    http::{HttpState, OpenBreaker, Probes, Server, Settings},
+    http::{HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     hub::{
         breaker,
         daemon::Daemon,
+        daemons,
         engine::{Engine, EngineError},
         states::BreakerState,
     },
+    identity::trim,
     telemetry,
 };
 
@@ -40,6 +42,7 @@ pub struct Running {
     pub engine: Engine,
     daemon: Daemon,
     server: tokio::task::JoinHandle<()>,
+    trimming: tokio::task::JoinHandle<()>,
     shutdown: CancellationToken,
 }
 
@@ -61,13 +64,26 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let shutdown = CancellationToken::new();
     let state = HttpState {
         pool: app.database.pool.clone(),
+        clock: app.clock.clone(),
         metrics,
-        probes: Arc::new(HubProbes { pool: app.database.pool.clone() }),
+        probes: Arc::new(HubProbes { pool: app.database.pool.clone(), lease: app.config.retry.lease() }),
     };
-    let settings = Settings { body_limit_bytes: http.body_limit_bytes, drain: DRAIN };
+    let limits = &app.config.rate_limit;
+    let settings = Settings {
+        body_limit_bytes: http.body_limit_bytes,
+        drain: DRAIN,
+        rate_limits: RateLimits {
+            enabled: limits.enabled,
+            per_api_key: limits.per_api_key_per_minute,
+            per_ip: limits.per_ip_per_minute,
+        },
+        trusted_proxies: http.trusted_proxies.clone(),
+    };
     let server = Server::new(state, settings).ops(ops).run(listener, shutdown.clone());
     let server = tokio::spawn(server);
-    Ok(Running { address, engine, daemon, server, shutdown })
+    let trimming = trim::run(app.database.pool.clone(), app.config.retention.history_days, shutdown.clone());
+    let trimming = tokio::spawn(trimming);
+    Ok(Running { address, engine, daemon, server, trimming, shutdown })
 }
 
 impl Running {
@@ -76,6 +92,9 @@ impl Running {
         self.shutdown.cancel();
         if self.server.await.is_err() {
             tracing::warn!("the HTTP server ended badly");
+        }
+        if self.trimming.await.is_err() {
+            tracing::warn!("the trimming of old answers and uses ended badly");
         }
         self.daemon.stop().await;
     }
@@ -87,6 +106,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, DaemonError> {
 
 struct HubProbes {
     pool: PgPool,
+    lease: Duration,
 }
 
 #[async_trait]
@@ -102,5 +122,9 @@ impl Probes for HubProbes {
             .filter(|breaker| breaker.state != BreakerState::Closed)
             .filter_map(|breaker| Some(OpenBreaker { since: breaker.opened_at?, connector: breaker.connector }))
             .collect())
+    }
+
+    async fn live_daemons(&self) -> Result<usize, Box<dyn Error + Send + Sync>> {
+        Ok(usize::try_from(daemons::alive(&self.pool, self.lease).await?).unwrap_or(1))
     }
 }

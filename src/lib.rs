@@ -12,6 +12,7 @@ pub mod database;
 pub mod demo;
 pub mod http;
 pub mod hub;
+pub mod identity;
 pub mod mapping;
 pub mod money;
 pub mod outbox;

@@ -69,6 +69,8 @@ const ROOMS: &[Room] = &[
             "daemon",
             "database",
             "demo",
+            // The description of the API.
+            "http",
             "hub",
             "identity",
             "mapping",

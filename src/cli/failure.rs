@@ -69,6 +69,17 @@ impl From<crate::hub::files::store::RetryError> for Failure {
     }
 }
 
+impl From<crate::identity::api_keys::KeyError> for Failure {
+    fn from(error: crate::identity::api_keys::KeyError) -> Failure {
+        use crate::identity::api_keys::KeyError;
+        match error {
+            KeyError::Database(error) => error.into(),
+            error @ (KeyError::NotFound(_) | KeyError::AlreadyRevoked(_)) => Failure::Failed(error.to_string()),
+            error => Failure::Usage(error.to_string()),
+        }
+    }
+}
+
 impl From<crate::daemon::DaemonError> for Failure {
     fn from(error: crate::daemon::DaemonError) -> Failure {
         match error {

@@ -7,6 +7,8 @@
 //!
 //! A new group of commands is one file here and one variant of `Command`.
 
+mod api_key;
+mod audit;
 mod config;
 mod dead_letters;
 mod demo;
@@ -17,6 +19,7 @@ mod logging;
 mod mapping;
 mod messages;
 mod migrate;
+mod openapi;
 mod output;
 mod run;
 mod sandbox;

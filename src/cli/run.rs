@@ -6,11 +6,11 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    config, dead_letters, demo, doctor,
+    api_key, audit, config, dead_letters, demo, doctor,
     failure::Failure,
     files,
     logging::{self, Voice},
-    mapping, messages, migrate, output, sandbox, serve, sync,
+    mapping, messages, migrate, openapi, output, sandbox, serve, sync,
 };
 use crate::{
     app::App,
@@ -77,6 +77,14 @@ enum Command {
     /// The files of watched folders: what came, what became of it, taking one up again
     #[command(subcommand)]
     Files(files::Command),
+    /// Keys of machines that call the hub: make, list, revoke them, see how they are used
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
+    /// Who did what, and when
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Print the description of the HTTP API (OpenAPI 3.1)
+    Openapi,
     /// Print the version
     Version,
 }
@@ -159,6 +167,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(args) => interruptible(doctor::doctor(global, args)).await,
         Command::Config => config::config(global),
         Command::Version => version(global),
+        Command::Openapi => openapi::openapi(),
+        Command::ApiKey(command) => interruptible(api_key::api_key(global, command)).await,
+        Command::Audit(command) => interruptible(audit::audit(global, command)).await,
         Command::Sync(command) => sync::sync(global, command).await,
         Command::Mapping(command) => look_at_mappings(global, &command),
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,

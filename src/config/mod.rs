@@ -22,7 +22,7 @@ mod tree;
 pub use load::{DEFAULTS, DEMO_FILE, Sources};
 pub use model::{
     Config, ConnectorConfig, DataConfig, DatabaseConfig, FileFormat, FilesConfig, HttpConfig, HubConfig, LogConfig,
-    LogFormat, MappingsConfig, RetentionConfig, RetryConfig, StreamConfig, TakeConfig,
+    LogFormat, MappingsConfig, RateLimitConfig, RetentionConfig, RetryConfig, StreamConfig, TakeConfig,
 };
 pub use problem::{ConfigError, Origin, Problem};
 pub use show::connectors_toml;

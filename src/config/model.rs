@@ -9,6 +9,7 @@ use std::{
 };
 
 use chrono_tz::Tz;
+use ipnet::IpNet;
 use kopru_sdk::settings::{Secret, Settings};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ use super::problem::Origin;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub http: HttpConfig,
+    pub rate_limit: RateLimitConfig,
     pub database: DatabaseConfig,
     pub data: DataConfig,
     pub mappings: MappingsConfig,
@@ -33,6 +35,16 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     pub ops_listen: Option<SocketAddr>,
     pub body_limit_bytes: usize,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimitConfig {
+    pub enabled: bool,
+    pub per_user_per_minute: u32,
+    pub per_api_key_per_minute: u32,
+    pub per_ip_per_minute: u32,
 }
 
 #[derive(Debug, Clone)]

@@ -1,29 +1,33 @@
 //! From the merged tree to the typed configuration: types, ranges and unknown keys, all findings at once.
 
+use std::net::IpAddr;
+
 use chrono::NaiveTime;
+use ipnet::IpNet;
 use kopru_sdk::settings::unknown_key;
 use tracing_subscriber::EnvFilter;
 
 use super::{
     connectors, files,
     model::{
-        Config, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, MappingsConfig, RetentionConfig,
-        RetryConfig,
+        Config, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, MappingsConfig, RateLimitConfig,
+        RetentionConfig, RetryConfig,
     },
     problem::Problem,
     section::{Section, secret},
     tree::Table,
 };
 
-const SECTIONS: [&str; 10] =
-    ["http", "database", "data", "mappings", "hub", "retry", "retention", "log", "connectors", "files"];
+const SECTIONS: [&str; 11] =
+    ["http", "rate_limit", "database", "data", "mappings", "hub", "retry", "retention", "log", "connectors", "files"];
 
 /// Sections that the contract names and that have no keys in this version.
-const EMPTY_SECTIONS: [&str; 4] = ["auth", "mail", "rate_limit", "webhooks"];
+const EMPTY_SECTIONS: [&str; 3] = ["auth", "mail", "webhooks"];
 
 /// `None` only when something was reported.
 pub(super) fn config(mut tree: Table, problems: &mut Vec<Problem>) -> Option<Config> {
     let http = http(Section::of(&mut tree, "http", problems));
+    let rate_limit = rate_limit(Section::of(&mut tree, "rate_limit", problems));
     let database = database(Section::of(&mut tree, "database", problems));
     let data = data(Section::of(&mut tree, "data", problems));
     let mappings = mappings(Section::of(&mut tree, "mappings", problems));
@@ -43,6 +47,7 @@ pub(super) fn config(mut tree: Table, problems: &mut Vec<Problem>) -> Option<Con
     }
     Some(Config {
         http: http?,
+        rate_limit: rate_limit?,
         database: database?,
         data: data?,
         mappings: mappings?,
@@ -60,11 +65,52 @@ fn http(mut section: Section<'_>) -> Option<HttpConfig> {
     let listen = section.parsed("listen", address);
     let ops_listen = section.parsed("ops_listen", address);
     let body_limit_bytes = section.value("body_limit_bytes");
+    let trusted_proxies = networks(&mut section, "trusted_proxies");
     if listen == Some(None) {
         section.wrong("listen", "must be ADDRESS:PORT, as in 127.0.0.1:8080");
     }
     section.finish();
-    Some(HttpConfig { listen: listen??, ops_listen: ops_listen?, body_limit_bytes: body_limit_bytes? })
+    Some(HttpConfig {
+        listen: listen??,
+        ops_listen: ops_listen?,
+        body_limit_bytes: body_limit_bytes?,
+        trusted_proxies: trusted_proxies?,
+    })
+}
+
+/// A list of networks; a bare address is a network of one.
+fn networks(section: &mut Section<'_>, key: &'static str) -> Option<Vec<IpNet>> {
+    let given: Vec<String> = section.value(key)?;
+    let mut read = Vec::new();
+    for text in &given {
+        let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        match network {
+            Some(network) => read.push(network),
+            None => {
+                section.wrong(key, format!("`{text}` is neither a network nor an address, as in 10.0.0.0/8"));
+            }
+        }
+    }
+    (read.len() == given.len()).then_some(read)
+}
+
+fn rate_limit(mut section: Section<'_>) -> Option<RateLimitConfig> {
+    let enabled = section.value("enabled");
+    let mut rate = |key: &'static str| {
+        let rate: Option<u32> = section.value(key);
+        section.require(key, rate.is_none_or(|n| n > 0), "must be at least 1; `enabled = false` turns every limit off");
+        rate
+    };
+    let per_user_per_minute = rate("per_user_per_minute");
+    let per_api_key_per_minute = rate("per_api_key_per_minute");
+    let per_ip_per_minute = rate("per_ip_per_minute");
+    section.finish();
+    Some(RateLimitConfig {
+        enabled: enabled?,
+        per_user_per_minute: per_user_per_minute?,
+        per_api_key_per_minute: per_api_key_per_minute?,
+        per_ip_per_minute: per_ip_per_minute?,
+    })
 }
 
 fn database(mut section: Section<'_>) -> Option<DatabaseConfig> {

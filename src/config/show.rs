@@ -26,6 +26,13 @@ impl Config {
                 "listen": self.http.listen,
                 "ops_listen": self.http.ops_listen.map_or_else(String::new, |address| address.to_string()),
                 "body_limit_bytes": self.http.body_limit_bytes,
+                "trusted_proxies": self.http.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            },
+            "rate_limit": {
+                "enabled": self.rate_limit.enabled,
+                "per_user_per_minute": self.rate_limit.per_user_per_minute,
+                "per_api_key_per_minute": self.rate_limit.per_api_key_per_minute,
+                "per_ip_per_minute": self.rate_limit.per_ip_per_minute,
             },
             "database": {
                 "url": url,

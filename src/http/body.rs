@@ -1,4 +1,5 @@
-//! Request bodies of callers that were refused: read to the end for a while, so that the answer arrives.
+//! Request bodies: those of callers that were refused are read to the end for a while, so that the answer arrives; how one
+//! is compressed is read as people write it.
 //!
 //! Closing a connection with unread bytes resets it, and a reset throws away the answer that is still on its way: a
 //! caller who sends too much would see a broken connection instead of 413.
@@ -9,7 +10,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, extract::Request, http::header, middleware::Next, response::Response};
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, header},
+    middleware::Next,
+    response::Response,
+};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -56,4 +63,19 @@ pub(super) async fn linger(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     next.run(request.map(|body| Body::new(Lingering(Some(body))))).await
+}
+
+/// Codings are words of any case, and gzip has a second name. Several at once are none that we know.
+pub(super) async fn name_the_encoding(mut request: Request) -> Request {
+    let sent: Vec<_> = request.headers().get_all(header::CONTENT_ENCODING).iter().collect();
+    let known = match sent.as_slice() {
+        [] => return request,
+        [one] if one.as_bytes().eq_ignore_ascii_case(b"gzip") || one.as_bytes().eq_ignore_ascii_case(b"x-gzip") => {
+            "gzip"
+        }
+        [one] if one.as_bytes().eq_ignore_ascii_case(b"identity") => "identity",
+        _ => "unknown",
+    };
+    request.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(known));
+    request
 }

@@ -21,8 +21,14 @@ use serde::Serialize;
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::{sync::Mutex, time::timeout};
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::problem::{FieldError, Problem};
+use super::{
+    openapi::ProblemDocument,
+    problem::{FieldError, Problem},
+    router::PublicState,
+};
 
 /// What the hub knows and this room does not; the composition root answers.
 #[async_trait]
@@ -31,10 +37,15 @@ pub trait Probes: Send + Sync {
     async fn pending_migrations(&self) -> Result<usize, Failure>;
 
     async fn open_breakers(&self) -> Result<Vec<OpenBreaker>, Failure>;
+
+    /// How many daemons share the limits, this one included.
+    async fn live_daemons(&self) -> Result<usize, Failure> {
+        Ok(1)
+    }
 }
 
 /// A remote system that is not called at the moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenBreaker {
     pub connector: String,
@@ -85,9 +96,16 @@ impl Findings {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+struct Live {
+    /// `live`
+    status: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Ready {
+    /// `ready`, or `degraded` while a remote system is not called.
     status: &'static str,
     open_breakers: Vec<OpenBreaker>,
 }
@@ -161,11 +179,31 @@ async fn answers(pool: &PgPool) -> Result<(), sqlx::Error> {
     fresh.close().await
 }
 
-/// The process runs and its scheduler turns; nothing else is asked, since a restart would mend nothing else.
-pub(super) async fn live() -> Response {
-    answer(StatusCode::OK, Json(serde_json::json!({ "status": "live" })))
+pub(super) fn routes() -> OpenApiRouter<PublicState> {
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready))
 }
 
+/// The process runs and its scheduler turns; nothing else is asked, since a restart would mend nothing else.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = "operations",
+    responses((status = 200, description = "The process runs", body = Live))
+)]
+pub(super) async fn live() -> Response {
+    answer(StatusCode::OK, Json(Live { status: "live" }))
+}
+
+/// Whether requests can be served: 503 for the database, its schema and a shutdown alone.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "operations",
+    responses(
+        (status = 200, description = "Ready, or degraded while a remote system is not called", body = Ready),
+        (status = 503, description = "Not ready", body = ProblemDocument, content_type = "application/problem+json")
+    )
+)]
 pub(super) async fn ready(State(readiness): State<Arc<Readiness>>) -> Response {
     match readiness.findings().await {
         Findings::Fit { open_breakers } => {

@@ -9,12 +9,29 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::problem::Problem;
+use super::{openapi::ProblemDocument, problem::Problem, router::PublicState};
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(super) async fn show(State(metrics): State<PrometheusHandle>) -> Response {
+pub(super) fn routes() -> OpenApiRouter<PublicState> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// The process's metrics as Prometheus text.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    operation_id = "metrics",
+    responses(
+        (status = 200, description = "Metrics", body = String, content_type = "text/plain; version=0.0.4"),
+        (status = 403, description = "Asked neither on this machine nor on `[http] ops_listen`",
+         body = ProblemDocument, content_type = "application/problem+json")
+    )
+)]
+async fn show(State(metrics): State<PrometheusHandle>) -> Response {
     ([(header::CONTENT_TYPE, TEXT)], metrics.render()).into_response()
 }
 

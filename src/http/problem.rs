@@ -15,19 +15,21 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::correlation::CorrelationId;
 
-const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+pub(super) const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// An error text of the framework; ours are written by [`complete`].
 const LONGEST_FOREIGN_DETAIL: usize = 4096;
 
 /// One thing that is wrong with what was sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// Where: `products[3].listPrice`.
     pub field: String,
     /// Which rule, for programs: `negative`.
+    #[schema(value_type = String)]
     pub code: Cow<'static, str>,
     /// The same for a person.
     pub message: String,
@@ -37,11 +39,12 @@ pub struct FieldError {
 pub struct Problem {
     status: StatusCode,
     code: &'static str,
-    title: Cow<'static, str>,
+    title: &'static str,
     detail: String,
     errors: Vec<FieldError>,
-    members: Map<String, Value>,
-    headers: HeaderMap,
+    // Boxed: a problem is the `Err` of many functions and should be small.
+    members: Box<Map<String, Value>>,
+    headers: Box<HeaderMap>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -51,11 +54,11 @@ impl Problem {
         Problem {
             status,
             code,
-            title: title.into(),
+            title,
             detail: detail.into(),
             errors: Vec::new(),
-            members: Map::new(),
-            headers: HeaderMap::new(),
+            members: Box::default(),
+            headers: Box::default(),
             cause: None,
         }
     }
@@ -89,6 +92,13 @@ impl Problem {
     pub fn body_too_large(limit: usize) -> Problem {
         let detail = format!("a request body may have at most {limit} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The request body is too large", detail)
+    }
+
+    pub(super) fn unknown_encoding() -> Problem {
+        let detail = "a request body may be compressed with gzip, and only once; or send it as it is";
+        let title = "The content encoding is not supported";
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", title, detail)
+            .header(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
     }
 
     pub fn unavailable(detail: impl Into<String>) -> Problem {
@@ -172,10 +182,10 @@ impl Problem {
         }
     }
 
-    fn render(&self, instance: Option<&str>, correlation_id: Option<&str>) -> Vec<u8> {
+    pub(super) fn render(&self, instance: Option<&str>, correlation_id: Option<&str>) -> Vec<u8> {
         let document = Document {
             kind: format!("urn:kopru:problem:{}", self.code),
-            title: &self.title,
+            title: self.title,
             status: self.status.as_u16(),
             detail: &self.detail,
             instance,
@@ -241,14 +251,20 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
 
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
-        Some(problem) => problem,
+        Some(mut problem) => {
+            // What layers on the way have added, and over it what the problem itself says.
+            let own = std::mem::replace(&mut *problem.headers, std::mem::take(response.headers_mut()));
+            problem.headers.extend(own);
+            problem.headers.remove(header::CONTENT_LENGTH);
+            problem
+        }
         None if (status.is_client_error() || status.is_server_error()) && is_foreign(response.headers()) => {
             let (parts, body) = response.into_parts();
             let detail = to_bytes(body, LONGEST_FOREIGN_DETAIL).await.unwrap_or_default();
             // Refusals by the client's fault explain themselves; what failed inside does not leave the house.
             let detail = if status.is_client_error() { String::from_utf8_lossy(&detail).into() } else { String::new() };
             let mut problem = Problem::of_status(status, detail);
-            problem.headers = parts.headers;
+            *problem.headers = parts.headers;
             problem.headers.remove(header::CONTENT_LENGTH);
             problem
         }
@@ -259,7 +275,7 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
     let body = problem.render(Some(&instance), correlation_id.as_ref().map(CorrelationId::as_str));
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = problem.status;
-    *response.headers_mut() = problem.headers;
+    *response.headers_mut() = *problem.headers;
     response.headers_mut().insert(header::CONTENT_TYPE, MEDIA_TYPE);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

@@ -4,89 +4,134 @@ use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, FromRef},
     http::{HeaderValue, StatusCode, header},
-    middleware::{from_fn, map_response},
+    middleware::{from_fn, from_fn_with_state, map_request, map_response},
     response::{IntoResponse, Response},
-    routing::get,
 };
+use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tower_http::{
-    catch_panic::CatchPanicLayer, compression::CompressionLayer, limit::RequestBodyLimitLayer,
-    set_header::SetResponseHeaderLayer, timeout::RequestBodyTimeoutLayer,
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, decompression::RequestDecompressionLayer,
+    limit::RequestBodyLimitLayer, set_header::SetResponseHeaderLayer, timeout::RequestBodyTimeoutLayer,
 };
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    body, correlation, health,
+    access::{self, Gate},
+    api_key, body, correlation, health,
     health::{Probes, Readiness},
     metrics,
+    openapi::{self, Base},
     problem::{self, Problem},
+    rate_limit::RateLimits,
 };
+use crate::clock::Clock;
 
 #[derive(Clone)]
 pub struct HttpState {
     pub pool: PgPool,
+    pub clock: Clock,
     pub metrics: PrometheusHandle,
     pub probes: Arc<dyn Probes>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// A larger request body is refused with 413.
+    /// A larger request body is refused with 413; of a compressed one, what it unpacks to counts as well.
     pub body_limit_bytes: usize,
     /// How long the shutdown waits for requests in hand before it breaks them off.
     pub drain: Duration,
+    pub rate_limits: RateLimits,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// What handlers may ask for with `State`.
+#[derive(Clone)]
+pub(super) struct PublicState {
+    pub http: HttpState,
+    pub readiness: Arc<Readiness>,
+}
+
+impl FromRef<PublicState> for HttpState {
+    fn from_ref(state: &PublicState) -> HttpState {
+        state.http.clone()
+    }
+}
+
+impl FromRef<PublicState> for PrometheusHandle {
+    fn from_ref(state: &PublicState) -> PrometheusHandle {
+        state.http.metrics.clone()
+    }
+}
+
+impl FromRef<PublicState> for Arc<Readiness> {
+    fn from_ref(state: &PublicState) -> Arc<Readiness> {
+        state.readiness.clone()
+    }
 }
 
 /// A body of which nothing arrives for this long is given up.
 const BODY_SILENCE: Duration = Duration::from_secs(30);
 
+/// Every route that the world may know. A route that is registered here is in `/openapi.json`.
+pub(super) fn documented() -> OpenApiRouter<PublicState> {
+    OpenApiRouter::with_openapi(Base::openapi())
+        .merge(health::routes())
+        .merge(metrics::routes().layer(from_fn(metrics::from_here_only)))
+        .merge(api_key::routes())
+}
+
 /// What the world sees. `more` are the routes of the rooms around us.
-pub(super) fn public(state: &HttpState, settings: &Settings, readiness: Arc<Readiness>, more: Router) -> Router {
-    let metrics = metrics_of(state).layer(from_fn(metrics::from_here_only));
-    layered(health_of(readiness).merge(metrics).merge(more), settings)
+pub(super) fn public(state: PublicState, settings: &Settings, gate: Arc<Gate>, more: Router) -> Router {
+    let (routes, _) = documented().with_state(state).split_for_parts();
+    let routes = routes.merge(openapi::routes()).merge(more);
+    layered(routes, settings.body_limit_bytes, |routes| routes.layer(from_fn_with_state(gate, access::guard)))
 }
 
 /// What the monitoring sees on a listener of its own.
-pub(super) fn ops(state: &HttpState, settings: &Settings, readiness: Arc<Readiness>) -> Router {
-    layered(health_of(readiness).merge(metrics_of(state)), settings)
-}
-
-fn health_of(readiness: Arc<Readiness>) -> Router {
-    Router::new()
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .with_state(readiness)
-}
-
-fn metrics_of(state: &HttpState) -> Router {
-    Router::new().route("/metrics", get(metrics::show)).with_state(state.metrics.clone())
+pub(super) fn ops(state: PublicState, settings: &Settings) -> Router {
+    let (routes, _) = health::routes().merge(metrics::routes()).with_state(state).split_for_parts();
+    layered(routes, settings.body_limit_bytes, |routes| routes)
 }
 
 /// The layers, from the inside out. Each one sees what those before it did.
-fn layered(routes: Router, settings: &Settings) -> Router {
-    let limit = settings.body_limit_bytes;
-    routes
+fn layered(routes: Router, limit: usize, gate: impl FnOnce(Router) -> Router) -> Router {
+    let routes = routes
         .fallback(async || Problem::not_found("there is nothing at this address"))
-        // The one limit is below; axum's own would be a second, smaller one.
+        // The limits are below; axum's own would be another, smaller one.
         .layer(DefaultBodyLimit::disable())
+        // Of what a body unpacks to, then of the body as it comes.
         .layer(RequestBodyLimitLayer::new(limit))
-        .layer(map_response(move |response: Response| async move { name_the_limit(response, limit) }))
+        .layer(RequestDecompressionLayer::new())
+        .layer(map_request(body::name_the_encoding))
+        .layer(RequestBodyLimitLayer::new(limit))
+        .layer(map_response(move |response: Response| async move { name_the_refusal(response, limit) }))
         .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
+        .layer(CatchPanicLayer::custom(panicked));
+    gate(routes)
         .layer(from_fn(body::linger))
-        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(problem::complete))
         .layer(CompressionLayer::new())
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .layer(from_fn(correlation::trace))
 }
 
-fn name_the_limit(response: Response, limit: usize) -> Response {
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE && response.extensions().get::<Problem>().is_none() {
-        return Problem::body_too_large(limit).into_response();
+/// The layers around bodies refuse without words.
+fn name_the_refusal(response: Response, limit: usize) -> Response {
+    if response.extensions().get::<Problem>().is_some() {
+        return response;
     }
-    response
+    match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(limit).into_response(),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE if response.headers().contains_key(header::ACCEPT_ENCODING) => {
+            Problem::unknown_encoding().into_response()
+        }
+        _ => response,
+    }
 }
 
 /// The panic hook has logged where and why; the caller learns that it was not their fault.

@@ -17,14 +17,17 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
+    access::Gate,
     health::Readiness,
-    router::{self, HttpState, Settings},
+    rate_limit::RateLimiter,
+    router::{self, HttpState, PublicState, Settings},
 };
+use crate::identity::{api_keys::KeyRing, uses::UseCounter};
 
 /// A caller that has not sent its headers by then is let go; also how long an idle connection is kept.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
-/// Histograms collect samples until they are drained, by a scrape or by this.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// Histograms collect samples until they are drained, by a scrape or by this; limits follow the number of daemons.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 pub struct Server {
     state: HttpState,
@@ -55,8 +58,10 @@ impl Server {
         let Server { state, settings, routes, ops } = self;
         let drained = CancellationToken::new();
         let readiness = Arc::new(Readiness::new(state.pool.clone(), state.probes.clone(), shutdown.clone()));
-        let ops_router = router::ops(&state, &settings, readiness.clone());
-        let public = router::public(&state, &settings, readiness, routes);
+        let known = PublicState { http: state.clone(), readiness };
+        let gate = Arc::new(gate(&state, &settings));
+        let ops_router = router::ops(known.clone(), &settings);
+        let public = router::public(known, &settings, gate.clone(), routes);
 
         let watching = async {
             if let Some(ops) = ops {
@@ -67,18 +72,35 @@ impl Server {
             serve(listener, public, shutdown, settings.drain).await;
             drained.cancel();
         };
+        let counting = gate.uses.run(drained.clone());
         let upkeep = async {
-            let mut ticks = interval(METRICS_UPKEEP);
+            let mut ticks = interval(UPKEEP);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
                 state.metrics.run_upkeep();
+                gate.limits.forget();
+                match state.probes.live_daemons().await {
+                    Ok(alive) => gate.limits.set_daemons(alive),
+                    Err(error) => tracing::debug!(%error, "the live daemons are unknown; this one keeps its share"),
+                }
             }
         };
         tokio::select! {
-            _ = async { tokio::join!(serving, watching) } => {}
+            _ = async { tokio::join!(serving, watching, counting) } => {}
             () = upkeep => {}
         }
+    }
+}
+
+fn gate(state: &HttpState, settings: &Settings) -> Gate {
+    Gate {
+        pool: state.pool.clone(),
+        keys: KeyRing::new(state.pool.clone(), state.clock.clone()),
+        uses: UseCounter::new(state.pool.clone(), state.clock.clone()),
+        limits: RateLimiter::new(settings.rate_limits.clone()),
+        in_hand: Arc::default(),
+        trusted_proxies: settings.trusted_proxies.clone(),
     }
 }
 

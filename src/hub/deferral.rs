@@ -6,7 +6,10 @@
 //! - After `defer_for` a waiting record becomes a dead letter `missing_reference`, grouped by the missing code, and the
 //!   arrival of that code replays it.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -45,6 +48,12 @@ pub struct OpenWork {
     pub waited_for: bool,
 }
 
+impl OpenWork {
+    pub const fn is_any(self) -> bool {
+        self.letters || self.waiting || self.waited_for
+    }
+}
+
 pub async fn open_work(db: &mut PgConnection, connector: &str, entity: Entity) -> Result<OpenWork, sqlx::Error> {
     sqlx::query_as!(
         OpenWork,
@@ -57,6 +66,31 @@ pub async fn open_work(db: &mut PgConnection, connector: &str, entity: Entity) -
     )
     .fetch_one(db)
     .await
+}
+
+/// The same of several entities at once.
+pub async fn open_work_of(
+    db: &mut PgConnection,
+    connector: &str,
+    entities: &[&str],
+) -> Result<HashMap<String, OpenWork>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select e.entity as "entity!",
+               exists (select from hub.dead_letter d
+                       where d.connector = $1 and d.entity = e.entity and d.key is not null) as "letters!",
+               exists (select from hub.message m
+                       where m.connector = $1 and m.entity = e.entity and m.state = 'deferred') as "waiting!",
+               exists (select from hub.message_wait w where w.connector = $1 and w.entity = e.entity) as "waited_for!"
+           from unnest($2::text[]) as e (entity)"#,
+        connector,
+        entities as &[&str],
+    )
+    .fetch_all(db)
+    .await?;
+    let open = rows
+        .into_iter()
+        .map(|row| (row.entity, OpenWork { letters: row.letters, waiting: row.waiting, waited_for: row.waited_for }));
+    Ok(open.collect())
 }
 
 /// Parks records of one entity; a record of the same key that waits already is superseded.

@@ -12,7 +12,7 @@ use super::{
     deferral,
     engine::Engine,
     messages::{self, Claimed, Finish, NewMessage, unpack},
-    pages::{ApplyContext, ApplyError, Failure, Incoming, Verdict, apply, missing_of, rejected, settle},
+    pages::{ApplyError, Failure, Fate, Items, ItemsContext, Verdict, missing_of, rejected},
     states::MessageState,
 };
 use crate::{
@@ -48,7 +48,7 @@ pub async fn work(
     let mapping = mapping_name.and_then(|name| engine.library.get(name));
 
     let mut plan = Plan::default();
-    let mut mapped: Vec<Option<Mapped<'_>>> = Vec::with_capacity(claimed.len());
+    let mut mapped: Vec<Option<Vec<Mapped<'_>>>> = Vec::with_capacity(claimed.len());
     for (place, (message, body)) in claimed.iter().zip(&bodies).enumerate() {
         let result = match (&mapping, body) {
             (None, _) => Err(ours_failure(
@@ -57,14 +57,14 @@ pub async fn work(
             )),
             (_, Err(error)) => Err(ours_failure("payload_unreadable", error.to_string())),
             (Some(mapping), Ok(body)) => mapping
-                .map(parse_format(&message.format), body, &Overlay::default())
+                .map_with_parts(parse_format(&message.format), body, &Overlay::default())
                 .map_err(|unreadable| data_failure("unreadable", unreadable.to_string())),
         };
         match result {
             Ok(document) => {
-                if let Some(record) = document.rejected.first() {
+                if let Some(record) = document.iter().find_map(|mapped| mapped.rejected.first()) {
                     plan.dead(place, rejected(record), None);
-                } else if document.changes.is_empty() {
+                } else if document.iter().all(|mapped| mapped.changes.is_empty()) {
                     // Skipped by the mapping of today: nothing to do is an answer too.
                     plan.finish(place, Finish::Final { state: MessageState::Done, internal_id: None, failure: None });
                 }
@@ -99,56 +99,52 @@ async fn apply_documents(
     tx: &mut PgConnection,
     scope: &Scope<'_>,
     claimed: &[&Claimed],
-    mapped: &[Option<Mapped<'_>>],
+    mapped: &[Option<Vec<Mapped<'_>>>],
     plan: &mut Plan,
 ) -> Result<(), ApplyError> {
-    let mut owners = Vec::new();
-    let mut incoming = Vec::new();
+    let Scope { connector, mapping, isolate } = *scope;
+    let mut items = Items::new(claimed.len(), None);
     for (place, document) in mapped.iter().enumerate() {
         let Some(document) = document else { continue };
-        if plan.is_settled(place) {
-            continue;
-        }
-        for change in &document.changes {
-            owners.push(place);
-            incoming.push(Incoming { change, received_at: claimed[place].received_at });
+        if !plan.is_settled(place) {
+            items.add(mapping, document, claimed[place].received_at, |_| place);
         }
     }
-    if incoming.is_empty() {
+    if items.is_settled() {
         return Ok(());
     }
-    let Scope { connector, mapping, isolate } = *scope;
-    let context = ApplyContext {
+    let replaying: Vec<Uuid> = claimed.iter().filter_map(|message| message.dead_letter_id).collect();
+    let context = ItemsContext {
         connector,
-        entity: mapping.entity(),
-        references: mapping.references(),
         write: WriteContext::source(Provenance {
             origin: connector,
             bulk: false,
             correlation_id: &claimed[0].correlation_id,
             now: engine.clock.now(),
         }),
-        may_create: engine.is_master(connector, mapping.entity()),
         isolate,
-        full_pass_started: None,
+        replaying: &replaying,
     };
-    let verdicts = apply(tx, &context, &incoming).await?;
-    let replaying: Vec<Uuid> = claimed.iter().filter_map(|message| message.dead_letter_id).collect();
-    settle(tx, &context, &incoming, &verdicts, &replaying).await?;
-    for (place, verdict) in owners.into_iter().zip(verdicts) {
+    let fates = items.apply(tx, engine, &context).await?;
+    for (place, fate) in fates.into_iter().enumerate() {
+        let Some(Fate { verdict, part }) = fate else { continue };
+        let entity = part
+            .checked_sub(1)
+            .and_then(|part| mapping.parts().get(part))
+            .map_or(mapping.entity(), |part| part.entity());
         let claim = claimed[place];
         let done = |state, internal_id| Finish::Final { state, internal_id, failure: None };
         match verdict {
             Verdict::Created(id) | Verdict::Updated(id) => plan.finish(place, done(MessageState::Done, Some(id))),
-            Verdict::Unchanged => plan.finish(place, done(MessageState::Unchanged, None)),
-            Verdict::Stale if claim.dead_letter_id.is_some() => {
+            Verdict::Unchanged(_) => plan.finish(place, done(MessageState::Unchanged, None)),
+            Verdict::Stale(_) if claim.dead_letter_id.is_some() => {
                 plan.finish(place, done(MessageState::Superseded, None));
             }
-            Verdict::Stale => plan.finish(place, done(MessageState::Stale, None)),
-            Verdict::Superseded => plan.finish(place, done(MessageState::Superseded, None)),
-            Verdict::Deferred(waits_for) => plan.wait(place, claim, context.entity, waits_for),
+            Verdict::Stale(_) => plan.finish(place, done(MessageState::Stale, None)),
+            Verdict::Superseded(_) => plan.finish(place, done(MessageState::Superseded, None)),
+            Verdict::Deferred(waits_for) => plan.wait(place, claim, entity, waits_for),
             Verdict::Refused(failure) => {
-                let missing = missing_of(&failure, context.entity);
+                let missing = missing_of(&failure, entity);
                 plan.dead(place, failure, missing);
             }
         }

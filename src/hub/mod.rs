@@ -7,8 +7,10 @@
 //! | [`scheduler`], [`pull`], [`runs`], [`cursors`], [`streams`] | polling: who, when, page by page |
 //! | [`pages`], [`entities`], [`links`] | how records reach the commerce tables |
 //! | [`files`] | watched folders: files of any size, taken once |
+//! | [`intake`] | documents that a caller hands over and waits for |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
-//! | [`deferral`], [`dead_letters`] | what waits, and what could not go in |
+//! | [`patience`] | what starts over when another writer was faster |
+//! | [`deferral`], [`dead_letters`], [`letter_ids`] | what waits, and what could not go in |
 //! | [`deactivate`] | what a source no longer has |
 //! | [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
 //! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
@@ -39,10 +41,12 @@ pub mod history;
 pub mod housekeeping;
 pub mod intake;
 pub mod leases;
+pub mod letter_ids;
 pub mod links;
 pub mod messages;
 pub mod meters;
 pub mod pages;
+pub mod patience;
 pub mod pull;
 pub mod retention;
 pub mod retry;

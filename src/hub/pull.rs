@@ -25,6 +25,7 @@ use super::{
     engine::{Engine, Instance, Stream},
     meters,
     pages::{ApplyError, MappedPage, PageContext, Step, apply_page, flush},
+    patience::Patience,
     retry::{Next, next_after},
     runs::{self, Run, Tally},
     states::{BreakerState, RunState},
@@ -38,10 +39,7 @@ const IN_FLIGHT: usize = 3;
 /// How long counters of pages without effect may stay unwritten.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
-/// How often a page starts over because another writer was faster, and how long it waits for a lost database.
-const CONFLICTS: u32 = 20;
-/// After so many the page itself is suspected.
-pub(super) const ISOLATE_AFTER: u32 = 5;
+/// How long a page waits for a lost database.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Why a run stopped before the end of its pass.
@@ -406,18 +404,15 @@ async fn apply_with_patience(
     pending: &mut Tally,
 ) -> Result<Tally, RunError> {
     let began = Instant::now();
-    let mut conflicts = 0;
+    let mut patience = Patience::default();
     loop {
-        let cx = PageContext { isolate: conflicts >= ISOLATE_AFTER, ..cx.clone() };
+        let cx = PageContext { isolate: patience.isolates(), ..cx.clone() };
         match apply_page(engine, &cx, input, pending).await {
             Ok(tally) => {
                 meters::page(&cx, &tally);
                 return Ok(tally);
             }
-            Err(ApplyError::Conflict) if conflicts < CONFLICTS => {
-                meters::page_conflict(cx.connector, cx.stream);
-                conflicts += 1;
-            }
+            Err(error) if patience.starts_over(&error) => meters::page_conflict(cx.connector, cx.stream),
             Err(error) => wait_for_database(engine, began, error).await?,
         }
     }

@@ -15,7 +15,8 @@ use super::{
     engine::{Engine, Handler},
     messages::{self, Claimed, DOCUMENT, Finish, NewMessage, unpack},
     pages::{ApplyError, Failure},
-    pull::{ISOLATE_AFTER, is_outage},
+    patience::Patience,
+    pull::is_outage,
     retry::{Next, next_after},
     states::{BreakerState, MessageState},
     streams,
@@ -135,11 +136,11 @@ async fn work_documents(
     mapping: Option<&str>,
     batch: &[Claimed],
 ) -> Result<(), sqlx::Error> {
-    let mut conflicts = 0;
+    let mut patience = Patience::default();
     loop {
-        match documents::work(engine, connector, mapping, batch, conflicts >= ISOLATE_AFTER).await {
+        match documents::work(engine, connector, mapping, batch, patience.isolates()).await {
             Ok(()) => return Ok(()),
-            Err(ApplyError::Conflict) if conflicts < 20 => conflicts += 1,
+            Err(error) if patience.starts_over(&error) => {}
             Err(ApplyError::Database(error)) if is_outage(&error) => return Err(error),
             // What the batch as a whole cannot do, each of it is tried alone before it is put aside.
             Err(error) if batch.len() > 1 => {

@@ -1,7 +1,8 @@
 //! A compiled mapping, and the pass over a page.
 
-use crate::canonical::{Change, Entity, Value, hash_of};
+use crate::canonical::{Change, Entity, Value, Version, hash_of};
 
+use super::parts::PartSet;
 use super::rule::{Condition, Failure, Field, OnMissing, Page, ScalarRule, VersionRule, all_hold};
 use super::source::{Format, Found, Records, Row, Shape, Taker, Unreadable, read_page, standalone, wrapped};
 use super::value::{Overlay, Reason, Refusal, Unmapped, UnmappedCount};
@@ -23,6 +24,8 @@ pub struct Mapping {
     pub(super) fields: Vec<Field>,
     pub(super) references: Vec<(usize, Entity, OnMissing)>,
     pub(super) search_keys: Vec<usize>,
+    /// Further mappings that read the same document.
+    pub(super) parts: PartSet,
 }
 
 /// Records that are no business of ours, with the reason under which they are counted.
@@ -57,6 +60,8 @@ pub struct Rejected {
     /// Cut to 200 characters.
     pub value: Option<String>,
     pub detail: String,
+    /// When that much could be read.
+    pub version: Option<Version>,
     pub further: Vec<Fault>,
 }
 
@@ -85,9 +90,9 @@ impl Fault {
 }
 
 impl Rejected {
-    fn new(ordinal: u32, code: Option<String>, first: Fault, further: Vec<Fault>) -> Self {
+    fn new(ordinal: u32, code: Option<String>, version: Option<Version>, first: Fault, further: Vec<Fault>) -> Self {
         let Fault { field, source, reason, value, detail } = first;
-        Rejected { ordinal, code, field, source, reason, value, detail, further }
+        Rejected { ordinal, code, field, source, reason, value, detail, version, further }
     }
 }
 
@@ -127,6 +132,15 @@ impl Mapping {
         found.map(|(_, _, policy)| *policy).unwrap_or_default()
     }
 
+    /// Where in the source a field is looked for, for people.
+    pub fn source_of(&self, field: &str) -> Option<String> {
+        if field == "code" {
+            return Some(self.code.described());
+        }
+        let place = self.entity.field(field)?;
+        self.fields.iter().find(|rule| rule.target == place).map(Field::source)
+    }
+
     /// The fields by whose values a person searches for the record's messages, beside its code.
     pub fn search_keys(&self) -> &[usize] {
         &self.search_keys
@@ -134,32 +148,9 @@ impl Mapping {
 
     /// Maps a page. The bytes are UTF-8; a bad record is rejected by itself, a bad page is unreadable as a whole.
     pub fn map<'a>(&self, format: Format, body: &'a [u8], overlay: &Overlay) -> Result<Mapped<'a>, Unreadable> {
-        let mut run = Run {
-            mapping: self,
-            format,
-            overlay,
-            unmapped: UnmappedCount::default(),
-            skipped: vec![0; self.skips.len()],
-            changes: Vec::new(),
-            rejected: Vec::new(),
-            records: 0,
-        };
+        let mut run = Run::new(self, format, overlay);
         read_page(format, body, &self.records, &self.shape, self.needs_whole, &mut run)?;
-        let skipped = self.skips.iter().zip(run.skipped).filter(|(_, count)| *count > 0);
-        let mut counts: Vec<(String, usize)> = Vec::new();
-        for (skip, count) in skipped {
-            match counts.iter_mut().find(|(reason, _)| *reason == skip.reason) {
-                Some((_, sum)) => *sum += count,
-                None => counts.push((skip.reason.clone(), count)),
-            }
-        }
-        Ok(Mapped {
-            changes: run.changes,
-            rejected: run.rejected,
-            skipped: counts,
-            unmapped: run.unmapped.into_list(),
-            records: run.records,
-        })
+        Ok(run.ended())
     }
 
     /// A document of the same shape that holds only that record: mapping it again gives the same change.
@@ -228,7 +219,7 @@ impl Mapping {
             }),
             (code, Some(first)) => {
                 let code = code.map(|code| code.into_owned());
-                Outcome::Rejected(Rejected::new(row.ordinal, code, first, faults.collect()))
+                Outcome::Rejected(Rejected::new(row.ordinal, code, version, first, faults.collect()))
             }
             (None, None) => Outcome::Rejected(self.broken(row.ordinal, "the record has no code")),
         }
@@ -249,12 +240,12 @@ impl Mapping {
     fn broken(&self, ordinal: u32, detail: &str) -> Rejected {
         let refusal = Refusal::new(Reason::WrongType, detail);
         let failure = Failure { below: String::new(), source: "the record".to_owned(), value: None, refusal };
-        Rejected::new(ordinal, None, Fault::new("record".to_owned(), failure), Vec::new())
+        Rejected::new(ordinal, None, None, Fault::new("record".to_owned(), failure), Vec::new())
     }
 }
 
 /// One pass over a page.
-struct Run<'m, 'a> {
+pub(super) struct Run<'m, 'a> {
     mapping: &'m Mapping,
     format: Format,
     overlay: &'m Overlay,
@@ -265,8 +256,44 @@ struct Run<'m, 'a> {
     records: usize,
 }
 
-impl<'a> Run<'_, 'a> {
-    fn take<'r>(&mut self, found: Found<'_, 'r>, keep: impl FnOnce(Change<'r>) -> Change<'a>) {
+impl<'m, 'a> Run<'m, 'a> {
+    pub(super) fn new(mapping: &'m Mapping, format: Format, overlay: &'m Overlay) -> Self {
+        Run {
+            mapping,
+            format,
+            overlay,
+            unmapped: UnmappedCount::default(),
+            skipped: vec![0; mapping.skips.len()],
+            changes: Vec::new(),
+            rejected: Vec::new(),
+            records: 0,
+        }
+    }
+
+    pub(super) fn ended(self) -> Mapped<'a> {
+        let skipped = self.mapping.skips.iter().zip(self.skipped).filter(|(_, count)| *count > 0);
+        let mut counts: Vec<(String, usize)> = Vec::new();
+        for (skip, count) in skipped {
+            match counts.iter_mut().find(|(reason, _)| *reason == skip.reason) {
+                Some((_, sum)) => *sum += count,
+                None => counts.push((skip.reason.clone(), count)),
+            }
+        }
+        Mapped {
+            changes: self.changes,
+            rejected: self.rejected,
+            skipped: counts,
+            unmapped: self.unmapped.into_list(),
+            records: self.records,
+        }
+    }
+
+    /// How many records became changes so far.
+    pub(super) fn taken(&self) -> usize {
+        self.changes.len()
+    }
+
+    pub(super) fn take<'r>(&mut self, found: Found<'_, 'r>, keep: impl FnOnce(Change<'r>) -> Change<'a>) {
         self.records += 1;
         let outcome = match found {
             Found::Broken { ordinal, detail } => Outcome::Rejected(self.mapping.broken(ordinal, detail)),

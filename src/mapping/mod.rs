@@ -12,10 +12,13 @@
 //!
 //! Deliberately absent: what a code refers to, and whether it exists. The engine resolves references.
 
+use std::fmt::Write;
+
 mod cases;
 mod compiled;
 mod explain;
 mod file;
+mod parts;
 mod problem;
 mod rule;
 mod source;
@@ -32,3 +35,10 @@ pub use problem::Problem;
 pub use rule::OnMissing;
 pub use source::{Format, Unreadable};
 pub use value::{Overlay, Reason, Unmapped};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}

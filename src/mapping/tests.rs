@@ -355,3 +355,66 @@ proptest! {
         let _ = Library::from_texts(&[("x/a.toml", &format!("{SMALL}{line}"))]);
     }
 }
+
+const PART: &str = r#"
+entity = "price"
+[records]
+json = ["items", "."]
+[key]
+join = ["CODE", "=list"]
+separator = "|"
+[[skip]]
+reason = "no_price"
+when = { field = "PRICE", filled = false }
+[fields.product]
+from = "CODE"
+[fields.role]
+value = "list"
+[fields.amount]
+from = "PRICE"
+[fields.currency]
+from = "CURRENCY"
+required = "when_new"
+"#;
+
+fn whole(parts: &str) -> String {
+    format!(
+        "entity = \"product\"\nparts = {parts}\n[records]\njson = [\"items\", \".\"]\n[key]\nfrom = \"CODE\"\n\
+         [fields.name]\nfrom = \"NAME\"\n[fields.sku]\nfrom = \"CODE\"\n"
+    )
+}
+
+#[test]
+fn a_mapping_and_its_parts_read_one_document_once() {
+    let own = whole(r#"["x/list", "x/list"]"#);
+    let library = library(&[("x/items.toml", &own), ("x/list.toml", PART)]);
+    let mapping = library.get("x/items").unwrap();
+    assert_eq!(mapping.parts().len(), 1);
+    assert_ne!(mapping.hash(), library.get("x/list").unwrap().hash());
+    let page = r#"{"items":[{"CODE":"A","NAME":"a","PRICE":5},{"CODE":"B","PRICE":5},{"NAME":"c","CODE":"C"},7,
+        {"PRICE":"x","NAME":"d","CODE":"D"}]}"#;
+    let mapped = mapping.map_with_parts(Format::Json, page.as_bytes(), &Overlay::new()).unwrap();
+    let [own, prices] = &mapped[..] else { panic!("{mapped:?}") };
+    assert_eq!(own, &mapping.map(Format::Json, page.as_bytes(), &Overlay::new()).unwrap());
+    let codes = |of: &Mapped<'_>| of.changes.iter().map(|change| change.code.to_string()).collect::<Vec<_>>();
+    assert_eq!(codes(own), ["A", "C", "D"]);
+    // B has no name and the fourth is no record: a refused record has no parts.
+    assert_eq!(codes(prices), ["A|list"]);
+    assert_eq!(prices.skipped, [("no_price".to_owned(), 1)]);
+    assert_eq!((prices.rejected[0].ordinal, prices.rejected[0].code.as_deref()), (4, Some("D|list")));
+}
+
+#[test]
+fn parts_that_are_missing_circular_or_elsewhere_are_told() {
+    let own = whole(r#"["x/lost", "x/elsewhere", "x/list"]"#);
+    let elsewhere = PART.replace("[\"items\", \".\"]", "\"prices\"");
+    let circular = PART.replacen('\n', "\nparts = \"x/items\"\n", 1);
+    let told = problems(&[("x/items.toml", &own), ("x/elsewhere.toml", &elsewhere), ("x/list.toml", &circular)]);
+    for wanted in ["there is no mapping `x/lost`", "`x/elsewhere` looks for its records elsewhere", "is part of itself"]
+    {
+        assert!(told.iter().any(|line| line.contains(wanted)), "{wanted}: {told:#?}");
+    }
+    // A part that has problems of its own is not told as missing.
+    let told = problems(&[("x/items.toml", &whole(r#""x/list""#)), ("x/list.toml", "entity = \"prise\"")]);
+    assert!(!told.iter().any(|line| line.contains("no mapping")), "{told:#?}");
+}

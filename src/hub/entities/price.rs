@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::{Resolved, fields::Fields};
 use crate::commerce::{
-    CommandError, Outcome, WriteContext,
+    CommandError, Outcome, Patch, WriteContext,
     prices::{PriceUpsert, upsert_prices},
 };
 
@@ -26,7 +26,11 @@ fn price<'a>(row: &Resolved<'a>) -> PriceUpsert<'a> {
         product: fields.reference("product"),
         role: fields.text("role"),
         amount: fields.decimal("amount"),
-        currency: fields.text("currency"),
+        // A source that names none means the firm's own; a known price keeps the one that it has.
+        currency: match fields.text("currency") {
+            Patch::Keep if row.is_new => Patch::Set("TRY"),
+            named => named,
+        },
         unit: fields.text("unit"),
         vat_included: fields.flag("vatIncluded"),
         min_quantity: fields.decimal("minQuantity"),

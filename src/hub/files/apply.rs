@@ -1,7 +1,11 @@
 //! The second pass: slice after slice through the intake, each in one transaction with the file's progress. While a
 //! slice is applied, the next one is read on a thread of its own.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use kopru_sdk::Cause;
 use sqlx::PgConnection;
@@ -19,11 +23,12 @@ use crate::{
         dead_letters::{self, NewLetter},
         engine::Engine,
         intake::{self, IntakeError, Submission},
-        leases,
+        leases, links,
         messages::{self, NewMessage},
         meters,
         pages::{ApplyError, Failure},
-        pull::{ISOLATE_AFTER, is_outage},
+        patience::Patience,
+        pull::is_outage,
         runs::Tally,
     },
     mapping::Overlay,
@@ -33,8 +38,7 @@ use crate::{
 /// Slices that are read ahead of the one in hand.
 const AHEAD: usize = 2;
 
-/// How often a slice starts over because another writer was faster, and how long it waits for a lost database.
-const CONFLICTS: u32 = 20;
+/// How long a slice waits for a lost database.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A file of more records than this is no news to whoever listens for single changes.
@@ -95,12 +99,11 @@ pub(super) async fn apply(
 /// Starts over when another writer was faster, waits while the database is away.
 async fn apply_with_patience(scope: &Scope<'_>, slice: &Slice) -> Result<(), FilesError> {
     let began = Instant::now();
-    let mut conflicts = 0;
+    let mut patience = Patience::default();
     loop {
-        match apply_slice(scope, slice, conflicts >= ISOLATE_AFTER).await {
-            Err(FilesError::Apply(ApplyError::Conflict)) if conflicts < CONFLICTS => {
+        match apply_slice(scope, slice, patience.isolates()).await {
+            Err(FilesError::Apply(error)) if patience.starts_over(&error) => {
                 meters::page_conflict(&scope.file.connector, &scope.stream);
-                conflicts += 1;
             }
             Err(FilesError::Database(error)) if is_outage(&error) && began.elapsed() < PATIENCE => {
                 tracing::warn!(%error, "the database is away; the file waits");
@@ -218,28 +221,42 @@ async fn switch_off(
     let (records, skipped) = codes_of(scope, segment)?;
     outcome.tally.skipped += skipped;
     outcome.tally.records += i64::try_from(segment.lines.len()).unwrap_or(i64::MAX);
-    let codes: Vec<&str> = records.iter().filter_map(|(_, code)| code.as_deref()).collect();
+    let codes: BTreeSet<&str> = records.iter().filter_map(|(_, code)| code.as_deref()).collect();
+    let codes: Vec<&str> = codes.into_iter().collect();
+    let entity = reading.mapping.entity();
+    let held = links::by_code(tx, &file.connector, entity, &codes).await.map_err(ApplyError::from)?;
+    // What came later than the file is newer than its wish to delete.
+    let is_newer = |code: &str| held.get(code).is_some_and(|link| link.last_synced_at > file.received_at);
+    let (newer, codes): (Vec<&str>, Vec<&str>) = codes.into_iter().partition(|code| is_newer(code));
+    let newer: HashSet<&str> = newer.into_iter().collect();
     let provenance = Provenance {
         origin: &file.connector,
         bulk: is_bulk(file),
         correlation_id: &scope.correlation_id,
         now: engine.clock.now(),
     };
-    let entity = reading.mapping.entity();
-    let mut became = deactivate(tx, engine, &file.connector, entity, &codes, provenance).await?.into_iter();
-    for (ordinal, code) in records {
-        let refused = match &code {
+    let outcomes = deactivate(tx, engine, &file.connector, entity, &codes, provenance).await?;
+    // The wish is as old as the file: what stands behind it in the file is newer.
+    links::received_at(tx, &file.connector, entity, &codes, file.received_at).await.map_err(ApplyError::from)?;
+    let mut became: HashMap<&str, Deactivation> = codes.into_iter().zip(outcomes).collect();
+    for (ordinal, code) in &records {
+        let refused = match code {
             None => Some(data_failure("missing_code", "code", None, "the record has no code".to_owned())),
-            Some(_) => match became.next() {
+            Some(code) if newer.contains(code.as_str()) => {
+                outcome.tally.stale += 1;
+                None
+            }
+            Some(code) => match became.remove(code.as_str()) {
                 Some(Deactivation::Done(_)) => {
                     outcome.deactivated += 1;
                     None
                 }
-                Some(Deactivation::Already(_)) => {
+                // None: asked for twice.
+                Some(Deactivation::Already(_)) | None => {
                     outcome.tally.unchanged += 1;
                     None
                 }
-                Some(Deactivation::Unknown) | None => {
+                Some(Deactivation::Unknown) => {
                     outcome.tally.skipped += 1;
                     None
                 }
@@ -249,7 +266,7 @@ async fn switch_off(
         if let Some(failure) = refused {
             outcome.tally.failed += 1;
             // No letter: its replay would apply the record.
-            outcome.failures.push(failure_of(segment, ordinal, code, &failure));
+            outcome.failures.push(failure_of(segment, *ordinal, code.clone(), &failure));
         }
     }
     Ok(())

@@ -85,9 +85,9 @@ impl Watcher {
         }
         let folder = Arc::clone(&self.folder);
         on_disk(move || folder.prepare()).await?;
-        self.mend(&mut round).await?;
+        let stuck = self.mend(&mut round).await?;
         round.taken = self.take().await?;
-        for (id, name, work_name) in self.in_work().await? {
+        for (id, name, work_name) in self.in_work().await?.into_iter().filter(|(id, ..)| !stuck.contains(id)) {
             if self.engine.stop.is_cancelled() {
                 return Err(FilesError::Stopped);
             }
@@ -122,7 +122,9 @@ impl Watcher {
     }
 
     /// Files that a crash left between two places, and those that a person asks for again.
-    async fn mend(&self, round: &mut Round) -> Result<(), FilesError> {
+    /// Answers those that have to wait.
+    async fn mend(&self, round: &mut Round) -> Result<Vec<Uuid>, FilesError> {
+        let mut stuck = Vec::new();
         for file in store::out_of_place(&self.engine.pool, &self.folder.name).await? {
             let mended = match file.state.as_str() {
                 "again" => self.take_back(&file).await,
@@ -130,10 +132,13 @@ impl Watcher {
             };
             match mended {
                 Ok(filed) => round.filed += usize::from(filed),
-                Err(error) => self.tell(file.id, error, round).await?,
+                Err(error) => {
+                    stuck.push(file.id);
+                    self.tell(file.id, error, round).await?;
+                }
             }
         }
-        Ok(())
+        Ok(stuck)
     }
 
     async fn take_back(&self, file: &FileRow) -> Result<bool, FilesError> {

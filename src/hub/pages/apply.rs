@@ -53,13 +53,25 @@ pub struct Failure {
 pub enum Verdict {
     Created(i64),
     Updated(i64),
-    Unchanged,
-    Stale,
-    /// A newer document of the same code stands in the same page.
-    Superseded,
+    Unchanged(i64),
+    /// Overtaken by what the record has had; or by what waits for it, and then there may be no record yet.
+    Stale(Option<i64>),
+    /// A newer document of the same code stands in the same page; the record that it made or changed, if it did.
+    Superseded(Option<i64>),
     /// Refers to records that are not there yet.
     Deferred(Vec<(Entity, String)>),
     Refused(Failure),
+}
+
+impl Verdict {
+    /// The record that it is about, as far as there is one.
+    pub fn internal_id(&self) -> Option<i64> {
+        match self {
+            Verdict::Created(id) | Verdict::Updated(id) | Verdict::Unchanged(id) => Some(*id),
+            Verdict::Stale(id) | Verdict::Superseded(id) => *id,
+            Verdict::Deferred(_) | Verdict::Refused(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +82,8 @@ pub enum ApplyError {
     /// Another daemon has taken over the stream: stop, write nothing.
     #[error("the stream's lease was lost to another daemon")]
     LeaseLost,
+    #[error("the records of the document refuse each other without end")]
+    Unsettled,
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
     #[error("a command failed: {0}")]
@@ -104,15 +118,13 @@ pub async fn apply(
     cx: &ApplyContext<'_>,
     incoming: &[Incoming<'_>],
 ) -> Result<Vec<Verdict>, ApplyError> {
-    let mut verdicts: Vec<Verdict> = vec![Verdict::Unchanged; incoming.len()];
-    let (places, overtaken) = fold(incoming);
-    for place in overtaken {
-        verdicts[place] = Verdict::Superseded;
-    }
-
-    let mut places = places;
+    let mut verdicts: Vec<Verdict> = vec![Verdict::Superseded(None); incoming.len()];
+    let (mut places, overtaken) = fold(incoming);
     while !places.is_empty() {
         places = round(tx, cx, incoming, &places, &mut verdicts).await?;
+    }
+    for (place, by) in overtaken {
+        verdicts[place] = Verdict::Superseded(verdicts[by].internal_id());
     }
     Ok(verdicts)
 }
@@ -135,9 +147,13 @@ async fn round(
         match held.remove(record.change.code.as_ref()) {
             None => rows.push(Row::new(place, record, None)),
             Some(link) => match standing(record, &link, cx.full_pass_started) {
-                Standing::Unchanged { note: false } => {}
-                Standing::Unchanged { note: true } => notes.push((link, place)),
-                Standing::Stale => verdicts[place] = Verdict::Stale,
+                Standing::Unchanged { note } => {
+                    verdicts[place] = Verdict::Unchanged(link.internal_id);
+                    if note {
+                        notes.push((link, place));
+                    }
+                }
+                Standing::Stale => verdicts[place] = Verdict::Stale(Some(link.internal_id)),
                 Standing::Changed => rows.push(Row::new(place, record, Some(link))),
             },
         }
@@ -222,7 +238,7 @@ async fn adopt_renamed(
         let Some(link) = external_id.and_then(|id| known.remove(id)) else { return true };
         // An older document under a name that it had once changes nothing.
         if is_older(row.incoming, &link, cx.full_pass_started) {
-            verdicts[row.place] = Verdict::Stale;
+            verdicts[row.place] = Verdict::Stale(Some(link.internal_id));
             return false;
         }
         // Equal content or not: the record's own code has to follow.

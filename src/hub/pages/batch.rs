@@ -42,7 +42,7 @@ pub(super) async fn write(
                     verdicts[row.place] = match outcome {
                         Outcome::Created => Verdict::Created(row.internal_id),
                         Outcome::Updated => Verdict::Updated(row.internal_id),
-                        Outcome::Unchanged => Verdict::Unchanged,
+                        Outcome::Unchanged => Verdict::Unchanged(row.internal_id),
                         Outcome::Refused(violation) => without_its_parent(cx, row, &violation)
                             .unwrap_or_else(|| Verdict::Refused(violation.into())),
                     };

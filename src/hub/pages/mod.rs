@@ -8,11 +8,16 @@
 
 mod apply;
 mod batch;
+mod items;
 mod plan;
 mod record;
 mod references;
+mod store;
 
 pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply};
+pub use items::{Fate, Items, ItemsContext};
 pub use plan::{Incoming, Standing, fold, is_older, standing};
-pub use record::{MappedPage, PageContext, Step, apply_page, flush, missing_of, rejected, settle};
+pub(super) use record::drop_overtaken;
+pub use record::{MappedPage, PageContext, Step, apply_page, flush, missing_of, rejected};
 pub use references::missing_reference;
+pub(super) use store::{StoredPage, StoredRecord, store};

@@ -70,13 +70,20 @@ fn compare(new: Option<&Version>, held: Option<&Version>) -> Option<Ordering> {
 }
 
 /// The records that count, one per code and per external id, sorted by code, as places in `incoming`; the others were
-/// overtaken within the page itself. Of two the newer version wins, else the later one.
-pub fn fold(incoming: &[Incoming<'_>]) -> (Vec<usize>, Vec<usize>) {
+/// overtaken within the page itself, and stand beside the one that won. Of two the newer version wins, else the later one.
+pub fn fold(incoming: &[Incoming<'_>]) -> (Vec<usize>, Vec<(usize, usize)>) {
     let mut overtaken = Vec::new();
     let places = newest(incoming, 0..incoming.len(), &mut overtaken, |change| Some(change.code.as_ref()));
     // A card that was renamed while its list was read comes under both names.
     let mut places = newest(incoming, places, &mut overtaken, |change| change.external_id.as_deref());
     places.sort_unstable_by(|a, b| incoming[*a].change.code.cmp(&incoming[*b].change.code));
+    let winner: HashMap<usize, usize> = overtaken.iter().copied().collect();
+    for (_, by) in &mut overtaken {
+        // Who won by code may have lost by external id.
+        while let Some(better) = winner.get(by) {
+            *by = *better;
+        }
+    }
     (places, overtaken)
 }
 
@@ -84,7 +91,7 @@ pub fn fold(incoming: &[Incoming<'_>]) -> (Vec<usize>, Vec<usize>) {
 fn newest<'a>(
     incoming: &[Incoming<'a>],
     places: impl IntoIterator<Item = usize>,
-    overtaken: &mut Vec<usize>,
+    overtaken: &mut Vec<(usize, usize)>,
     key: impl Fn(&'a Change<'a>) -> Option<&'a str>,
 ) -> Vec<usize> {
     let mut keyless = Vec::new();
@@ -102,7 +109,7 @@ fn newest<'a>(
                 let (first, later) = (place.min(*held.get()), place.max(*held.get()));
                 let versions = [first, later].map(|place| incoming[place].change.version.as_ref());
                 let wins = if compare(versions[1], versions[0]) == Some(Ordering::Less) { first } else { later };
-                overtaken.push(if wins == first { later } else { first });
+                overtaken.push((if wins == first { later } else { first }, wins));
                 held.insert(wins);
             }
         }
@@ -197,7 +204,7 @@ mod tests {
         let incoming: Vec<_> = records.iter().map(|change| Incoming { change, received_at: at(0) }).collect();
         let (places, overtaken) = fold(&incoming);
         assert_eq!(places, [1, 3, 4]);
-        assert_eq!(overtaken, [2, 0]);
+        assert_eq!(overtaken, [(2, 1), (0, 3)]);
     }
 
     #[test]
@@ -212,6 +219,6 @@ mod tests {
         let incoming: Vec<_> = records.iter().map(|change| Incoming { change, received_at: at(0) }).collect();
         let (places, overtaken) = fold(&incoming);
         assert_eq!(places, [0, 3, 2]);
-        assert_eq!(overtaken, [1]);
+        assert_eq!(overtaken, [(1, 0)]);
     }
 }

@@ -1,7 +1,5 @@
 //! The inline lane: a polled page is one message, written in the transaction of its effect.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Pass};
@@ -11,17 +9,16 @@ use uuid::Uuid;
 use super::{
     apply::{ApplyContext, ApplyError, Failure, Verdict, apply},
     plan::Incoming,
+    store::{StoredPage, StoredRecord, store},
 };
 use crate::{
-    canonical::Version,
     commerce::WriteContext,
     hub::{
         cursors::{self, Position},
-        dead_letters::{self, NewLetter},
-        deferral::{self, Parked, Rival},
+        dead_letters,
+        deferral::{self, OpenWork, Rival},
         engine::Engine,
         leases,
-        messages::{self, NewMessage, pack},
         runs::{self, Tally},
     },
     mapping::{Format, Mapped, Mapping},
@@ -95,13 +92,13 @@ pub async fn apply_page(
     drop_overtaken(&mut tx, &context, &incoming, &mut verdicts).await?;
     let tally = count(page.mapped, &verdicts);
 
-    settle(&mut tx, &context, &incoming, &verdicts, &[]).await?;
+    let open = deferral::open_work(&mut tx, cx.connector, context.entity).await?;
+    settle_with(&mut tx, &context, &incoming, &verdicts, &[], open).await?;
     if tally.has_effect() {
         if !cx.dry_run && !leases::fence(&mut *tx, cx.lease, engine.id, engine.settings.lease).await? {
             return Err(ApplyError::LeaseLost);
         }
-        let message_id = Uuid::now_v7();
-        store(&mut tx, cx, page, &context, message_id, &verdicts, engine).await?;
+        leave(&mut tx, engine, cx, page, &context, &verdicts).await?;
         let mut sum = *pending;
         sum.add(&tally);
         if cx.dry_run {
@@ -152,23 +149,23 @@ async fn advance(tx: &mut PgConnection, cx: &PageContext<'_>, step: &Step) -> Re
 
 /// What the records that went in mean for others: who waited for them is woken, letters and parked documents of the
 /// same codes are superseded unless they are newer. `replaying`: letters whose own documents these are.
-pub async fn settle(
+pub(super) async fn settle_with(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
     incoming: &[Incoming<'_>],
     verdicts: &[Verdict],
     replaying: &[Uuid],
+    open: OpenWork,
 ) -> Result<(), ApplyError> {
     let current: Vec<Rival<'_>> = incoming
         .iter()
         .zip(verdicts)
-        .filter(|(_, verdict)| matches!(verdict, Verdict::Created(_) | Verdict::Updated(_) | Verdict::Unchanged))
+        .filter(|(_, verdict)| matches!(verdict, Verdict::Created(_) | Verdict::Updated(_) | Verdict::Unchanged(_)))
         .map(|(record, _)| rival(record))
         .collect();
     if current.is_empty() {
         return Ok(());
     }
-    let open = deferral::open_work(tx, cx.connector, cx.entity).await?;
     if open.waited_for {
         let codes: Vec<&str> = current.iter().map(|record| record.key).collect();
         deferral::wake(tx, cx.connector, cx.entity, &codes).await?;
@@ -188,7 +185,7 @@ fn rival<'a>(record: &Incoming<'a>) -> Rival<'a> {
 }
 
 /// A record that would have to wait while a newer document of its code waits already is stale.
-async fn drop_overtaken(
+pub(in crate::hub) async fn drop_overtaken(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
     incoming: &[Incoming<'_>],
@@ -207,9 +204,53 @@ async fn drop_overtaken(
     let overtaken = deferral::overtaken(tx, cx.connector, cx.entity, &rivals, cx.full_pass_started).await?;
     for (record, verdict) in incoming.iter().zip(verdicts) {
         if waits(verdict) && overtaken.contains(record.change.code.as_ref()) {
-            *verdict = Verdict::Stale;
+            *verdict = Verdict::Stale(None);
         }
     }
+    Ok(())
+}
+
+/// Writes down what the page was and what became of its records.
+async fn leave(
+    tx: &mut PgConnection,
+    engine: &Engine,
+    cx: &PageContext<'_>,
+    page: &MappedPage<'_>,
+    context: &ApplyContext<'_>,
+    verdicts: &[Verdict],
+) -> Result<(), ApplyError> {
+    let entity = context.entity;
+    let refused: Vec<Verdict> = page.mapped.rejected.iter().map(|record| Verdict::Refused(rejected(record))).collect();
+    let changes = page.mapped.changes.iter().zip(verdicts).map(|(change, verdict)| StoredRecord {
+        ordinal: change.ordinal,
+        code: Some(change.code.as_ref()),
+        version: change.version.as_ref(),
+        verdict,
+        entity,
+    });
+    let rejected = page.mapped.rejected.iter().zip(&refused).map(|(record, verdict)| StoredRecord {
+        ordinal: record.ordinal,
+        code: record.code.as_deref(),
+        version: record.version.as_ref(),
+        verdict,
+        entity,
+    });
+    let records: Vec<StoredRecord<'_>> = changes.chain(rejected).collect();
+    let stored = StoredPage {
+        message_id: Uuid::now_v7(),
+        connector: cx.connector,
+        stream: cx.stream,
+        mapping: page.mapping,
+        format: page.format,
+        body: page.body,
+        correlation_id: cx.correlation_id,
+        run_id: Some(cx.run_id),
+        records: page.mapped.records,
+        received_at: page.received_at,
+        full_pass_started: context.full_pass_started,
+        keeps_failed: true,
+    };
+    store(tx, engine, &stored, &records).await?;
     Ok(())
 }
 
@@ -225,9 +266,9 @@ fn count(mapped: &Mapped<'_>, verdicts: &[Verdict]) -> Tally {
         match verdict {
             Verdict::Created(_) => tally.created += 1,
             Verdict::Updated(_) => tally.updated += 1,
-            Verdict::Unchanged => tally.unchanged += 1,
-            Verdict::Stale => tally.stale += 1,
-            Verdict::Superseded => tally.superseded += 1,
+            Verdict::Unchanged(_) => tally.unchanged += 1,
+            Verdict::Stale(_) => tally.stale += 1,
+            Verdict::Superseded(_) => tally.superseded += 1,
             Verdict::Deferred(_) => tally.deferred += 1,
             Verdict::Refused(_) => tally.failed += 1,
         }
@@ -259,152 +300,5 @@ pub fn missing_of(failure: &Failure, entity: crate::canonical::Entity) -> Option
     match entity.fields()[field].kind {
         crate::canonical::FieldType::Ref(target) => Some((target, failure.value.clone()?)),
         _ => None,
-    }
-}
-
-async fn store(
-    tx: &mut PgConnection,
-    cx: &PageContext<'_>,
-    page: &MappedPage<'_>,
-    context: &ApplyContext<'_>,
-    message_id: Uuid,
-    verdicts: &[Verdict],
-    engine: &Engine,
-) -> Result<(), ApplyError> {
-    let mut items = Items::default();
-    let mut letters: Vec<(u32, NewLetter)> = Vec::new();
-    let mut parked: Vec<Parked> = Vec::new();
-    let mut bodies = bodies_of(page, verdicts);
-    let mut document = |ordinal: u32, key: Option<String>, version: Option<Version>| NewMessage {
-        id: Uuid::now_v7(),
-        kind: messages::DOCUMENT.into(),
-        connector: cx.connector.to_owned(),
-        stream: Some(cx.stream.to_owned()),
-        entity: Some(context.entity.as_str()),
-        key,
-        version,
-        mapping: Some(page.mapping.name().to_owned()),
-        mapping_hash: Some(page.mapping.hash().to_owned()),
-        format: page.format.as_str(),
-        // The mapping found the record in this very page.
-        body: bodies.remove(&ordinal).unwrap_or_else(|| page.body.to_vec()),
-        correlation_id: cx.correlation_id.to_owned(),
-        run_id: Some(cx.run_id),
-        dead_letter_id: None,
-        received_at: page.received_at,
-    };
-    for (change, verdict) in page.mapped.changes.iter().zip(verdicts) {
-        let code = change.code.as_ref();
-        match verdict {
-            Verdict::Created(id) => items.push(change.ordinal, "created", Some(code), Some(*id)),
-            Verdict::Updated(id) => items.push(change.ordinal, "updated", Some(code), Some(*id)),
-            Verdict::Deferred(waits_for) => {
-                items.push(change.ordinal, "deferred", Some(code), None);
-                let message = document(change.ordinal, Some(code.to_owned()), change.version.clone());
-                parked.push(Parked { message, waits_for: waits_for.clone() });
-            }
-            Verdict::Refused(failure) => {
-                items.push(change.ordinal, "failed", Some(code), None);
-                let message = document(change.ordinal, Some(code.to_owned()), change.version.clone());
-                let missing = missing_of(failure, context.entity);
-                letters.push((change.ordinal, NewLetter { message, failure: failure.clone(), missing, attempts: 1 }));
-            }
-            Verdict::Unchanged | Verdict::Stale | Verdict::Superseded => {}
-        }
-    }
-    for record in &page.mapped.rejected {
-        items.push(record.ordinal, "failed", record.code.as_deref(), None);
-        let message = document(record.ordinal, record.code.clone(), None);
-        letters.push((record.ordinal, NewLetter { message, failure: rejected(record), missing: None, attempts: 1 }));
-    }
-    // Two records of one code may both be bad; the letter is of the later.
-    letters.sort_by_key(|(ordinal, _)| *ordinal);
-    let letters: Vec<NewLetter> = letters.into_iter().map(|(_, letter)| letter).collect();
-    if !letters.is_empty() {
-        dead_letters::record(tx, &letters).await?;
-    }
-    let defer_for = engine.settings.defer_for;
-    deferral::park(tx, context.connector, context.entity, &parked, context.full_pass_started, defer_for).await?;
-    write_message(tx, cx, page, context, message_id).await?;
-    items.write(tx, message_id).await
-}
-
-/// The records that get a message of their own, cut out of the page in one go.
-fn bodies_of(page: &MappedPage<'_>, verdicts: &[Verdict]) -> HashMap<u32, Vec<u8>> {
-    let kept = |verdict: &Verdict| matches!(verdict, Verdict::Deferred(_) | Verdict::Refused(_));
-    let changes = page.mapped.changes.iter().zip(verdicts).filter(|(_, verdict)| kept(verdict));
-    let mut ordinals: Vec<u32> = changes.map(|(change, _)| change.ordinal).collect();
-    ordinals.extend(page.mapped.rejected.iter().map(|record| record.ordinal));
-    if ordinals.is_empty() {
-        return HashMap::new();
-    }
-    ordinals.sort_unstable();
-    page.mapping.raw_records(page.format, page.body, &ordinals).into_iter().collect()
-}
-
-async fn write_message(
-    tx: &mut PgConnection,
-    cx: &PageContext<'_>,
-    page: &MappedPage<'_>,
-    context: &ApplyContext<'_>,
-    message_id: Uuid,
-) -> Result<(), ApplyError> {
-    let body = pack(page.body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-    sqlx::query!(
-        "with message as (
-             insert into hub.message_history
-                 (id, kind, state, connector, stream, entity, mapping, mapping_hash, format, correlation_id, run_id,
-                  records, attempts, received_at)
-             values ($1, 'page', 'done', $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11)
-         )
-         insert into hub.payload_history (message_id, body) values ($1, $12)",
-        message_id,
-        cx.connector,
-        cx.stream,
-        context.entity.as_str(),
-        page.mapping.name(),
-        page.mapping.hash(),
-        page.format.as_str(),
-        cx.correlation_id,
-        cx.run_id,
-        i32::try_from(page.mapped.records).unwrap_or(i32::MAX),
-        page.received_at,
-        body,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// The item rows of a page.
-#[derive(Default)]
-struct Items<'a> {
-    ordinals: Vec<i32>,
-    outcomes: Vec<&'static str>,
-    codes: Vec<Option<&'a str>>,
-    internal_ids: Vec<Option<i64>>,
-}
-
-impl<'a> Items<'a> {
-    fn push(&mut self, ordinal: u32, outcome: &'static str, code: Option<&'a str>, internal_id: Option<i64>) {
-        self.ordinals.push(i32::try_from(ordinal).unwrap_or(i32::MAX));
-        self.outcomes.push(outcome);
-        self.codes.push(code);
-        self.internal_ids.push(internal_id);
-    }
-
-    async fn write(self, tx: &mut PgConnection, message_id: Uuid) -> Result<(), ApplyError> {
-        sqlx::query!(
-            "insert into hub.message_item (message_id, ordinal, outcome, code, internal_id)
-             select $1, * from unnest($2::int[], $3::text[], $4::text[], $5::bigint[])",
-            message_id,
-            &self.ordinals,
-            self.outcomes as _,
-            self.codes as _,
-            self.internal_ids as _,
-        )
-        .execute(tx)
-        .await?;
-        Ok(())
     }
 }

@@ -1,14 +1,14 @@
 //! One mapping file to one [`Mapping`].
 
 use std::collections::HashMap;
-use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
 use crate::canonical::{Entity, FieldType};
 use crate::mapping::compiled::{Mapping, Skip};
+use crate::mapping::parts::PartSet;
 use crate::mapping::problem::{Report, suggest};
-use crate::mapping::rule::Source;
+use crate::mapping::rule::{Blanks, Join, Source, Then};
 use crate::mapping::source::Shape;
 use crate::mapping::value::{Literal, Transform};
 
@@ -54,9 +54,13 @@ pub(super) fn compile(name: &str, text: &str, shared: &Tables, report: &mut Repo
         if rule.default.is_some() {
             report.add(&section.span, "a code has no default", "remove `default`");
         }
-        if let Source::Join { all, .. } = &mut rule.source {
-            // Half a key is another key.
-            *all = true;
+        if let Source::Join(join) = &mut rule.source {
+            never_half(join);
+        }
+        for case in &mut rule.cases {
+            if let Then::Join(join) = &mut case.then {
+                never_half(join);
+            }
         }
         section.finish(report);
         rule
@@ -71,6 +75,7 @@ pub(super) fn compile(name: &str, text: &str, shared: &Tables, report: &mut Repo
         section.finish(report);
         rule
     });
+    let parts = root.texts("parts", report);
     let version = root.section("version", report).and_then(|section| version::version(section, &mut shape, report));
     let skips = skips(&mut root, &mut shape, report);
     let search_keys = root.texts("search_keys", report);
@@ -127,7 +132,15 @@ pub(super) fn compile(name: &str, text: &str, shared: &Tables, report: &mut Repo
         references,
         search_keys,
         shape,
+        parts: PartSet::wanted(parts),
     })
+}
+
+/// Half a key is another key.
+fn never_half(join: &mut Join) {
+    if join.blanks == Blanks::Skip {
+        join.blanks = Blanks::Never;
+    }
 }
 
 fn entity(root: &mut Section<'_>, report: &mut Report<'_>) -> Option<Entity> {
@@ -171,8 +184,5 @@ fn content_hash(text: &str, tables: &Tables) -> String {
             }
         }
     }
-    hasher.finalize().iter().fold(String::with_capacity(64), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    crate::mapping::hex(&hasher.finalize())
 }

@@ -8,13 +8,13 @@ use toml::de::DeValue;
 use crate::canonical::{FieldSpec, FieldType, Value};
 use crate::mapping::problem::{Report, suggest};
 use crate::mapping::rule::{
-    Absent, Case, Entry, Expression, Field, FieldKind, ListRule, ObjectRule, OnMissing, Rows, ScalarRule, Source,
-    TableUse, Then,
+    Absent, Blanks, Case, Entry, Expression, Field, FieldKind, Join, ListRule, ObjectRule, OnMissing, Piece, Required,
+    Rows, ScalarRule, Source, TableUse, Then,
 };
 use crate::mapping::source::{Shape, write_string};
 use crate::mapping::value::{DateFormat, Formats, NumberFormat, OnUnmapped, Scalar, TooLong, Transform, convert};
 
-use super::condition::{conditions, literals, paths_of};
+use super::condition::{conditions, literals, path_of, paths_of};
 use super::section::{Section, items, literal, section_of, wrong};
 use super::tables::Tables;
 
@@ -87,7 +87,7 @@ impl<'d> Fields<'_, 'd> {
         shape: &mut Shape,
         report: &mut Report<'_>,
     ) -> Option<Field> {
-        let required = section.flag("required", report).unwrap_or(false) || spec.required;
+        let required = required(&mut section, spec.required, report);
         let absent = absent(&mut section, self.defaults.absent, report);
         let on_missing = section.word("on_missing", &OnMissing::NAMES, OnMissing::parse, report);
         if on_missing.is_some() && !matches!(spec.kind, FieldType::Ref(_)) {
@@ -98,6 +98,7 @@ impl<'d> Fields<'_, 'd> {
             FieldType::List(specs) => FieldKind::List(self.list(&mut section, specs, spec.name, shape, report)?),
             FieldType::Json if section.has("object") => FieldKind::Object(self.object(&mut section, shape, report)),
             kind => {
+                let kind = bounded(&mut section, kind, report);
                 let transforms = match kind {
                     FieldType::Ref(_) => vec![Transform::NullIfEmpty],
                     _ => self.defaults.transforms.clone(),
@@ -142,23 +143,18 @@ impl<'d> Fields<'_, 'd> {
         report: &mut Report<'_>,
     ) -> Source {
         let from = section.texts("from", report);
-        let join = section.texts("join", report);
-        let separator = section.text("separator", report).map(|(text, _)| text);
-        let all = section.flag("all", report).unwrap_or(false);
+        let join = join(section, shape, report);
         let constant = section.value("value").map(|value| constant("value", value, kind, report));
         let cel = section.text("cel", report);
-        let given = [!from.is_empty(), !join.is_empty(), constant.is_some(), cel.is_some()];
+        let given = [!from.is_empty(), join.is_some(), constant.is_some(), cel.is_some()];
         if given.iter().filter(|given| **given).count() > 1 {
             let what = format!("{} has more than one of `from`, `join`, `value` and `cel`", section.name);
             report.add(&section.span, what, "keep one of them");
         }
-        if join.is_empty() && (separator.is_some() || all) {
-            report.add(&section.span, "`separator` and `all` belong to `join`", "add `join`, or remove them");
-        }
         if !from.is_empty() {
             Source::From(paths_of(&from, shape, report))
-        } else if !join.is_empty() {
-            Source::Join { paths: paths_of(&join, shape, report), separator: separator.unwrap_or_default(), all }
+        } else if let Some(join) = join {
+            Source::Join(join)
         } else if let Some(value) = constant {
             value.map_or(Source::Nothing, Source::Constant)
         } else if let Some((text, span)) = cel {
@@ -203,13 +199,15 @@ impl<'d> Fields<'_, 'd> {
             let Some(mut table) = section_of(item, "a case".into(), "cases", report) else { continue };
             let when = conditions(&mut table, shape, report);
             let from = table.texts("from", report);
-            let then = match table.value("value") {
-                Some(value) => constant("value", value, kind, report).map(Then::Value),
-                None if from.is_empty() => {
-                    report.add(&table.span, "the case gives nothing", "add `value` or `from`");
+            let join = join(&mut table, shape, report);
+            let then = match (table.value("value"), join) {
+                (Some(value), _) => constant("value", value, kind, report).map(Then::Value),
+                (None, Some(join)) => Some(Then::Join(join)),
+                (None, None) if from.is_empty() => {
+                    report.add(&table.span, "the case gives nothing", "add `value`, `from` or `join`");
                     None
                 }
-                None => Some(Then::From(paths_of(&from, shape, report))),
+                (None, None) => Some(Then::From(paths_of(&from, shape, report))),
             };
             table.finish(report);
             cases.extend(then.map(|then| Case { when, then }));
@@ -313,6 +311,50 @@ impl<'d> Fields<'_, 'd> {
         }
         entries.sort_by(|one, other| one.key.cmp(&other.key));
         ObjectRule { entries, transforms }
+    }
+}
+
+/// `join = ["productCode", "=list"]`: paths, and constants with `=` before them.
+fn join(section: &mut Section<'_>, shape: &mut Shape, report: &mut Report<'_>) -> Option<Join> {
+    let pieces = section.texts("join", report);
+    let separator = section.text("separator", report).map(|(text, _)| text);
+    let all = section.flag("all", report).unwrap_or(false);
+    let blanks = section.word("blanks", &Blanks::NAMES, Blanks::parse, report);
+    if pieces.is_empty() {
+        if separator.is_some() || all || blanks.is_some() {
+            let what = "`separator`, `all` and `blanks` belong to `join`";
+            report.add(&section.span, what, "add `join`, or remove them");
+        }
+        return None;
+    }
+    let pieces = pieces.into_iter().filter_map(|(text, span)| match text.strip_prefix('=') {
+        Some(constant) => Some(Piece::Constant(constant.into())),
+        None => path_of(&text, &span, shape, report).map(Piece::Path),
+    });
+    let pieces = pieces.collect();
+    let blanks = blanks.unwrap_or(if all { Blanks::Never } else { Blanks::Skip });
+    Some(Join { pieces, separator: separator.unwrap_or_default(), blanks })
+}
+
+/// `required = true`, or `"when_new"`, which also takes back what the entity demands of every record.
+fn required(section: &mut Section<'_>, by_entity: bool, report: &mut Report<'_>) -> Required {
+    let word = |word: &str| (word == "when_new").then_some(Required::WhenNew);
+    match section.value("required").map(Spanned::get_ref) {
+        Some(DeValue::String(_)) => section.word("required", &["when_new"], word, report).unwrap_or(Required::WhenNew),
+        _ if section.flag("required", report).unwrap_or(false) || by_entity => Required::Yes,
+        _ => Required::No,
+    }
+}
+
+/// `negative = false`: the source's own bound of a figure that may be below 0 elsewhere.
+fn bounded(section: &mut Section<'_>, kind: FieldType, report: &mut Report<'_>) -> FieldType {
+    match (section.flag("negative", report), kind) {
+        (Some(negative), FieldType::Decimal { scale, negative: true }) => FieldType::Decimal { scale, negative },
+        (Some(true), _) | (Some(false), FieldType::Decimal { .. }) | (None, _) => kind,
+        (Some(false), _) => {
+            report.add(&section.span, "`negative` is for numbers with decimals", "remove it");
+            kind
+        }
     }
 }
 

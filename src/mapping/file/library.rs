@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::mapping::compiled::Mapping;
+use crate::mapping::parts;
 use crate::mapping::problem::{Problem, Report};
 
 use super::built_in::BUILT_IN;
@@ -85,6 +86,7 @@ impl Library {
             }
         }
         let mut library = Library::default();
+        let mut compiled = BTreeMap::new();
         let none = Tables::default();
         for file in &files {
             if let Some(mapping) = file.path.strip_suffix(".cases.toml") {
@@ -98,8 +100,17 @@ impl Library {
             let system = name.split_once('/').map(|(system, _)| system).unwrap_or_default();
             let mut report = Report::new(&file.shown, &file.text);
             if let Some(mapping) = compile(name, &file.text, shared.get(system).unwrap_or(&none), &mut report) {
-                library.mappings.insert(name.to_owned(), Arc::new(mapping));
+                compiled.insert(name.to_owned(), mapping);
             }
+            problems.extend(report.into_problems());
+        }
+        let file_of = |name: &str| files.iter().find(|file| file.path.strip_suffix(".toml") == Some(name));
+        let (mappings, wrong_parts) = parts::link(compiled, |name| file_of(name).is_some());
+        library.mappings = mappings;
+        for (name, span, what, remedy) in wrong_parts {
+            let Some(file) = file_of(&name) else { continue };
+            let mut report = Report::new(&file.shown, &file.text);
+            report.add(&span, what, remedy);
             problems.extend(report.into_problems());
         }
         let all_sound = problems.is_empty();

@@ -43,13 +43,21 @@ pub(in crate::mapping) enum Absent {
     Null,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::mapping) enum Required {
+    No,
+    Yes,
+    /// A source may leave it alone, and must not empty it. Whether a new record lacks it, its command tells.
+    WhenNew,
+}
+
 #[derive(Debug)]
 pub(in crate::mapping) struct Field {
     /// Place in the entity's (or list's) fields.
     pub target: usize,
     pub spec: &'static FieldSpec,
     pub kind: FieldKind,
-    pub required: bool,
+    pub required: Required,
     /// By format: json, xml, csv.
     pub absent: [Absent; 3],
     pub on_missing: OnMissing,
@@ -103,7 +111,12 @@ impl Field {
             Value::List(rows) => rows.is_empty(),
             _ => false,
         };
-        if self.required && empty {
+        let lacking = match self.required {
+            Required::No => false,
+            Required::Yes => empty,
+            Required::WhenNew => empty && value.is_present(),
+        };
+        if lacking {
             return Err(Failure {
                 below: String::new(),
                 source: self.source(),

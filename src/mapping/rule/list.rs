@@ -113,12 +113,8 @@ impl ListRule {
     fn has_content(&self, row: Row<'_, '_>) -> bool {
         self.fields.iter().any(|field| match &field.kind {
             FieldKind::Scalar(rule) => match &rule.source {
-                Source::From(paths) | Source::Join { paths, .. } => paths.iter().any(|path| {
-                    path.get(row).is_ok_and(|scalar| match scalar.text() {
-                        Some(text) => !text.trim().is_empty(),
-                        None => !scalar.is_empty(),
-                    })
-                }),
+                Source::From(paths) => paths.iter().any(|path| is_filled(path, row)),
+                Source::Join(join) => join.paths().any(|path| is_filled(path, row)),
                 Source::Cel(_) => true,
                 Source::Nothing | Source::Constant(_) => false,
             },
@@ -145,10 +141,18 @@ impl ListRule {
 fn mentions(field: &Field, row: Row<'_, '_>) -> bool {
     match &field.kind {
         FieldKind::Scalar(rule) => match &rule.source {
-            Source::From(paths) | Source::Join { paths, .. } => paths.iter().any(|path| path.head_is_present(row)),
+            Source::From(paths) => paths.iter().any(|path| path.head_is_present(row)),
+            Source::Join(join) => join.paths().any(|path| path.head_is_present(row)),
             Source::Cel(_) => true,
             Source::Nothing | Source::Constant(_) => false,
         },
         FieldKind::List(_) | FieldKind::Object(_) => true,
     }
+}
+
+fn is_filled(path: &Path, row: Row<'_, '_>) -> bool {
+    path.get(row).is_ok_and(|scalar| match scalar.text() {
+        Some(text) => !text.trim().is_empty(),
+        None => !scalar.is_empty(),
+    })
 }

@@ -33,6 +33,7 @@ pub(in crate::mapping) struct Case {
 pub(in crate::mapping) enum Then {
     Value(Value<'static>),
     From(Vec<Path>),
+    Join(Join),
 }
 
 #[derive(Debug)]
@@ -42,13 +43,48 @@ pub(in crate::mapping) enum Source {
     Constant(Value<'static>),
     /// The first that gives something.
     From(Vec<Path>),
-    /// All that are filled; with `all`, nothing unless each is.
-    Join {
-        paths: Vec<Path>,
-        separator: String,
-        all: bool,
-    },
+    Join(Join),
     Cel(Expression),
+}
+
+/// Several values put together.
+#[derive(Debug)]
+pub(in crate::mapping) struct Join {
+    pub pieces: Vec<Piece>,
+    pub separator: String,
+    pub blanks: Blanks,
+}
+
+#[derive(Debug)]
+pub(in crate::mapping) enum Piece {
+    Path(Path),
+    Constant(Box<str>),
+}
+
+/// What a piece that is empty means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::mapping) enum Blanks {
+    /// It is left out.
+    #[default]
+    Skip,
+    /// There is nothing at all unless each piece is filled.
+    Never,
+    /// Its place stays empty, so that the others keep theirs; places at the end are left out. There is nothing at all
+    /// unless the first piece is filled.
+    Keep,
+}
+
+impl Blanks {
+    pub(in crate::mapping) const NAMES: [&'static str; 3] = ["skip", "never", "keep"];
+
+    pub(in crate::mapping) fn parse(name: &str) -> Option<Self> {
+        match name {
+            "skip" => Some(Blanks::Skip),
+            "never" => Some(Blanks::Never),
+            "keep" => Some(Blanks::Keep),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -68,17 +104,14 @@ impl ScalarRule {
         match self.cases.iter().find(|case| all_hold(&case.when, row)).map(|case| &case.then) {
             Some(Then::Value(value)) => Ok(value.clone()),
             Some(Then::From(paths)) => self.first_of(paths, row, page),
+            Some(Then::Join(join)) => self.joined(join, row, page),
             None => match &self.source {
                 // The record carries what the cases ask for, and none of them holds.
                 Source::Nothing if self.cases.iter().any(|case| case.is_carried(row)) => Ok(Value::Null),
                 Source::Nothing => Ok(Value::Absent),
                 Source::Constant(value) => Ok(value.clone()),
                 Source::From(paths) => self.first_of(paths, row, page),
-                Source::Join { paths, separator, all } => {
-                    let joined = join(paths, separator, *all, row).map_err(|refusal| self.failure(None, refusal))?;
-                    let shown = joined.clone();
-                    self.finished(joined, page).map_err(|(refusal, _)| self.failure(shown.shown(), refusal))
-                }
+                Source::Join(join) => self.joined(join, row, page),
                 Source::Cel(expression) => {
                     let scalar = expression.evaluate(row, self.kind).map_err(|refusal| self.failure(None, refusal))?;
                     let shown = scalar.clone();
@@ -86,6 +119,12 @@ impl ScalarRule {
                 }
             },
         }
+    }
+
+    fn joined<'a>(&self, join: &Join, row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<Value<'a>, Failure> {
+        let joined = join.of(row).map_err(|refusal| self.failure(None, refusal))?;
+        let shown = joined.clone();
+        self.finished(joined, page).map_err(|(refusal, _)| self.failure(shown.shown(), refusal))
     }
 
     /// Takes the alternatives in order until one gives something. Null beats absent.
@@ -148,8 +187,8 @@ impl ScalarRule {
         let decided = self.cases.iter().find(|case| all_hold(&case.when, row)).map(|case| &case.then);
         match (decided, &self.source) {
             (Some(Then::From(paths)), _) | (None, Source::From(paths)) => paths.iter().find_map(|path| path.shown(row)),
-            (None, Source::Join { paths, separator, all }) => {
-                join(paths, separator, *all, row).ok().and_then(|joined| joined.shown().map(str::to_owned))
+            (Some(Then::Join(join)), _) | (None, Source::Join(join)) => {
+                join.of(row).ok().and_then(|joined| joined.shown().map(str::to_owned))
             }
             _ => None,
         }
@@ -159,8 +198,9 @@ impl ScalarRule {
         let names = |paths: &[Path]| paths.iter().map(|path| &*path.text).collect::<Vec<_>>().join(" or ");
         match &self.source {
             Source::From(paths) => names(paths),
-            Source::Join { paths, separator, .. } => {
-                paths.iter().map(|path| &*path.text).collect::<Vec<_>>().join(&format!(" + {separator:?} + "))
+            Source::Join(join) => {
+                let names: Vec<&str> = join.paths().map(|path| &*path.text).collect();
+                names.join(&format!(" + {:?} + ", join.separator))
             }
             Source::Cel(expression) => expression.text().to_owned(),
             Source::Constant(_) => "a constant".to_owned(),
@@ -170,30 +210,51 @@ impl ScalarRule {
     }
 }
 
-fn join<'a>(paths: &[Path], separator: &str, all: bool, row: Row<'_, 'a>) -> Result<Scalar<'a>, Refusal> {
-    let mut out = String::new();
-    let mut carried = false;
-    for path in paths {
-        let scalar = path.get(row)?;
-        carried |= !matches!(scalar, Scalar::Missing);
-        let text = match &scalar {
-            Scalar::Number(text) => crate::mapping::value::whole(text).unwrap_or(text),
-            other => other.text().unwrap_or_default().trim_end(),
-        };
-        if text.is_empty() {
-            if all {
-                return Ok(Scalar::Null);
-            }
-            continue;
-        }
-        if !out.is_empty() {
-            out.push_str(separator);
-        }
-        out.push_str(text);
+impl Join {
+    pub(in crate::mapping) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Path(path) => Some(path),
+            Piece::Constant(_) => None,
+        })
     }
-    Ok(match (out.is_empty(), carried) {
-        (false, _) => Scalar::Text(Cow::Owned(out)),
-        (true, true) => Scalar::Null,
-        (true, false) => Scalar::Missing,
-    })
+
+    fn of<'a>(&self, row: Row<'_, 'a>) -> Result<Scalar<'a>, Refusal> {
+        let mut out = String::new();
+        let mut carried = false;
+        // Places that are left empty so far, written only when something follows them.
+        let mut empty_places = 0;
+        for (place, piece) in self.pieces.iter().enumerate() {
+            let scalar = match piece {
+                Piece::Constant(text) => Scalar::Text(Cow::Borrowed(&**text)),
+                Piece::Path(path) => {
+                    let scalar = path.get(row)?;
+                    carried |= !matches!(scalar, Scalar::Missing);
+                    scalar
+                }
+            };
+            let text = match &scalar {
+                Scalar::Number(text) => crate::mapping::value::whole(text).unwrap_or(text),
+                other => other.text().unwrap_or_default().trim_end(),
+            };
+            if text.is_empty() {
+                match self.blanks {
+                    Blanks::Never => return Ok(Scalar::Null),
+                    Blanks::Keep if place == 0 => return Ok(Scalar::Null),
+                    Blanks::Keep => empty_places += 1,
+                    Blanks::Skip => {}
+                }
+                continue;
+            }
+            (0..std::mem::take(&mut empty_places)).for_each(|_| out.push_str(&self.separator));
+            if !out.is_empty() {
+                out.push_str(&self.separator);
+            }
+            out.push_str(text);
+        }
+        Ok(match (out.is_empty(), carried) {
+            (false, _) => Scalar::Text(Cow::Owned(out)),
+            (true, true) => Scalar::Null,
+            (true, false) => Scalar::Missing,
+        })
+    }
 }

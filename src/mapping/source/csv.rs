@@ -6,7 +6,7 @@ use super::json::read_row;
 use super::page::{Found, Unreadable};
 use super::shape::{Row, Shape};
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::mapping) struct CsvRecords {
     /// None: whichever of `;`, tab, `|` and `,` the header line holds most of.
     pub delimiter: Option<u8>,

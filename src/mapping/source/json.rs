@@ -10,7 +10,7 @@ use super::page::{Found, Unreadable};
 use super::shape::{KeyOrder, Row, Shape};
 
 /// Where the records of a JSON page are: the first of these paths that is there. An empty path is the document itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::mapping) struct JsonRecords {
     pub paths: Vec<Vec<String>>,
     /// A document with one of these top-level keys and without records is an empty page.

@@ -73,7 +73,7 @@ impl fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 /// Where the records are, for each format that the mapping reads.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::mapping) struct Records {
     pub json: Option<JsonRecords>,
     pub xml: Option<XmlRecords>,

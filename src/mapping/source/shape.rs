@@ -20,6 +20,10 @@ impl Shape {
         self.slots.get(key).copied()
     }
 
+    pub(in crate::mapping) fn iter(&self) -> impl Iterator<Item = (&str, u16)> {
+        self.slots.iter().map(|(key, slot)| (&**key, *slot))
+    }
+
     pub(in crate::mapping) fn len(&self) -> usize {
         self.slots.len()
     }

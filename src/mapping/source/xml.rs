@@ -16,7 +16,7 @@ use super::page::{Found, Unreadable};
 use super::shape::{Row, Shape};
 
 /// The paths of the record elements from the root on: `ITEMS.ITEM`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::mapping) struct XmlRecords {
     pub paths: Vec<Vec<String>>,
 }

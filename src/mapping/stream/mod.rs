@@ -17,7 +17,12 @@ mod xml;
 use std::{fmt, io, io::Read};
 
 use self::{csv::CsvStream, xml::XmlStream};
-use super::{Format, Mapping, Overlay, Reason};
+use super::{
+    Format, Mapping, Overlay, Reason,
+    rule::Page,
+    source::{Found, Taker, read_page},
+    value::UnmappedCount,
+};
 
 pub use text::{Charset, Text, Utf8Check};
 pub use xml::root_of;
@@ -142,13 +147,39 @@ impl Mapping {
 
     /// A list without the column of the code is another list. `filled` has a value in each of its columns.
     fn check_header(&self, filled: &str) -> Result<(), Broken> {
-        let Ok(mapped) = self.map(Format::Csv, filled.as_bytes(), &Overlay::default()) else { return Ok(()) };
-        match mapped.rejected.first() {
-            Some(record) if record.reason == Reason::MissingCode => {
-                let detail = format!("no column of the header gives the record's code ({})", record.source);
+        let mut probe = CodeProbe { mapping: self, missing: None };
+        // A header that cannot be read at all is told with the records.
+        let _ = read_page(Format::Csv, filled.as_bytes(), &self.records, &self.shape, self.needs_whole, &mut probe);
+        match probe.missing {
+            None => Ok(()),
+            Some(source) => {
+                let detail = format!("no column of the header gives the record's code ({source})");
                 Err(Broken::at_start("wrong_shape", detail))
             }
-            _ => Ok(()),
+        }
+    }
+}
+
+/// Asks records for nothing but their code.
+struct CodeProbe<'m> {
+    mapping: &'m Mapping,
+    /// Where it was looked for in vain.
+    missing: Option<String>,
+}
+
+impl Taker<'_> for CodeProbe<'_> {
+    fn lasting(&mut self, found: Found<'_, '_>) {
+        self.passing(found);
+    }
+
+    fn passing(&mut self, found: Found<'_, '_>) {
+        let Found::Record(row) = found else { return };
+        let (overlay, mut unmapped) = (Overlay::default(), UnmappedCount::default());
+        let mut page = Page { format: Format::Csv, overlay: &overlay, unmapped: &mut unmapped };
+        if let Err(failure) = self.mapping.code(row, &mut page)
+            && failure.refusal.reason == Reason::MissingCode
+        {
+            self.missing = Some(failure.source);
         }
     }
 }

@@ -9,10 +9,15 @@ use super::number::{NumberFault, NumberFormat, parse_number};
 use super::refusal::{Reason, Refusal};
 use super::scalar::Scalar;
 use super::transform::cut;
-use crate::canonical::{FieldType, Value};
+use crate::canonical::{Entity, FieldType, Value};
 
-/// The longest external code.
-pub(in crate::mapping) const CODE_LENGTH: usize = 100;
+/// The longest external code. Those of prices and stock levels are put together of others.
+const fn code_length(entity: Entity) -> usize {
+    match entity {
+        Entity::Price | Entity::Stock => 200,
+        _ => 100,
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::mapping) enum TooLong {
@@ -42,7 +47,7 @@ pub(in crate::mapping) fn convert<'a>(
     };
     match kind {
         FieldType::Text(longest) => text(scalar, longest, formats.too_long),
-        FieldType::Ref(_) => reference(scalar),
+        FieldType::Ref(entity) => reference(scalar, code_length(entity)),
         FieldType::Int => integer(scalar, formats.number),
         FieldType::Decimal { scale, negative } => decimal(scalar, scale, negative, formats.number),
         FieldType::Bool => match flag(&scalar) {
@@ -102,7 +107,7 @@ fn text(scalar: Scalar<'_>, longest: usize, too_long: TooLong) -> Result<Value<'
 }
 
 /// An external code: blanks on the right are no part of it, nothing else is touched.
-fn reference(scalar: Scalar<'_>) -> Result<Value<'_>, Refusal> {
+fn reference(scalar: Scalar<'_>, longest: usize) -> Result<Value<'_>, Refusal> {
     let code = match into_text(scalar)? {
         Cow::Borrowed(code) => Cow::Borrowed(code.trim_end_matches(' ')),
         Cow::Owned(code) => Cow::Owned(code.trim_end_matches(' ').to_owned()),
@@ -110,7 +115,7 @@ fn reference(scalar: Scalar<'_>) -> Result<Value<'_>, Refusal> {
     if code.is_empty() {
         return Ok(Value::Null);
     }
-    text(Scalar::Text(code), CODE_LENGTH, TooLong::Fail)
+    text(Scalar::Text(code), longest, TooLong::Fail)
 }
 
 fn number(scalar: &Scalar<'_>, format: NumberFormat) -> Result<Decimal, Refusal> {
@@ -121,9 +126,26 @@ fn number(scalar: &Scalar<'_>, format: NumberFormat) -> Result<Decimal, Refusal>
         _ => return Err(Refusal::new(Reason::WrongType, "a number was expected")),
     };
     parsed.map_err(|fault| match fault {
-        NumberFault::NotANumber => Refusal::new(Reason::NotANumber, "this is not a number"),
+        NumberFault::NotANumber => Refusal::new(Reason::NotANumber, not_a_number(scalar, format)),
         NumberFault::TooLarge => Refusal::new(Reason::TooLarge, "the number has too many digits"),
     })
+}
+
+/// A figure in another notation is told which one is meant here.
+fn not_a_number(scalar: &Scalar<'_>, format: NumberFormat) -> &'static str {
+    let figure = |text: &str| {
+        let mut bytes = text.trim().bytes();
+        bytes.clone().any(|b| b.is_ascii_digit()) && bytes.all(|b| b.is_ascii_digit() || b"+-.,".contains(&b))
+    };
+    match (scalar, format) {
+        (Scalar::Text(text), NumberFormat::Dot) if figure(text) => {
+            "this is not a number as it is to be written here: digits and one decimal point, 1234.56"
+        }
+        (Scalar::Text(text), NumberFormat::Comma) if figure(text) => {
+            "this is not a number as it is to be written here: 1.234,56, with a decimal comma"
+        }
+        _ => "this is not a number",
+    }
 }
 
 fn integer(scalar: Scalar<'_>, format: NumberFormat) -> Result<Value<'_>, Refusal> {
@@ -201,7 +223,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::canonical::Entity;
 
     const MONEY: FieldType = FieldType::Decimal { scale: 4, negative: false };
 

@@ -67,7 +67,7 @@ async fn what_is_cut_off_or_no_xml_is_refused_with_its_place() {
     assert_eq!(refused(&mut inbox, "twice.xml", &twice, "not_xml").await.0, 5);
     refused(&mut inbox, "other.xml", "<SALES_ORDERS><ORDER_SLIP/></SALES_ORDERS>", "no_records").await;
     refused(&mut inbox, "answer.xml", "<ITEMS><ERROR>Lisans yok</ERROR></ITEMS>", "no_records").await;
-    assert_eq!(inbox.names("failed").len(), 20, "each with its report");
+    assert_eq!(inbox.names("failed").len(), 22, "each with its report");
 }
 
 #[tokio::test]

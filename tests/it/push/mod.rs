@@ -1,3 +1,4 @@
 //! What LOGO pushes: the Integration API, and what it stands on.
 
 mod deactivation;
+mod intake;

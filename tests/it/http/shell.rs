@@ -14,7 +14,10 @@ use axum::{
     routing::{get, post},
 };
 use chrono::DateTime;
-use kopru::http::{Failure, HttpState, OpenBreaker, Probes, Problem, Server, Settings};
+use kopru::{
+    clock::Clock,
+    http::{Failure, HttpState, OpenBreaker, Probes, Problem, RateLimits, Server, Settings},
+};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -86,10 +89,20 @@ impl Daemon {
                     "done"
                 }),
             );
-        let state =
-            HttpState { pool: database.pool.clone(), metrics: kopru::telemetry::metrics(), probes: Arc::new(told) };
+        let state = HttpState {
+            pool: database.pool.clone(),
+            clock: Clock::system(),
+            metrics: kopru::telemetry::metrics(),
+            probes: Arc::new(told),
+        };
         let shutdown = CancellationToken::new();
-        let server = Server::new(state, Settings { body_limit_bytes: BODY_LIMIT, drain }).routes(more).ops(Some(ops));
+        let settings = Settings {
+            body_limit_bytes: BODY_LIMIT,
+            drain,
+            rate_limits: RateLimits { enabled: true, per_api_key: 500, per_ip: 1000 },
+            trusted_proxies: Vec::new(),
+        };
+        let server = Server::new(state, settings).routes(more).ops(Some(ops));
         let ended = tokio::spawn(server.run(listener, shutdown.clone()));
         let client = Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
         Daemon { address, ops: ops_address, shutdown, ended, gate, client, database }

@@ -1,0 +1,228 @@
+//! `kopru api-key …`: keys of machines that call the hub.
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use ipnet::IpNet;
+use serde_json::json;
+
+use super::{failure::Failure, output, run::Global};
+use crate::{
+    app::App,
+    audit::Actor,
+    identity::{
+        api_keys::{self, ApiKey, NewKey},
+        uses,
+    },
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a key; it is shown once
+    Create(CreateArgs),
+    /// List keys, newest first; their secrets are nowhere
+    List {
+        /// Revoked ones as well
+        #[arg(long)]
+        all: bool,
+        /// How many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
+        limit: i64,
+        /// `nextCursor` of the page before
+        #[arg(long)]
+        cursor: Option<i64>,
+    },
+    /// End a key for good; every daemon refuses it within 5 seconds
+    Revoke {
+        /// Its prefix, from `kopru api-key list`
+        prefix: String,
+    },
+    /// How keys were used: counts per key, route, address and minute, newest first
+    Uses {
+        /// Only of the key with this prefix
+        #[arg(long)]
+        prefix: Option<String>,
+        /// accepted, or why it was refused: unknown, revoked, expired, address, scope, rate
+        #[arg(long)]
+        outcome: Option<String>,
+        /// Only since then (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        since: Option<DateTime<Utc>>,
+        /// How many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
+        limit: i64,
+        /// `nextCursor` of the page before
+        #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+        cursor: Option<i64>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    /// For whom or what it is
+    #[arg(long)]
+    name: String,
+    /// What it may do: integration:read, integration:write (may be given several times)
+    #[arg(long = "scope", required = true)]
+    scopes: Vec<String>,
+    /// The configured system on whose behalf it speaks [default: the only one, else logo]
+    #[arg(long)]
+    instance: Option<String>,
+    /// When it ends (RFC 3339) [default: never]
+    #[arg(long, value_name = "TIME")]
+    expires: Option<DateTime<Utc>>,
+    /// Addresses or networks that may use it (may be given several times) [default: all]
+    #[arg(long = "ip", value_name = "CIDR", value_parser = network)]
+    networks: Vec<IpNet>,
+    /// Requests a minute [default: [rate_limit] per_api_key_per_minute]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let bare = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(bare).ok_or_else(|| "name an address or a network, as in 10.0.0.0/8".to_owned())
+}
+
+pub(super) async fn api_key(global: &Global, command: Command) -> Result<(), Failure> {
+    let app = global.open().await?;
+    let outcome = work(global, &app, command).await;
+    App::close(app).await;
+    outcome
+}
+
+async fn work(global: &Global, app: &App, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Create(args) => create(global, app, args).await,
+        Command::List { all, limit, cursor } => list(global, app, all, limit, cursor).await,
+        Command::Revoke { prefix } => revoke(global, app, &prefix).await,
+        Command::Uses { prefix, outcome, since, limit, cursor } => {
+            let filter = uses::Filter { prefix, outcome, since };
+            show_uses(global, app, &filter, limit, cursor.unwrap_or(0)).await
+        }
+    }
+}
+
+async fn create(global: &Global, app: &App, args: CreateArgs) -> Result<(), Failure> {
+    let configured: Vec<&String> = app.config.connectors.keys().collect();
+    let instance = args.instance.unwrap_or_else(|| match configured.as_slice() {
+        [only] => (*only).clone(),
+        _ => "logo".to_owned(),
+    });
+    let new = NewKey {
+        name: args.name,
+        instance,
+        scopes: args.scopes,
+        allowed_networks: args.networks,
+        rate_per_minute: args.rate,
+        expires_at: args.expires,
+    };
+    let actor = actor();
+    let mut tx = app.database.pool.begin().await?;
+    let by = Actor { name: &actor, correlation_id: "cli" };
+    let (key, text) = api_keys::create(&mut tx, by, &new, app.clock.now()).await?;
+    tx.commit().await?;
+    if !configured.is_empty() && !app.config.connectors.contains_key(&key.instance) {
+        eprintln!("kopru: no system `{}` is configured; the key speaks for it all the same", key.instance);
+    }
+    if global.json {
+        let mut shown = serde_json::to_value(&key).map_err(|error| Failure::Failed(error.to_string()))?;
+        shown["key"] = json!(text.expose());
+        return output::print_json(&shown);
+    }
+    output::print(text.expose())?;
+    eprintln!("This is the key. It is shown now and never again; send it in the header X-API-Key.");
+    Ok(())
+}
+
+async fn list(global: &Global, app: &App, all: bool, limit: i64, cursor: Option<i64>) -> Result<(), Failure> {
+    let keys = api_keys::list(&app.database.pool, all, cursor, limit).await?;
+    let next = keys.last().filter(|_| is_full(keys.len(), limit)).map(|key| key.id);
+    if global.json {
+        return output::print_json(&json!({ "items": keys, "nextCursor": next }));
+    }
+    if keys.is_empty() {
+        return output::print("no API keys; `kopru api-key create` makes one");
+    }
+    let now = app.clock.now();
+    let time = |at: Option<DateTime<Utc>>| at.map_or_else(|| "-".to_owned(), |at| at.format("%F %T").to_string());
+    let row = |key: &ApiKey| {
+        let state = match (key.revoked_at, key.expires_at) {
+            (Some(_), _) => "revoked",
+            (None, Some(at)) if at <= now => "expired",
+            _ => "good",
+        };
+        vec![
+            key.prefix.clone(),
+            key.name.clone(),
+            key.instance.clone(),
+            key.scopes.join(","),
+            state.to_owned(),
+            time(key.expires_at),
+            time(key.last_used_at),
+            if key.allowed_networks.is_empty() { "any".to_owned() } else { key.allowed_networks.join(",") },
+        ]
+    };
+    let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
+    let header = ["PREFIX", "NAME", "INSTANCE", "SCOPES", "STATE", "EXPIRES (UTC)", "LAST USED (UTC)", "FROM"];
+    output::print(&output::table(&header, &rows))?;
+    more(next)
+}
+
+async fn revoke(global: &Global, app: &App, prefix: &str) -> Result<(), Failure> {
+    // People paste what they have: the whole key, or its beginning.
+    let prefix = prefix.strip_prefix("kpr_").unwrap_or(prefix);
+    let prefix = prefix.split('_').next().unwrap_or(prefix);
+    let actor = actor();
+    let mut tx = app.database.pool.begin().await?;
+    let key = api_keys::revoke(&mut tx, Actor { name: &actor, correlation_id: "cli" }, prefix).await?;
+    tx.commit().await?;
+    match global.json {
+        true => output::print_json(&key),
+        false => {
+            output::print(&format!("{} ({}) is revoked; daemons refuse it within 5 seconds", key.prefix, key.name))
+        }
+    }
+}
+
+async fn show_uses(global: &Global, app: &App, filter: &uses::Filter, limit: i64, skip: i64) -> Result<(), Failure> {
+    let lines = uses::list(&app.database.pool, filter, skip, limit).await?;
+    let next = is_full(lines.len(), limit).then_some(skip + limit);
+    if global.json {
+        return output::print_json(&json!({ "items": lines, "nextCursor": next }));
+    }
+    if lines.is_empty() {
+        return output::print("no uses");
+    }
+    let rows: Vec<Vec<String>> = lines
+        .iter()
+        .map(|line| {
+            vec![
+                line.minute.format("%F %H:%M").to_string(),
+                line.prefix.clone().unwrap_or_else(|| "-".to_owned()),
+                line.name.clone().unwrap_or_default(),
+                line.address.clone().unwrap_or_else(|| "several".to_owned()),
+                line.outcome.clone(),
+                line.uses.to_string(),
+                format!("{} {}", line.method, line.route),
+            ]
+        })
+        .collect();
+    output::print(&output::table(&["MINUTE (UTC)", "PREFIX", "NAME", "FROM", "OUTCOME", "USES", "ROUTE"], &rows))?;
+    more(next)
+}
+
+fn more(next: Option<i64>) -> Result<(), Failure> {
+    if let Some(next) = next {
+        eprintln!("more: --cursor {next}");
+    }
+    Ok(())
+}
+
+fn is_full(rows: usize, limit: i64) -> bool {
+    i64::try_from(rows).is_ok_and(|rows| rows == limit)
+}
+
+/// Who acts, for the books.
+fn actor() -> String {
+    format!("cli:{}", rustix::process::getuid().as_raw())
+}

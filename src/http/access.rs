@@ -1,0 +1,126 @@
+//! The gate that every public request passes: from where it comes, whether that address may ask, which key it shows, and
+//! afterwards what is counted and told about it.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{HeaderName, StatusCode},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use ipnet::IpNet;
+use sqlx::PgPool;
+
+use super::{
+    client_address,
+    idempotency::InHand,
+    rate_limit::{RateLimiter, Window},
+};
+use crate::identity::{
+    api_keys::KeyRing,
+    uses::{Outcome, Use, UseCounter},
+};
+
+pub(super) const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
+
+/// What all requests share.
+pub(super) struct Gate {
+    pub pool: PgPool,
+    pub keys: KeyRing,
+    pub uses: UseCounter,
+    pub limits: RateLimiter,
+    pub in_hand: Arc<InHand>,
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// What the gate knows of one request. It travels in the request's extensions.
+pub(super) struct Access {
+    pub gate: Arc<Gate>,
+    pub address: IpAddr,
+    note: Mutex<Note>,
+}
+
+#[derive(Default)]
+struct Note {
+    /// Taken out of the headers, so that nothing behind the gate can write it anywhere.
+    shown: Option<String>,
+    used: Option<(Option<i64>, Outcome)>,
+    window: Option<Window>,
+}
+
+impl Access {
+    /// The key that was shown. `None`: no such header.
+    pub fn shown_key(&self) -> Option<String> {
+        self.lock().shown.clone()
+    }
+
+    /// What became of the key; the last word counts.
+    pub fn used(&self, key_id: Option<i64>, outcome: Outcome) {
+        self.lock().used = Some((key_id, outcome));
+    }
+
+    /// Of several limits the one with the least left is told.
+    pub fn limited(&self, window: Window) {
+        let mut note = self.lock();
+        if note.window.is_none_or(|other| window.remaining < other.remaining) {
+            note.window = Some(window);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Note> {
+        self.note.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) async fn guard(
+    State(gate): State<Arc<Gate>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let address = client_address::of(peer, request.headers(), &gate.trusted_proxies);
+    let keys: Vec<_> = request.headers().get_all(KEY_HEADER).iter().cloned().collect();
+    request.headers_mut().remove(KEY_HEADER);
+    // Several, or not text: shown, and no key of anybody's.
+    let shown = (!keys.is_empty()).then(|| match keys.as_slice() {
+        [one] => one.to_str().unwrap_or_default().to_owned(),
+        _ => String::new(),
+    });
+    let access = Arc::new(Access { gate, address, note: Mutex::new(Note { shown, ..Note::default() }) });
+    request.extensions_mut().insert(Arc::clone(&access));
+    let exempt = request.uri().path().starts_with("/health/");
+    let method = request.method().as_str().to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().into());
+
+    let limit = if exempt { None } else { access.gate.limits.address(address) };
+    let mut response = match limit {
+        Some(Err(exceeded)) => {
+            access.limited(exceeded.window());
+            exceeded.problem("this address").into_response()
+        }
+        Some(Ok(window)) => {
+            access.limited(window);
+            next.run(request).await
+        }
+        None => next.run(request).await,
+    };
+
+    if response.status() == StatusCode::UNAUTHORIZED {
+        access.gate.limits.failed(address);
+    }
+    let (used, window) = {
+        let note = access.lock();
+        (note.used, note.window)
+    };
+    if let Some((key_id, outcome)) = used {
+        access.gate.uses.count(Use { key_id, address: Some(address), method, route, outcome });
+    }
+    if let Some(window) = window {
+        window.write(response.headers_mut());
+    }
+    response
+}

@@ -1,0 +1,108 @@
+//! The description of the API, generated from the routes: `/openapi.json`, browsable at `/docs`.
+//!
+//! A route is in the description because it is registered in an [`OpenApiRouter`] ([`super::router::documented`]); there is
+//! no other list.
+
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use serde::Serialize;
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::{
+    IntoResponses, Modify, OpenApi, ToSchema,
+    openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
+};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::problem::FieldError;
+
+/// The page loads its own files and nothing from elsewhere. Its styles are set on elements, therefore inline.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What every part of the description shares.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Köprü",
+        description = "The integration hub's API. JSON in camelCase; ids are integers; money is a JSON number written \
+                       exactly; times are RFC 3339 in UTC. Errors are problem documents (RFC 9457). Every answer carries \
+                       `X-Correlation-ID`, taken over when sent, and `RateLimit-Limit`, `RateLimit-Remaining` and \
+                       `RateLimit-Reset` (except `/health/*`). Lists take `limit` and `cursor` and answer `items` and \
+                       `nextCursor`. Requests that change something take `Idempotency-Key`: a twin within 24 hours gets \
+                       the first one's answer, marked `Idempotency-Replayed: true`. Bodies may be sent with \
+                       `Content-Encoding: gzip`; their limit holds for what they unpack to.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "integration", description = "What an ERP pushes, with an API key"),
+        (name = "operations", description = "Health and metrics")
+    ),
+    components(schemas(ProblemDocument, FieldError)),
+    modifiers(&KeyScheme)
+)]
+pub(super) struct Base;
+
+struct KeyScheme;
+
+impl Modify for KeyScheme {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let text = "`kopru api-key create` makes one";
+        let scheme = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("X-API-Key", text)));
+        document.components.get_or_insert_default().add_security_scheme("apiKey", scheme);
+    }
+}
+
+/// A problem document (RFC 9457). Some problems have further members.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Problem)]
+pub(super) struct ProblemDocument {
+    /// `urn:kopru:problem:<code>`
+    #[serde(rename = "type")]
+    kind: String,
+    title: String,
+    status: u16,
+    /// What is wrong and how to mend it, for a person.
+    detail: String,
+    /// The path that was asked.
+    instance: Option<String>,
+    /// The kind of problem, for programs; it never changes.
+    code: String,
+    errors: Vec<FieldError>,
+    correlation_id: Option<String>,
+}
+
+/// What the gate answers instead of a route.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the variants describe; problems are what is answered")]
+pub(super) enum Refused {
+    /// No API key, or one that is unknown, revoked or expired
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(#[to_schema] ProblemDocument),
+    /// The API key lacks the scope, or may not be used from this address
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(#[to_schema] ProblemDocument),
+    /// Too many requests; `Retry-After` says when to come back
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(#[to_schema] ProblemDocument),
+}
+
+/// The whole description.
+pub fn document() -> utoipa::openapi::OpenApi {
+    super::router::documented().into_openapi()
+}
+
+/// The description and the pages that show it.
+pub(super) fn routes() -> Router {
+    let json = Bytes::from(document().to_json().unwrap_or_default());
+    let show = async move || -> Response { ([(header::CONTENT_TYPE, "application/json")], json).into_response() };
+    let pages = Router::from(SwaggerUi::new("/docs").config(Config::from("/openapi.json"))).layer(
+        SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY)),
+    );
+    Router::new().route("/openapi.json", get(show)).merge(pages)
+}

@@ -1,0 +1,382 @@
+//! The inline lane for documents that a caller hands over and waits for: pushes, slices of files.
+//!
+//! Invariants
+//! - A document is one message; what each of its items came to is told in their order, and commits with them.
+//! - An item goes in with all its parts or not at all.
+//! - Of two items of one code in one document the newer counts, the other is its duplicate.
+//! - A document that changes nothing writes nothing.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    engine::Engine,
+    letter_ids,
+    pages::{
+        ApplyContext, ApplyError, Failure, Fate, Incoming, Items, ItemsContext, StoredPage, StoredRecord, Verdict,
+        drop_overtaken, store,
+    },
+    patience::Patience,
+    runs::Tally,
+};
+use crate::{
+    canonical::{Change, Entity, Version},
+    commerce::WriteContext,
+    mapping::{Format, Mapped, Mapping, OnMissing, Overlay, Rejected, Unreadable},
+    outbox::Provenance,
+};
+
+/// A document and how it is to be taken.
+#[derive(Debug, Clone)]
+pub struct Submission<'a> {
+    /// The instance whose document it is.
+    pub connector: &'a str,
+    /// `push.products`, `files.items`
+    pub stream: &'a str,
+    /// `integration/products`; its parts go along.
+    pub mapping: &'a str,
+    pub format: Format,
+    pub body: &'a [u8],
+    pub correlation_id: &'a str,
+    /// See [`Provenance::origin`].
+    pub origin: &'a str,
+    pub run_id: Option<Uuid>,
+    /// Instead of waiting for a record that is not there. What a mapping says other than `defer` stands.
+    pub on_missing: Option<OnMissing>,
+    /// Failed items become dead letters.
+    pub keep_failed: bool,
+    /// See [`Provenance::bulk`].
+    pub bulk: bool,
+    /// By the database's clock.
+    pub received_at: DateTime<Utc>,
+    /// See [`ApplyContext::isolate`].
+    pub isolate: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemStatus {
+    Created,
+    Updated,
+    Unchanged,
+    /// Older than what is there.
+    Stale,
+    /// A newer item of the same code stands in the same document.
+    Duplicate,
+    /// Kept until what it refers to arrives.
+    Deferred,
+    Failed,
+}
+
+impl ItemStatus {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ItemStatus::Created => "created",
+            ItemStatus::Updated => "updated",
+            ItemStatus::Unchanged => "unchanged",
+            ItemStatus::Stale => "stale",
+            ItemStatus::Duplicate => "duplicate",
+            ItemStatus::Deferred => "deferred",
+            ItemStatus::Failed => "failed",
+        }
+    }
+}
+
+/// What became of one item.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Its place in the document, from 0.
+    pub ordinal: u32,
+    pub code: Option<String>,
+    pub status: ItemStatus,
+    pub internal_id: Option<i64>,
+    pub is_new: bool,
+    pub failure: Option<Failure>,
+    /// Where in the document the field of the failure stands: `categoryCode`.
+    pub source: Option<String>,
+    /// Of the failure, whether it is new or was there already.
+    pub dead_letter_id: Option<Uuid>,
+}
+
+/// What became of a document.
+#[derive(Debug, Clone)]
+pub struct Submitted {
+    /// Under which the document is kept, if it had an effect.
+    pub message_id: Uuid,
+    /// In the order of the document; records that the mapping skips are absent.
+    pub items: Vec<Item>,
+    pub tally: Tally,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    #[error("the mapping `{0}` is not in the library")]
+    UnknownMapping(String),
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+impl From<sqlx::Error> for IntakeError {
+    fn from(error: sqlx::Error) -> Self {
+        IntakeError::Apply(error.into())
+    }
+}
+
+/// Maps and applies a document in a transaction of its own; starts over when another writer was faster.
+pub async fn submit_alone(engine: &Engine, submission: &Submission<'_>) -> Result<Submitted, IntakeError> {
+    let mut patience = Patience::default();
+    loop {
+        let submission = Submission { isolate: submission.isolate || patience.isolates(), ..submission.clone() };
+        let mut tx = engine.pool.begin().await?;
+        match submit(&mut tx, engine, &submission).await {
+            Ok(submitted) => match tx.commit().await.map_err(ApplyError::from) {
+                Ok(()) => return Ok(submitted),
+                Err(error) if patience.starts_over(&error) => {}
+                Err(error) => return Err(error.into()),
+            },
+            Err(IntakeError::Apply(error)) if patience.starts_over(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Maps and applies a document within the caller's transaction.
+pub async fn submit(
+    tx: &mut PgConnection,
+    engine: &Engine,
+    submission: &Submission<'_>,
+) -> Result<Submitted, IntakeError> {
+    let mapping = engine
+        .library
+        .get(submission.mapping)
+        .ok_or_else(|| IntakeError::UnknownMapping(submission.mapping.to_owned()))?;
+    let document = mapping.map_with_parts(submission.format, submission.body, &Overlay::default())?;
+    let records = document.first().map_or(0, |own| own.records);
+    let mut items = Items::new(records, submission.on_missing);
+    items.add(&mapping, &document, submission.received_at, |ordinal| ordinal as usize);
+
+    let write = WriteContext::source(Provenance {
+        origin: submission.origin,
+        bulk: submission.bulk,
+        correlation_id: submission.correlation_id,
+        now: engine.clock.now(),
+    });
+    let cx = ItemsContext { connector: submission.connector, write, isolate: submission.isolate, replaying: &[] };
+    let fates = items.apply(tx, engine, &cx).await?;
+    let mut told: Vec<Told<'_>> = told(&mapping, &document, fates);
+    drop_waiting(tx, submission, &mapping, write, &mut told).await?;
+
+    let tally = count(&document, &told, records);
+    let message_id = Uuid::now_v7();
+    let mut letters = HashMap::new();
+    if tally.created + tally.updated + tally.deferred > 0 || (tally.failed > 0 && submission.keep_failed) {
+        letters = leave(tx, engine, submission, &mapping, message_id, &told).await?;
+    }
+    let items = told.into_iter().map(|told| told.item(&mapping, &mut letters)).collect();
+    Ok(Submitted { message_id, items, tally })
+}
+
+/// An item with its fate.
+struct Told<'a> {
+    ordinal: u32,
+    /// Absent when the mapping refused it.
+    change: Option<&'a Change<'a>>,
+    rejected: Option<&'a Rejected>,
+    /// What the mapping of a part refused.
+    part_rejected: Option<&'a Rejected>,
+    fate: Fate,
+    entity: Entity,
+}
+
+/// Fates beside what they are about, in the order of the document.
+fn told<'a>(mapping: &Mapping, document: &'a [Mapped<'a>], fates: Vec<Option<Fate>>) -> Vec<Told<'a>> {
+    let Some((own, parts)) = document.split_first() else { return Vec::new() };
+    let mut told: Vec<Option<Told<'a>>> = fates
+        .into_iter()
+        .enumerate()
+        .map(|(ordinal, fate)| {
+            let fate = fate?;
+            let entity = part_of(mapping, fate.part).entity();
+            let ordinal = u32::try_from(ordinal).unwrap_or(u32::MAX);
+            Some(Told { ordinal, change: None, rejected: None, part_rejected: None, fate, entity })
+        })
+        .collect();
+    let mut at = |ordinal: u32, set: &mut dyn FnMut(&mut Told<'a>)| {
+        if let Some(Some(held)) = told.get_mut(ordinal as usize) {
+            set(held);
+        }
+    };
+    for change in &own.changes {
+        at(change.ordinal, &mut |held| held.change = Some(change));
+    }
+    for record in &own.rejected {
+        at(record.ordinal, &mut |held| held.rejected = Some(record));
+    }
+    for (part, mapped) in parts.iter().enumerate() {
+        for record in &mapped.rejected {
+            at(record.ordinal, &mut |held| {
+                if held.fate.part == part + 1 {
+                    held.part_rejected = Some(record);
+                }
+            });
+        }
+    }
+    told.into_iter().flatten().collect()
+}
+
+fn part_of(mapping: &Mapping, part: usize) -> &Mapping {
+    match part.checked_sub(1) {
+        Some(place) => mapping.parts().get(place).map_or(mapping, AsRef::as_ref),
+        None => mapping,
+    }
+}
+
+impl Told<'_> {
+    fn code(&self) -> Option<&str> {
+        self.change.map(|change| change.code.as_ref()).or_else(|| self.rejected?.code.as_deref())
+    }
+
+    fn version(&self) -> Option<&Version> {
+        self.change.and_then(|change| change.version.as_ref()).or_else(|| self.rejected?.version.as_ref())
+    }
+
+    fn item(self, mapping: &Mapping, letters: &mut HashMap<u32, Uuid>) -> Item {
+        let code = self.code().map(str::to_owned);
+        let internal_id = self.fate.verdict.internal_id();
+        let rejected = self.rejected.or(self.part_rejected);
+        let mut item = Item {
+            ordinal: self.ordinal,
+            code,
+            status: ItemStatus::Unchanged,
+            internal_id,
+            is_new: false,
+            failure: None,
+            source: None,
+            dead_letter_id: letters.remove(&self.ordinal),
+        };
+        item.status = match self.fate.verdict {
+            Verdict::Created(_) => {
+                item.is_new = true;
+                ItemStatus::Created
+            }
+            Verdict::Updated(_) => ItemStatus::Updated,
+            Verdict::Unchanged(_) => ItemStatus::Unchanged,
+            Verdict::Stale(_) => ItemStatus::Stale,
+            Verdict::Superseded(_) => ItemStatus::Duplicate,
+            Verdict::Deferred(_) => ItemStatus::Deferred,
+            Verdict::Refused(failure) => {
+                item.source = match rejected {
+                    Some(record) => Some(record.source.clone()),
+                    None => {
+                        failure.field.as_deref().and_then(|field| part_of(mapping, self.fate.part).source_of(field))
+                    }
+                };
+                item.failure = Some(failure);
+                ItemStatus::Failed
+            }
+        };
+        item
+    }
+}
+
+/// What would have to wait while a newer document of its code waits already is stale.
+async fn drop_waiting(
+    tx: &mut PgConnection,
+    submission: &Submission<'_>,
+    mapping: &Mapping,
+    write: WriteContext<'_>,
+    told: &mut [Told<'_>],
+) -> Result<(), ApplyError> {
+    let waiting: Vec<usize> =
+        (0..told.len()).filter(|place| matches!(told[*place].fate.verdict, Verdict::Deferred(_))).collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let context = ApplyContext {
+        connector: submission.connector,
+        entity: mapping.entity(),
+        references: &[],
+        write,
+        may_create: false,
+        isolate: false,
+        full_pass_started: None,
+    };
+    let received_at = submission.received_at;
+    let rows =
+        waiting.iter().filter_map(|place| Some((*place, Incoming { change: told[*place].change?, received_at })));
+    let (places, incoming): (Vec<usize>, Vec<Incoming<'_>>) = rows.unzip();
+    let mut verdicts: Vec<Verdict> = places.iter().map(|place| told[*place].fate.verdict.clone()).collect();
+    drop_overtaken(tx, &context, &incoming, &mut verdicts).await?;
+    for (place, verdict) in places.into_iter().zip(verdicts) {
+        told[place].fate.verdict = verdict;
+    }
+    Ok(())
+}
+
+fn count(document: &[Mapped<'_>], told: &[Told<'_>], records: usize) -> Tally {
+    let skipped: usize = document.first().map_or(0, |own| own.skipped.iter().map(|(_, count)| *count).sum());
+    let mut tally = Tally {
+        pages: 1,
+        records: i64::try_from(records).unwrap_or(i64::MAX),
+        skipped: i64::try_from(skipped).unwrap_or(i64::MAX),
+        ..Tally::default()
+    };
+    for told in told {
+        *match told.fate.verdict {
+            Verdict::Created(_) => &mut tally.created,
+            Verdict::Updated(_) => &mut tally.updated,
+            Verdict::Unchanged(_) => &mut tally.unchanged,
+            Verdict::Stale(_) => &mut tally.stale,
+            Verdict::Superseded(_) => &mut tally.superseded,
+            Verdict::Deferred(_) => &mut tally.deferred,
+            Verdict::Refused(_) => &mut tally.failed,
+        } += 1;
+    }
+    tally
+}
+
+/// Stores the document and what its items leave; answers the letters by their items.
+async fn leave(
+    tx: &mut PgConnection,
+    engine: &Engine,
+    submission: &Submission<'_>,
+    mapping: &Mapping,
+    message_id: Uuid,
+    told: &[Told<'_>],
+) -> Result<HashMap<u32, Uuid>, ApplyError> {
+    let page = StoredPage {
+        message_id,
+        connector: submission.connector,
+        stream: submission.stream,
+        mapping,
+        format: submission.format,
+        body: submission.body,
+        correlation_id: submission.correlation_id,
+        run_id: submission.run_id,
+        records: told.len(),
+        received_at: submission.received_at,
+        full_pass_started: None,
+        keeps_failed: submission.keep_failed,
+    };
+    let records: Vec<StoredRecord<'_>> = told
+        .iter()
+        .map(|told| StoredRecord {
+            ordinal: told.ordinal,
+            code: told.code(),
+            version: told.version(),
+            verdict: &told.fate.verdict,
+            entity: told.entity,
+        })
+        .collect();
+    let left = store(tx, engine, &page, &records).await?;
+    if left.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let keys: Vec<&str> = left.iter().map(|letter| letter.key.as_str()).collect();
+    let ids = letter_ids::by_key(tx, submission.connector, mapping.entity(), &keys).await?;
+    Ok(left.into_iter().filter_map(|letter| Some((letter.ordinal, *ids.get(&letter.key)?))).collect())
+}

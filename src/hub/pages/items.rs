@@ -1,0 +1,304 @@
+//! Items: records that go in together or not at all, one of a mapping and those of its parts.
+//!
+//! Invariants
+//! - An item of which any record is refused leaves nothing; so does one that has to wait.
+//! - Of two items of one code only the newer one counts, with all its records.
+//! - Entities are applied in the order of [`Entity::ALL`], records of one entity by one call, whichever part they are of.
+
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use super::{
+    apply::{ApplyContext, ApplyError, Verdict, apply},
+    plan::{Incoming, fold},
+    record::settle_with,
+};
+use crate::{
+    canonical::Entity,
+    commerce::WriteContext,
+    hub::{deferral, engine::Engine},
+    mapping::{Mapped, Mapping, OnMissing},
+};
+
+/// What the items of a document share.
+#[derive(Debug, Clone, Copy)]
+pub struct ItemsContext<'a> {
+    pub connector: &'a str,
+    pub write: WriteContext<'a>,
+    /// See [`ApplyContext::isolate`].
+    pub isolate: bool,
+    /// Letters whose own documents these are.
+    pub replaying: &'a [Uuid],
+}
+
+/// What became of an item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fate {
+    pub verdict: Verdict,
+    /// Which record of the item said so: 0 is its own, the others are those of the parts in their order.
+    pub part: usize,
+}
+
+/// The records of one entity.
+struct Sheet<'a> {
+    entity: Entity,
+    references: Vec<(usize, Entity, OnMissing)>,
+    rows: Vec<SheetRow<'a>>,
+}
+
+#[derive(Clone, Copy)]
+struct SheetRow<'a> {
+    item: usize,
+    part: usize,
+    incoming: Incoming<'a>,
+}
+
+/// Items that are about to be applied. They are numbered by whoever adds them.
+pub struct Items<'a> {
+    /// Whose references say nothing else wait for what is missing, or do this.
+    on_missing: Option<OnMissing>,
+    sheets: Vec<Sheet<'a>>,
+    fates: Vec<Option<Fate>>,
+}
+
+/// After so many attempts the items refuse each other without end.
+const ROUNDS: usize = 50;
+
+impl<'a> Items<'a> {
+    /// `on_missing`: instead of waiting for a record that is not there.
+    pub fn new(count: usize, on_missing: Option<OnMissing>) -> Items<'a> {
+        Items { on_missing, sheets: Vec::new(), fates: vec![None; count] }
+    }
+
+    /// Adds what a document became, by [`Mapping::map_with_parts`]. `item` numbers its records by their ordinal.
+    pub fn add(
+        &mut self,
+        mapping: &Mapping,
+        document: &'a [Mapped<'_>],
+        received_at: chrono::DateTime<chrono::Utc>,
+        item: impl Fn(u32) -> usize,
+    ) {
+        let mappings = std::iter::once(mapping).chain(mapping.parts().iter().map(AsRef::as_ref));
+        for (part, (mapping, mapped)) in mappings.zip(document).enumerate() {
+            for record in &mapped.rejected {
+                let verdict = Verdict::Refused(super::record::rejected(record));
+                if let Some(fate @ None) = self.fates.get_mut(item(record.ordinal)) {
+                    *fate = Some(Fate { verdict, part });
+                }
+            }
+            if mapped.changes.is_empty() {
+                continue;
+            }
+            let sheet = self.sheet(mapping, part);
+            sheet.rows.extend(mapped.changes.iter().map(|change| SheetRow {
+                item: item(change.ordinal),
+                part,
+                incoming: Incoming { change, received_at },
+            }));
+        }
+    }
+
+    /// The sheet of a mapping: that of its entity, if the same is to be done there about missing references.
+    fn sheet(&mut self, mapping: &Mapping, part: usize) -> &mut Sheet<'a> {
+        let references: Vec<_> = mapping
+            .references()
+            .iter()
+            .map(|(field, entity, policy)| match (policy, self.on_missing) {
+                (OnMissing::Defer, Some(instead)) => (*field, *entity, instead),
+                _ => (*field, *entity, *policy),
+            })
+            .collect();
+        let entity = mapping.entity();
+        // The items' own records stand alone: which of them count is decided before any part.
+        let fits = |sheet: &Sheet<'_>| {
+            let own = sheet.rows.first().is_some_and(|row| row.part == 0);
+            sheet.entity == entity && sheet.references == references && own == (part == 0)
+        };
+        let place = match self.sheets.iter().position(fits) {
+            Some(place) => place,
+            None => {
+                self.sheets.push(Sheet { entity, references, rows: Vec::new() });
+                self.sheets.len() - 1
+            }
+        };
+        &mut self.sheets[place]
+    }
+
+    /// Whether anything is left to be applied.
+    pub fn is_settled(&self) -> bool {
+        self.sheets.iter().flat_map(|sheet| &sheet.rows).all(|row| self.fates[row.item].is_some())
+    }
+
+    /// Applies them within the caller's transaction, and what that means for others. A fate for each item; `None` for
+    /// numbers that no record has.
+    pub async fn apply(
+        mut self,
+        tx: &mut PgConnection,
+        engine: &Engine,
+        cx: &ItemsContext<'_>,
+    ) -> Result<Vec<Option<Fate>>, ApplyError> {
+        if self.is_settled() {
+            return Ok(self.fates);
+        }
+        self.sheets.sort_by_key(|sheet| Entity::ALL.into_iter().position(|entity| entity == sheet.entity));
+        for _ in 0..ROUNDS {
+            let overtaken = self.overtaken();
+            let attempt = if self.sheets.len() > 1 || !overtaken.is_empty() {
+                let mut savepoint = tx.begin().await?;
+                let attempt = self.attempt(&mut savepoint, engine, cx, &overtaken).await?;
+                if attempt.starts_over {
+                    savepoint.rollback().await?;
+                } else {
+                    savepoint.commit().await?;
+                }
+                attempt
+            } else {
+                self.attempt(tx, engine, cx, &overtaken).await?
+            };
+            if attempt.starts_over {
+                for (fate, lost) in self.fates.iter_mut().zip(attempt.lost) {
+                    if fate.is_none() {
+                        *fate = lost;
+                    }
+                }
+                continue;
+            }
+            self.settle(tx, engine, cx, &attempt).await?;
+            let mut fates = self.fates;
+            for (item, (lost, applied)) in attempt.lost.into_iter().zip(attempt.applied).enumerate() {
+                if let Some(fate) = fates.get_mut(item).filter(|fate| fate.is_none()) {
+                    *fate = lost.or(applied);
+                }
+            }
+            for (item, by) in overtaken {
+                let winner = fates.get(by).and_then(Option::as_ref).and_then(|fate| fate.verdict.internal_id());
+                if let Some(fate) = fates.get_mut(item) {
+                    *fate = Some(Fate { verdict: Verdict::Superseded(winner), part: 0 });
+                }
+            }
+            return Ok(fates);
+        }
+        Err(ApplyError::Unsettled)
+    }
+
+    /// Items of which a newer one of the same code stands among them, and that one.
+    fn overtaken(&self) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        for sheet in &self.sheets {
+            let rows: Vec<&SheetRow<'_>> =
+                sheet.rows.iter().filter(|row| row.part == 0 && self.fates[row.item].is_none()).collect();
+            let incoming: Vec<Incoming<'_>> = rows.iter().map(|row| row.incoming).collect();
+            let (_, overtaken) = fold(&incoming);
+            found.extend(overtaken.into_iter().map(|(place, by)| (rows[place].item, rows[by].item)));
+        }
+        // A document that holds one record twice is one item.
+        found.retain(|(item, by)| item != by);
+        found
+    }
+
+    async fn attempt(
+        &self,
+        tx: &mut PgConnection,
+        engine: &Engine,
+        cx: &ItemsContext<'_>,
+        overtaken: &[(usize, usize)],
+    ) -> Result<Attempt, ApplyError> {
+        let count = self.fates.len();
+        let mut attempt = Attempt {
+            lost: vec![None; count],
+            applied: vec![None; count],
+            verdicts: Vec::with_capacity(self.sheets.len()),
+            starts_over: false,
+        };
+        let mut out: Vec<bool> = self.fates.iter().map(Option::is_some).collect();
+        overtaken.iter().for_each(|(item, _)| out[*item] = true);
+        for sheet in &self.sheets {
+            let places: Vec<usize> = (0..sheet.rows.len()).filter(|place| !out[sheet.rows[*place].item]).collect();
+            let incoming: Vec<Incoming<'_>> = places.iter().map(|place| sheet.rows[*place].incoming).collect();
+            let context = sheet.context(engine, cx);
+            let verdicts = if incoming.is_empty() { Vec::new() } else { apply(tx, &context, &incoming).await? };
+            for (place, verdict) in places.iter().zip(&verdicts) {
+                let SheetRow { item, part, .. } = sheet.rows[*place];
+                attempt.note(item, Fate { verdict: verdict.clone(), part });
+                out[item] |= attempt.lost[item].is_some();
+            }
+            attempt.verdicts.push(places.into_iter().zip(verdicts).collect());
+        }
+        // Who was overtaken by an item that is refused counts after all.
+        let refused = |item: &usize| matches!(&attempt.lost[*item], Some(Fate { verdict: Verdict::Refused(_), .. }));
+        attempt.starts_over |= overtaken.iter().any(|(_, by)| refused(by));
+        Ok(attempt)
+    }
+
+    async fn settle(
+        &self,
+        tx: &mut PgConnection,
+        engine: &Engine,
+        cx: &ItemsContext<'_>,
+        attempt: &Attempt,
+    ) -> Result<(), ApplyError> {
+        let mut entities: Vec<&str> = self.sheets.iter().map(|sheet| sheet.entity.as_str()).collect();
+        entities.dedup();
+        let open = deferral::open_work_of(tx, cx.connector, &entities).await?;
+        for (sheet, verdicts) in self.sheets.iter().zip(&attempt.verdicts) {
+            let Some(open) = open.get(sheet.entity.as_str()).filter(|open| open.is_any()) else { continue };
+            let incoming: Vec<Incoming<'_>> = verdicts.iter().map(|(place, _)| sheet.rows[*place].incoming).collect();
+            let verdicts: Vec<Verdict> = verdicts.iter().map(|(_, verdict)| verdict.clone()).collect();
+            settle_with(tx, &sheet.context(engine, cx), &incoming, &verdicts, cx.replaying, *open).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Sheet<'_> {
+    fn context<'c>(&'c self, engine: &Engine, cx: &ItemsContext<'c>) -> ApplyContext<'c> {
+        ApplyContext {
+            connector: cx.connector,
+            entity: self.entity,
+            references: &self.references,
+            write: cx.write,
+            may_create: engine.is_master(cx.connector, self.entity),
+            isolate: cx.isolate,
+            full_pass_started: None,
+        }
+    }
+}
+
+/// One pass over all sheets.
+struct Attempt {
+    /// By item: refused, or has to wait.
+    lost: Vec<Option<Fate>>,
+    /// By item: what its records that went in came to.
+    applied: Vec<Option<Fate>>,
+    /// By sheet: which of its rows were applied, and what was said of each.
+    verdicts: Vec<Vec<(usize, Verdict)>>,
+    /// A record of an item went in of which another was refused: nothing of it may stay.
+    starts_over: bool,
+}
+
+impl Attempt {
+    fn note(&mut self, item: usize, fate: Fate) {
+        if matches!(fate.verdict, Verdict::Refused(_) | Verdict::Deferred(_)) {
+            self.starts_over |= self.applied[item].is_some();
+            self.lost[item].get_or_insert(fate);
+            return;
+        }
+        let held = &mut self.applied[item];
+        *held = Some(match held.take() {
+            None => fate,
+            Some(held) => together(held, fate),
+        });
+    }
+}
+
+/// An item is named by its own record, and changed when any of its records is.
+fn together(one: Fate, other: Fate) -> Fate {
+    let (own, further) = if one.part <= other.part { (one, other) } else { (other, one) };
+    let verdict = match (&own.verdict, &further.verdict) {
+        (Verdict::Unchanged(id) | Verdict::Stale(Some(id)), Verdict::Created(_) | Verdict::Updated(_)) => {
+            Verdict::Updated(*id)
+        }
+        _ => own.verdict,
+    };
+    Fate { verdict, part: own.part }
+}

@@ -1,0 +1,197 @@
+//! Parts: further mappings that read the same document, because one record of it is several of ours. A product that is
+//! pushed is a card, its prices and a stock level.
+//!
+//! Invariants
+//! - A mapping and its parts find their records at the same places, so a record has one ordinal in all of them.
+//! - A document is read once, however many parts there are; a record that the mapping itself refuses or leaves out has
+//!   none.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::canonical::Change;
+
+use super::compiled::{Mapped, Mapping, Run};
+use super::problem::suggest;
+use super::source::{Format, Found, Row, Shape, Taker, Unreadable, read_page};
+use super::value::Overlay;
+
+/// The parts of a mapping, its parts' own among them, and how their fields are found in one reading of a record.
+#[derive(Debug, Default)]
+pub(super) struct PartSet {
+    /// As the file names them.
+    wanted: Vec<(String, Range<usize>)>,
+    mappings: Vec<Arc<Mapping>>,
+    /// The keys that any of them needs.
+    shape: Shape,
+    /// For the mapping itself and each part: where its own slots are among those.
+    slots: Vec<Vec<u16>>,
+}
+
+impl PartSet {
+    pub(super) fn wanted(names: Vec<(String, Range<usize>)>) -> PartSet {
+        PartSet { wanted: names, ..PartSet::default() }
+    }
+
+    fn linked(own: &Mapping, mappings: Vec<Arc<Mapping>>) -> PartSet {
+        let mut shape = Shape::default();
+        let mut slots = Vec::with_capacity(mappings.len() + 1);
+        for mapping in std::iter::once(own).chain(mappings.iter().map(AsRef::as_ref)) {
+            let mut places = vec![0; mapping.shape.len()];
+            for (key, slot) in mapping.shape.iter() {
+                if let Some(place) = places.get_mut(usize::from(slot)) {
+                    *place = shape.slot(key);
+                }
+            }
+            slots.push(places);
+        }
+        PartSet { wanted: Vec::new(), mappings, shape, slots }
+    }
+}
+
+impl Mapping {
+    /// The mappings that go in together with this one.
+    pub fn parts(&self) -> &[Arc<Mapping>] {
+        &self.parts.mappings
+    }
+
+    /// What the document becomes by this mapping, then by each of its [`Mapping::parts`].
+    pub fn map_with_parts<'a>(
+        &self,
+        format: Format,
+        body: &'a [u8],
+        overlay: &Overlay,
+    ) -> Result<Vec<Mapped<'a>>, Unreadable> {
+        if self.parts.mappings.is_empty() {
+            return Ok(vec![self.map(format, body, overlay)?]);
+        }
+        let all = std::iter::once(self).chain(self.parts.mappings.iter().map(AsRef::as_ref));
+        let needs_whole = all.clone().any(|mapping| mapping.needs_whole);
+        let mut reading = Reading {
+            runs: all.map(|mapping| Run::new(mapping, format, overlay)).collect(),
+            set: &self.parts,
+            widest: self.parts.shape.len(),
+        };
+        read_page(format, body, &self.records, &self.parts.shape, needs_whole, &mut reading)?;
+        Ok(reading.runs.into_iter().map(Run::ended).collect())
+    }
+}
+
+struct Reading<'m, 'a> {
+    runs: Vec<Run<'m, 'a>>,
+    set: &'m PartSet,
+    widest: usize,
+}
+
+impl<'a> Reading<'_, 'a> {
+    fn take<'r>(&mut self, found: Found<'_, 'r>, keep: impl Fn(Change<'r>) -> Change<'a>) {
+        let Some((own, parts)) = self.runs.split_first_mut() else { return };
+        let Found::Record(row) = found else { return own.take(found, keep) };
+        let mut slots: Vec<Option<&'r str>> = Vec::with_capacity(self.widest);
+        let before = own.taken();
+        for (place, run) in std::iter::once(own).chain(parts).enumerate() {
+            slots.clear();
+            let mine = self.set.slots.get(place).map(Vec::as_slice).unwrap_or_default();
+            slots.extend(mine.iter().map(|slot| row.slots.get(usize::from(*slot)).copied().flatten()));
+            run.take(Found::Record(Row { ordinal: row.ordinal, slots: &slots, whole: row.whole }), &keep);
+            if place == 0 && run.taken() == before {
+                return;
+            }
+        }
+    }
+}
+
+impl<'a> Taker<'a> for Reading<'_, 'a> {
+    fn lasting(&mut self, found: Found<'_, 'a>) {
+        self.take(found, |change| change);
+    }
+
+    fn passing(&mut self, found: Found<'_, '_>) {
+        self.take(found, |change| change.into_owned());
+    }
+}
+
+/// Something wrong with the parts of a mapping: whose, where in its file, what, and what mends it.
+pub(super) type PartProblem = (String, Range<usize>, String, String);
+
+/// Joins mappings with their parts. `is_told`: a file of that name has problems of its own already.
+pub(super) fn link(
+    compiled: BTreeMap<String, Mapping>,
+    is_told: impl Fn(&str) -> bool,
+) -> (BTreeMap<String, Arc<Mapping>>, Vec<PartProblem>) {
+    let wanted = compiled.iter().map(|(name, mapping)| (name.clone(), mapping.parts.wanted.clone())).collect();
+    let mut linker = Linker { compiled, wanted, linked: BTreeMap::new(), problems: Vec::new() };
+    let names: Vec<String> = linker.compiled.keys().cloned().collect();
+    for name in &names {
+        linker.link(name, &mut Vec::new(), &is_told);
+    }
+    (linker.linked, linker.problems)
+}
+
+struct Linker {
+    compiled: BTreeMap<String, Mapping>,
+    wanted: BTreeMap<String, Vec<(String, Range<usize>)>>,
+    linked: BTreeMap<String, Arc<Mapping>>,
+    problems: Vec<PartProblem>,
+}
+
+impl Linker {
+    fn link(&mut self, name: &str, above: &mut Vec<String>, is_told: &impl Fn(&str) -> bool) -> Option<Arc<Mapping>> {
+        if let Some(done) = self.linked.get(name) {
+            return Some(Arc::clone(done));
+        }
+        // A mapping that has had its turn and is not linked has told why.
+        let mut own = self.compiled.remove(name)?;
+        above.push(name.to_owned());
+        let mut sound = true;
+        let mut parts: Vec<Arc<Mapping>> = Vec::new();
+        for (wanted, span) in std::mem::take(&mut own.parts.wanted) {
+            let mut tell =
+                |what: String, remedy: String| self.problems.push((name.to_owned(), span.clone(), what, remedy));
+            if above.contains(&wanted) {
+                tell(format!("`{wanted}` is part of itself"), "a part cannot lead back to its mapping".to_owned());
+            } else if !self.wanted.contains_key(&wanted) && !is_told(&wanted) {
+                let remedy = suggest(&wanted, self.wanted.keys().map(String::as_str));
+                tell(format!("there is no mapping `{wanted}`"), remedy);
+            } else if let Some(part) = self.link(&wanted, above, is_told) {
+                if part.records == own.records {
+                    for one in std::iter::once(&part).chain(part.parts()) {
+                        if !parts.iter().any(|known| known.name == one.name) {
+                            parts.push(Arc::clone(one));
+                        }
+                    }
+                    continue;
+                }
+                let what = format!("`{wanted}` looks for its records elsewhere");
+                let remedy = "give both the same [records]".to_owned();
+                self.problems.push((name.to_owned(), span.clone(), what, remedy));
+            }
+            sound = false;
+        }
+        above.pop();
+        if !sound {
+            return None;
+        }
+        if !parts.is_empty() {
+            own.hash = hash_of(&own, &parts);
+            own.parts = PartSet::linked(&own, parts);
+        }
+        let own = Arc::new(own);
+        self.linked.insert(name.to_owned(), Arc::clone(&own));
+        Some(own)
+    }
+}
+
+/// What goes in together is told together.
+fn hash_of(own: &Mapping, parts: &[Arc<Mapping>]) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(own.hash.as_bytes());
+    for part in parts {
+        hasher.update([0]);
+        hasher.update(part.hash.as_bytes());
+    }
+    super::hex(&hasher.finalize())
+}
