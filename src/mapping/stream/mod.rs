@@ -148,8 +148,8 @@ impl Mapping {
     /// A list without the column of the code is another list. `filled` has a value in each of its columns.
     fn check_header(&self, filled: &str) -> Result<(), Broken> {
         let mut probe = CodeProbe { mapping: self, missing: None };
-        // A header that cannot be read at all is told with the records.
-        let _ = read_page(Format::Csv, filled.as_bytes(), &self.records, &self.shape, self.needs_whole, &mut probe);
+        read_page(Format::Csv, filled.as_bytes(), &self.records, &self.shape, self.needs_whole, &mut probe)
+            .map_err(|unreadable| Broken::at_start(unreadable.what, unreadable.detail))?;
         match probe.missing {
             None => Ok(()),
             Some(source) => {

@@ -105,7 +105,7 @@ async fn what_the_record_asks_for_is_done_in_the_order_of_the_file() {
         missing,
         item("DEL", "A", "Bir"),
         "<ITEM DBOP=\"DEL\"><CODE>B</CODE></ITEM>".to_owned(),
-        item("UPD", "B", "İki, doch"),
+        item("INS", "B", "İki, yine"),
         "<ITEM DBOP=\"DEL\"><CODE>NEVER</CODE></ITEM>".to_owned(),
         item("XXX", "C", "Üç"),
         "<ITEM DBOP=\"DEL\"><NAME>kodsuz</NAME></ITEM>".to_owned(),
@@ -115,12 +115,12 @@ async fn what_the_record_asks_for_is_done_in_the_order_of_the_file() {
     assert_eq!(counts, (9, 3, 1, 2, 1, 2), "{file:?}");
     assert_eq!(inbox.product("A").await["is_active"], false);
     let again = inbox.product("B").await;
-    assert_eq!((&again["is_active"], &again["name"]), (&json!(true), &json!("İki, doch")));
+    assert_eq!((&again["is_active"], &again["name"]), (&json!(true), &json!("İki, yine")));
     assert_eq!(inbox.hub.count("commerce.product where code in ('C', 'NEVER')").await, 0);
 
     let report = inbox.report("done");
     assert_eq!(report["failures"][0]["ordinal"], 7);
-    assert_eq!(report["failures"][0]["line"], 10);
+    assert_eq!(report["failures"][0]["line"], 8);
     assert_eq!(report["failures"][0]["code"], "C");
     assert_eq!(report["failures"][0]["reason"], "unknown_operation");
     assert_eq!(report["failures"][0]["value"], "XXX");
