@@ -31,7 +31,6 @@ use crate::{
         pull::is_outage,
         runs::Tally,
     },
-    mapping::Overlay,
     outbox::Provenance,
 };
 
@@ -167,10 +166,14 @@ async fn submit(
         received_at: scope.file.received_at,
         isolate,
     };
-    let submitted = intake::submit(tx, scope.engine, &submission).await.map_err(|error| match error {
-        IntakeError::Apply(error) => FilesError::from(error),
-        error => FilesError::Slice(error.to_string()),
-    })?;
+    let mapping = &scope.reading.mapping;
+    let submitted =
+        intake::submit_mapped(tx, scope.engine, &submission, mapping, &segment.document).await.map_err(|error| {
+            match error {
+                IntakeError::Apply(error) => FilesError::from(error),
+                error => FilesError::Slice(error.to_string()),
+            }
+        })?;
     outcome.tally.add(&submitted.tally);
     for item in submitted.items {
         if let Some(failure) = item.failure {
@@ -196,18 +199,16 @@ fn failure_of(segment: &Segment, ordinal: u32, code: Option<String>, failure: &F
     }
 }
 
-/// The codes of a segment's records, in their order; a record that is to be deleted needs to say nothing else.
-fn codes_of(scope: &Scope<'_>, segment: &Segment) -> Result<(Vec<(u32, Option<String>)>, i64), FilesError> {
-    let mapping = &scope.reading.mapping;
-    let mapped = mapping
-        .map(scope.reading.format, segment.body.as_bytes(), &Overlay::default())
-        .map_err(|unreadable| FilesError::Slice(unreadable.to_string()))?;
+/// The codes of a segment's records, in their order, and how many the mapping skips; a record that is to be deleted
+/// needs to say nothing else.
+fn codes_of(segment: &Segment) -> (Vec<(u32, Option<String>)>, i64) {
+    let Some(mapped) = segment.document.first() else { return (Vec::new(), 0) };
     let changes = mapped.changes.iter().map(|change| (change.ordinal, Some(change.code.as_ref().to_owned())));
     let rejected = mapped.rejected.iter().map(|record| (record.ordinal, record.code.clone()));
     let mut codes: Vec<(u32, Option<String>)> = changes.chain(rejected).collect();
     codes.sort_unstable_by_key(|(ordinal, _)| *ordinal);
     let skipped = mapped.skipped.iter().map(|(_, count)| i64::try_from(*count).unwrap_or(i64::MAX)).sum();
-    Ok((codes, skipped))
+    (codes, skipped)
 }
 
 /// Records that the source has deleted: they are deactivated, and what we never had is none of our business.
@@ -218,7 +219,7 @@ async fn switch_off(
     outcome: &mut Outcome,
 ) -> Result<(), FilesError> {
     let Scope { engine, file, reading, .. } = scope;
-    let (records, skipped) = codes_of(scope, segment)?;
+    let (records, skipped) = codes_of(segment);
     outcome.tally.skipped += skipped;
     outcome.tally.records += i64::try_from(segment.lines.len()).unwrap_or(i64::MAX);
     let codes: BTreeSet<&str> = records.iter().filter_map(|(_, code)| code.as_deref()).collect();
@@ -286,7 +287,7 @@ async fn refuse(
     outcome: &mut Outcome,
 ) -> Result<(), FilesError> {
     let Scope { file, reading, .. } = scope;
-    let (records, skipped) = codes_of(scope, segment)?;
+    let (records, skipped) = codes_of(segment);
     outcome.tally.skipped += skipped;
     outcome.tally.records += i64::try_from(segment.lines.len()).unwrap_or(i64::MAX);
     outcome.tally.failed += i64::try_from(records.len()).unwrap_or(i64::MAX);

@@ -29,9 +29,10 @@ pub mod store;
 mod survey;
 pub mod watcher;
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
-use super::pages::ApplyError;
+use super::{engine::Engine, pages::ApplyError};
+use crate::mapping::Mapping;
 
 pub use folder::{Folder, Take};
 pub use store::{FileDetail, FileFailure, FileRow};
@@ -73,6 +74,11 @@ impl From<ApplyError> for FilesError {
             error => FilesError::Apply(error),
         }
     }
+}
+
+/// The mapping of this name that is in force.
+fn mapping_of(engine: &Engine, name: &str) -> Option<Arc<Mapping>> {
+    engine.library.get(name)
 }
 
 /// Runs what waits for a disk away from the tasks that must not wait.

@@ -1,11 +1,12 @@
 //! The second pass over a file: documents of up to a thousand records, each the size of a page.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use super::{
     FilesError,
     survey::{Reading, Trouble},
 };
+use crate::mapping::{Mapped, stream::RecordStream};
 
 /// Records of a slice.
 const RECORDS: usize = 1_000;
@@ -42,6 +43,8 @@ pub(super) struct Segment {
     /// The line at which each begins.
     pub lines: Vec<u64>,
     pub body: String,
+    /// What the body became by the mapping, then by its parts.
+    pub document: Vec<Mapped<'static>>,
     place: usize,
 }
 
@@ -70,7 +73,7 @@ pub(super) fn cut(
     let mut at = 0_u64;
     let mut slice = Slice { first: skip, records: 0, segments: Vec::new() };
     let mut bytes = 0;
-    while let Some(mut piece) = stream.next().map_err(failed)? {
+    while let Some(mut piece) = stream.next_piece().map_err(failed)? {
         at += 1;
         if at <= skip {
             continue;
@@ -78,11 +81,16 @@ pub(super) fn cut(
         let operation = Operation::of(piece.operation.take());
         let fits = |last: &Segment| last.operation == operation && last.place == piece.place;
         if !slice.segments.last().is_some_and(fits) {
-            if let Some(last) = slice.segments.last_mut() {
-                last.body.push_str(&stream.close(last.place));
-            }
+            end(reading, &stream, slice.segments.last_mut())?;
             let body = stream.open(piece.place);
-            slice.segments.push(Segment { operation, first: at - 1, lines: Vec::new(), body, place: piece.place });
+            slice.segments.push(Segment {
+                operation,
+                first: at - 1,
+                lines: Vec::new(),
+                body,
+                document: Vec::new(),
+                place: piece.place,
+            });
         }
         let text = stream.text(&piece);
         if let Some(last) = slice.segments.last_mut() {
@@ -92,9 +100,7 @@ pub(super) fn cut(
         bytes += text.len();
         slice.records += 1;
         if slice.records >= RECORDS as u64 || bytes >= BYTES {
-            if let Some(last) = slice.segments.last_mut() {
-                last.body.push_str(&stream.close(last.place));
-            }
+            end(reading, &stream, slice.segments.last_mut())?;
             let next = Slice { first: at, records: 0, segments: Vec::new() };
             bytes = 0;
             if !send(std::mem::replace(&mut slice, next)) {
@@ -102,9 +108,18 @@ pub(super) fn cut(
             }
         }
     }
-    if let Some(last) = slice.segments.last_mut() {
-        last.body.push_str(&stream.close(last.place));
+    if slice.records > 0 {
+        end(reading, &stream, slice.segments.last_mut())?;
         send(slice);
+    }
+    Ok(())
+}
+
+/// Makes a document of the last segment, and maps it while the slices before it are applied.
+fn end(reading: &Reading, stream: &RecordStream<File>, last: Option<&mut Segment>) -> Result<(), FilesError> {
+    if let Some(last) = last {
+        last.body.push_str(&stream.close(last.place));
+        last.document = reading.map(&last.body).map_err(|unreadable| FilesError::Slice(unreadable.to_string()))?;
     }
     Ok(())
 }

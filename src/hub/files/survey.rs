@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{FilesError, Folder};
 use crate::mapping::{
-    Format, Library, Mapping,
+    Format, Mapped, Mapping, Overlay, Unreadable,
     stream::{Broken, Charset, MAX_RECORD, RecordStream, StreamError, Text, Utf8Check, root_of},
 };
 
@@ -52,6 +52,12 @@ impl Reading {
         let file = File::open(path)?;
         self.mapping.stream(self.format, Text::new(file, self.charset, MAX_RECORD))
     }
+
+    /// A document of some of the records, by the mapping and its parts.
+    pub fn map(&self, body: &str) -> Result<Vec<Mapped<'static>>, Unreadable> {
+        let document = self.mapping.map_with_parts(self.format, body.as_bytes(), &Overlay::default())?;
+        Ok(document.into_iter().map(Mapped::into_owned).collect())
+    }
 }
 
 /// Why a pass over a file ended early.
@@ -87,7 +93,7 @@ impl Trouble {
 /// Reads a file through; `name` is how it lay in the folder.
 pub(super) fn survey(
     folder: &Folder,
-    library: &Library,
+    find: &dyn Fn(&str) -> Option<Arc<Mapping>>,
     name: &str,
     path: &Path,
     stop: &CancellationToken,
@@ -99,7 +105,7 @@ pub(super) fn survey(
         return Ok(Found::Broken { sha256: None, broken: Broken::at_start("too_large", detail) });
     }
     let bytes = read_through(path, stop)?;
-    let found = match look_into(folder, library, name, path, &bytes, stop) {
+    let found = match look_into(folder, find, name, path, &bytes, stop) {
         Ok((reading, records)) => Found::Sound(Survey {
             sha256: bytes.sha256,
             format: reading.format,
@@ -153,7 +159,7 @@ fn read_through(path: &Path, stop: &CancellationToken) -> Result<Bytes, FilesErr
 /// Checks and counts the records.
 fn look_into(
     folder: &Folder,
-    library: &Library,
+    find: &dyn Fn(&str) -> Option<Arc<Mapping>>,
     name: &str,
     path: &Path,
     bytes: &Bytes,
@@ -175,11 +181,11 @@ fn look_into(
         Some(mapping) => mapping.clone(),
         None => mapping_by_root(folder, path, charset)?,
     };
-    let mapping = library.get(&wanted).ok_or(FilesError::UnknownMapping(wanted))?;
+    let mapping = find(&wanted).ok_or(FilesError::UnknownMapping(wanted))?;
     let reading = Reading { format, charset, mapping };
     let mut stream = reading.open(path).map_err(Trouble::of(path))?;
     let mut records = 0_u64;
-    while stream.next().map_err(Trouble::of(path))?.is_some() {
+    while stream.next_piece().map_err(Trouble::of(path))?.is_some() {
         records += 1;
         if records.is_multiple_of(4096) && stop.is_cancelled() {
             return Err(FilesError::Stopped.into());

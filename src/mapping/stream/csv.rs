@@ -44,7 +44,7 @@ impl<R: Read> CsvStream<R> {
         Ok(CsvStream { reader, delimiter, header, columns, record: ByteRecord::new(), unclosed: None })
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Piece>, StreamError> {
+    pub(super) fn next_piece(&mut self) -> Result<Option<Piece>, StreamError> {
         let before = self.reader.position().byte();
         self.reader.get_mut().release(before);
         let found = match self.reader.read_byte_record(&mut self.record) {

@@ -91,10 +91,10 @@ pub enum RecordStream<R> {
 
 impl<R: Read> RecordStream<R> {
     /// `None`: the file has ended, and all of it is sound.
-    pub fn next(&mut self) -> Result<Option<Piece>, StreamError> {
+    pub fn next_piece(&mut self) -> Result<Option<Piece>, StreamError> {
         match self {
-            RecordStream::Xml(xml) => xml.next(),
-            RecordStream::Csv(csv) => csv.next(),
+            RecordStream::Xml(xml) => xml.next_piece(),
+            RecordStream::Csv(csv) => csv.next_piece(),
         }
     }
 

@@ -57,7 +57,7 @@ impl<R: Read> XmlStream<R> {
         }
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Piece>, StreamError> {
+    pub(super) fn next_piece(&mut self) -> Result<Option<Piece>, StreamError> {
         let mut record: Option<Open> = None;
         loop {
             let before = self.reader.buffer_position();
