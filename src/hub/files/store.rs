@@ -154,8 +154,8 @@ pub async fn list(
     .await
 }
 
-/// Files of a folder that are finished or to be taken up again, and not where they belong.
-pub(super) async fn out_of_place(db: &PgPool, folder: &str) -> Result<Vec<FileRow>, sqlx::Error> {
+/// Files of a folder that are not in done/ or failed/, or not to stay there.
+pub(super) async fn unfiled(db: &PgPool, folder: &str) -> Result<Vec<FileRow>, sqlx::Error> {
     sqlx::query_as!(
         FileRow,
         r#"select id, folder, name, state, connector, size, encode(sha256, 'hex') as sha256, format, encoding, mapping,
@@ -163,7 +163,7 @@ pub(super) async fn out_of_place(db: &PgPool, folder: &str) -> Result<Vec<FileRo
                   updated, unchanged, stale, superseded, deferred, deactivated, skipped, failed, reason, line, byte,
                   detail, problem
            from hub.file
-           where folder = $1 and (state = 'again' or (filed_at is null and state in ('done', 'failed')))
+           where folder = $1 and (state = 'again' or filed_at is null)
            order by id limit 100"#,
         folder
     )
@@ -295,8 +295,8 @@ pub(super) async fn keep_failures(
     Ok(())
 }
 
-/// Every record of the file is behind us.
-pub(super) async fn finish(db: &PgPool, id: Uuid) -> Result<(), sqlx::Error> {
+/// Every record of the file is behind us. `false`: it holds another number of them than were counted.
+pub(super) async fn finish(db: &PgPool, id: Uuid) -> Result<bool, sqlx::Error> {
     let mut tx = db.begin().await?;
     let finished = sqlx::query!(
         "update hub.file set state = 'done', finished_at = clock_timestamp(), problem = null
@@ -306,6 +306,7 @@ pub(super) async fn finish(db: &PgPool, id: Uuid) -> Result<(), sqlx::Error> {
     )
     .fetch_optional(&mut *tx)
     .await?;
+    let is_finished = finished.is_some();
     if let Some(file) = finished.filter(|file| file.deactivated > 0) {
         let correlation_id = id.to_string();
         let detail = json!({
@@ -314,7 +315,21 @@ pub(super) async fn finish(db: &PgPool, id: Uuid) -> Result<(), sqlx::Error> {
         let entry = Entry { action: "file.records_deactivated", subject_kind: "file", subject: id.to_string(), detail };
         audit::record(&mut tx, Actor { name: "hub", correlation_id: &correlation_id }, &[entry]).await?;
     }
-    tx.commit().await
+    tx.commit().await?;
+    Ok(is_finished)
+}
+
+/// Somebody wrote to the file after it was found sound. What went in of it stays; the rest is for a person to judge.
+pub(super) async fn changed(db: &PgPool, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update hub.file set state = 'failed', reason = 'changed', finished_at = clock_timestamp(), problem = null,
+                detail = 'the file was written to after it was checked; ' || records || ' of its records are in'
+         where id = $1 and state = 'applying'",
+        id
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// The file lies where it belongs.

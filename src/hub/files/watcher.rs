@@ -125,10 +125,11 @@ impl Watcher {
     /// Answers those that have to wait.
     async fn mend(&self, round: &mut Round) -> Result<Vec<Uuid>, FilesError> {
         let mut stuck = Vec::new();
-        for file in store::out_of_place(&self.engine.pool, &self.folder.name).await? {
+        for file in store::unfiled(&self.engine.pool, &self.folder.name).await? {
             let mended = match file.state.as_str() {
                 "again" => self.take_back(&file).await,
-                _ => self.put_away(&file).await,
+                "done" | "failed" => self.put_away(&file).await,
+                _ => self.look_for(&file).await,
             };
             match mended {
                 Ok(filed) => round.filed += usize::from(filed),
@@ -139,6 +140,12 @@ impl Watcher {
             }
         }
         Ok(stuck)
+    }
+
+    /// What is in hand must be in `work/`; what is not may come back with a share that is away.
+    async fn look_for(&self, file: &FileRow) -> Result<bool, FilesError> {
+        let path = self.folder.work().join(&file.work_name);
+        on_disk(move || fs::metadata(&path).map(|_| false).map_err(FilesError::disk("find", &path))).await
     }
 
     async fn take_back(&self, file: &FileRow) -> Result<bool, FilesError> {
@@ -212,8 +219,15 @@ impl Watcher {
                 "taken" => self.check(&file, path.clone()).await?,
                 "applying" => {
                     let reading = self.reading(&file, &path).await?;
-                    apply::apply(&self.engine, &self.folder, &file, &reading, path.clone()).await?;
-                    store::finish(db, id).await?;
+                    let applied = apply::apply(&self.engine, &self.folder, &file, &reading, path.clone()).await;
+                    let whole = match applied {
+                        Ok(()) => store::finish(db, id).await?,
+                        Err(FilesError::Changed) => false,
+                        Err(error) => return Err(error),
+                    };
+                    if !whole {
+                        store::changed(db, id).await?;
+                    }
                 }
                 _ => return self.put_away(&file).await.map(|_| ()),
             }

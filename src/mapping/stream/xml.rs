@@ -125,6 +125,11 @@ impl<R: Read> XmlStream<R> {
                         return Ok(Some(Piece { place: open.place, operation, line: open.line, end }));
                     }
                 },
+                Event::Text(content) if self.trail.is_empty() && record.is_none() => {
+                    if !content.xml10_content().trim().is_empty() {
+                        return broken("not_xml", "text stands outside the root element".to_owned());
+                    }
+                }
                 Event::GeneralRef(reference) => {
                     if let Err(detail) = resolved(&reference) {
                         return broken("entity", detail);

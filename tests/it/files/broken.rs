@@ -65,9 +65,11 @@ async fn what_is_cut_off_or_no_xml_is_refused_with_its_place() {
     assert_eq!((line, Some(byte as usize)), (4, crossed.find("</NAME></ITEM></ITEMS>")));
     let twice = format!("{}<ITEMS/>", items([item("INS", "A", "Bir")]));
     assert_eq!(refused(&mut inbox, "twice.xml", &twice, "not_xml").await.0, 5);
+    let padded = format!("{}\0\0\0\0", items([item("INS", "A", "Bir")]));
+    assert_eq!(refused(&mut inbox, "padded.xml", &padded, "not_xml").await.0, 4);
     refused(&mut inbox, "other.xml", "<SALES_ORDERS><ORDER_SLIP/></SALES_ORDERS>", "no_records").await;
     refused(&mut inbox, "answer.xml", "<ITEMS><ERROR>Lisans yok</ERROR></ITEMS>", "no_records").await;
-    assert_eq!(inbox.names("failed").len(), 22, "each with its report");
+    assert_eq!(inbox.names("failed").len(), 24, "each with its report");
 }
 
 #[tokio::test]

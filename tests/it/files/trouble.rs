@@ -226,3 +226,36 @@ async fn a_refused_file_is_taken_up_again_when_somebody_asks() {
     assert_eq!(file.state, "done");
     assert!(file.problem.is_some_and(|problem| problem.contains("is not where it was put")));
 }
+
+#[tokio::test]
+async fn a_file_that_is_written_to_while_it_is_applied_is_told() {
+    let mut inbox = Inbox::new().await;
+    inbox.put("ITEMS.xml", many(2_500));
+    inbox.round().await;
+    killed_behind(&mut inbox, 1_000).await;
+    let file = inbox.files().await.remove(0);
+    let work = inbox.path().join("work").join(inbox.names("work").remove(0));
+    // Its writer had it open all the time.
+    fs::write(&work, many(1_200)).expect("written");
+    assert_eq!(inbox.round().await.filed, 1);
+    let file = inbox.file(file.id).await;
+    assert_eq!((file.state.as_str(), file.reason.as_deref(), file.records), ("failed", Some("changed"), 1_200));
+    assert!(file.detail.is_some_and(|detail| detail.contains("1200 of its records are in")));
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_from_work_is_told_until_it_is_back() {
+    let mut inbox = Inbox::new().await;
+    inbox.put("ITEMS.xml", many(2_500));
+    inbox.round().await;
+    killed_behind(&mut inbox, 1_000).await;
+    let work = inbox.path().join("work").join(inbox.names("work").remove(0));
+    let away = inbox.path().join("away.bin");
+    fs::rename(&work, &away).expect("moved");
+    assert_eq!(inbox.round().await.waiting, 1);
+    let file = inbox.files().await.remove(0);
+    assert!(file.problem.is_some_and(|problem| problem.contains("cannot find")), "told");
+    fs::rename(&away, &work).expect("moved back");
+    assert_eq!(inbox.round().await.filed, 1);
+    assert_eq!(inbox.file(file.id).await.created, 2_500);
+}
