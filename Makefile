@@ -31,6 +31,7 @@ bench: setup
 	cargo bench --bench mapping
 	cargo bench --bench files -- --items 1000000
 	cargo bench --bench pull -- --memory-items 1000000 --rest-items 2000 $(ARGS)
+	cargo bench --bench push
 
 prepare: setup
 	cargo sqlx --version >/dev/null 2>&1 || \

@@ -63,6 +63,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     daemon.watch(folders);
     let shutdown = CancellationToken::new();
     let state = HttpState {
+        engine: engine.clone(),
         pool: app.database.pool.clone(),
         clock: app.clock.clone(),
         metrics,

@@ -84,7 +84,11 @@ const ROOMS: &[Room] = &[
         uses: &["app", "clock", "config", "database", "http", "hub", "identity", "telemetry"],
         never: &["axum", "tower_http", "reqwest"],
     },
-    Room { name: "demo", uses: &["app", "clock", "config", "hub"], never: &["axum", "tower_http"] },
+    Room {
+        name: "demo",
+        uses: &["app", "audit", "clock", "config", "hub", "identity"],
+        never: &["axum", "tower_http"],
+    },
     // The composition root sees every room that is not above it.
     Room {
         name: "app",

@@ -51,7 +51,7 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
         limit: i64,
         /// `nextCursor` of the page before
-        #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+        #[arg(long)]
         cursor: Option<i64>,
     },
 }
@@ -97,7 +97,7 @@ async fn work(global: &Global, app: &App, command: Command) -> Result<(), Failur
         Command::Revoke { prefix } => revoke(global, app, &prefix).await,
         Command::Uses { prefix, outcome, since, limit, cursor } => {
             let filter = uses::Filter { prefix, outcome, since };
-            show_uses(global, app, &filter, limit, cursor.unwrap_or(0)).await
+            show_uses(global, app, &filter, limit, cursor).await
         }
     }
 }
@@ -184,9 +184,15 @@ async fn revoke(global: &Global, app: &App, prefix: &str) -> Result<(), Failure>
     }
 }
 
-async fn show_uses(global: &Global, app: &App, filter: &uses::Filter, limit: i64, skip: i64) -> Result<(), Failure> {
-    let lines = uses::list(&app.database.pool, filter, skip, limit).await?;
-    let next = is_full(lines.len(), limit).then_some(skip + limit);
+async fn show_uses(
+    global: &Global,
+    app: &App,
+    filter: &uses::Filter,
+    limit: i64,
+    cursor: Option<i64>,
+) -> Result<(), Failure> {
+    let lines = uses::list(&app.database.pool, filter, cursor, limit).await?;
+    let next = lines.last().filter(|_| is_full(lines.len(), limit)).map(|line| line.id);
     if global.json {
         return output::print_json(&json!({ "items": lines, "nextCursor": next }));
     }

@@ -126,9 +126,10 @@ fn shown(report: &Report) -> String {
 
 /// The daemon, with what somebody needs to look around.
 async fn live(app: &App, sandbox: &SandboxProcess, dir: PathBuf) -> Result<(), Failure> {
+    let api_key = demo::api_key(app, &dir).await?;
     let running = daemon::start(app).await?;
     let base_url = format!("http://{}", running.address);
-    let path = demo::write_description(&dir, &demo::description(&base_url, sandbox))
+    let path = demo::write_description(&dir, &demo::description(&base_url, &api_key, sandbox))
         .map_err(|error| Failure::Failed(format!("cannot write demo.json in {}: {error}", dir.display())))?;
     let systems: String = sandbox
         .addresses()
@@ -136,7 +137,7 @@ async fn live(app: &App, sandbox: &SandboxProcess, dir: PathBuf) -> Result<(), F
         .map(|(kind, address)| format!("  {kind:<8} {}   (simulated)\n", address.as_str().unwrap_or_default()))
         .collect();
     output::print(&format!(
-        "Köprü is running.\n\n  hub      {base_url}/health/ready\n  metrics  {base_url}/metrics\n{systems}  faults   {}/faults\n  \
+        "Köprü is running.\n\n  hub      {base_url}/health/ready\n  API      {base_url}/docs\n  metrics  {base_url}/metrics\n{systems}  faults   {}/faults\n  \
          addresses and keys: {}\n\nIn another terminal:\n  kopru --data-dir {dir} sync list\n  kopru --data-dir {dir} messages list\n  \
          kopru --data-dir {dir} dead-letters list\n\nCtrl-C stops everything.",
         sandbox.control(),

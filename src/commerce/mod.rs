@@ -31,6 +31,7 @@ mod patch;
 pub mod price_lists;
 pub mod prices;
 pub mod products;
+pub mod show;
 pub mod stock;
 pub mod unit_sets;
 mod units;

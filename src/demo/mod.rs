@@ -6,9 +6,11 @@
 //! - What is not built yet is a check without a verdict, never one that passes.
 
 mod checks;
+mod key;
 mod sandbox;
 
 pub use checks::{Check, Report, StreamLine, once};
+pub use key::api_key;
 pub use sandbox::{SandboxError, SandboxProcess};
 
 use std::{
@@ -22,12 +24,14 @@ use serde_json::{Value, json};
 
 use crate::config;
 
+const DESCRIPTION_FILE: &str = "demo.json";
+
 /// What somebody needs who wants to use a running demo.
-pub fn description(base_url: &str, sandbox: &SandboxProcess) -> Value {
+pub fn description(base_url: &str, api_key: &str, sandbox: &SandboxProcess) -> Value {
     json!({
         "baseUrl": base_url,
-        // Keys and people come with the parts of the hub that know them.
-        "apiKey": Value::Null,
+        "apiKey": api_key,
+        // People come with the part of the hub that knows them.
         "accounts": [],
         "sandbox": sandbox.addresses(),
     })
@@ -35,7 +39,7 @@ pub fn description(base_url: &str, sandbox: &SandboxProcess) -> Value {
 
 /// Writes `demo.json`, for its owner alone.
 pub fn write_description(dir: &Path, description: &Value) -> io::Result<PathBuf> {
-    write_private(&dir.join("demo.json"), &format!("{description:#}\n"))
+    write_private(&dir.join(DESCRIPTION_FILE), &format!("{description:#}\n"))
 }
 
 /// Writes the connectors of the simulated systems where every command on this data directory finds them.

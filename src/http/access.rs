@@ -4,6 +4,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use axum::{
@@ -34,6 +35,8 @@ pub(super) struct Gate {
     pub uses: UseCounter,
     pub limits: RateLimiter,
     pub in_hand: Arc<InHand>,
+    /// How long a twin waits for the first request with its key.
+    pub twins_wait: Duration,
     pub trusted_proxies: Vec<IpNet>,
 }
 

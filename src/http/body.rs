@@ -1,26 +1,32 @@
-//! Request bodies: those of callers that were refused are read to the end for a while, so that the answer arrives; how one
-//! is compressed is read as people write it.
+//! Request bodies: how long they may be as they come, how they are compressed, and what becomes of one that was refused: it
+//! is read to the end for a while, so that the answer arrives.
 //!
 //! Closing a connection with unread bytes resets it, and a reset throws away the answer that is still on its way: a
 //! caller who sends too much would see a broken connection instead of 413.
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderValue, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::runtime::Handle;
+
+use super::problem::Problem;
 
 /// How long the rest of an unwanted body is read and thrown away.
 const LINGER: Duration = Duration::from_secs(5);
@@ -63,6 +69,52 @@ pub(super) async fn linger(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     next.run(request.map(|body| Body::new(Lingering(Some(body))))).await
+}
+
+/// Ends after so many bytes, and remembers that it did: what reads it through a decoder sees only that it broke.
+struct Bounded {
+    body: Body,
+    left: usize,
+    exceeded: Arc<AtomicBool>,
+}
+
+impl HttpBody for Bounded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let length = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+        match self.left.checked_sub(length) {
+            Some(left) => {
+                self.left = left;
+                Poll::Ready(frame)
+            }
+            None => {
+                self.exceeded.store(true, Ordering::Release);
+                Poll::Ready(Some(Err(axum::Error::new("the body is too long"))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Refuses a body that is longer as it comes, before it is unpacked.
+pub(super) async fn bounded(State(limit): State<usize>, request: Request, next: Next) -> Response {
+    if request.body().size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+        return Problem::body_too_large(limit).into_response();
+    }
+    let exceeded = Arc::new(AtomicBool::new(false));
+    let bound = |body| Body::new(Bounded { body, left: limit, exceeded: Arc::clone(&exceeded) });
+    let response = next.run(request.map(bound)).await;
+    if exceeded.load(Ordering::Acquire) { Problem::body_too_large(limit).into_response() } else { response }
 }
 
 /// Codings are words of any case, and gzip has a second name. Several at once are none that we know.

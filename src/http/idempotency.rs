@@ -3,7 +3,7 @@
 //! Invariants
 //! - The answer is kept in the transaction of its effect.
 //! - Twins in one process queue up without a connection of the database; those in other processes wait on a lock in it.
-//!   Both for [`PATIENCE`] at most, then 409.
+//!   Both for ten seconds at most, then 409.
 //! - A refusal by the caller's fault is kept as well, without the effect. 401, 403, 429 and failures of ours are not: the
 //!   same key may be used again.
 
@@ -36,8 +36,6 @@ use crate::identity::idempotency::{self, Kept, LockError, Scope};
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const LONGEST: usize = 255;
-/// How long a twin waits for the first one.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How often an effect starts over because another writer was faster.
 const CONFLICTS: u32 = 20;
 
@@ -195,7 +193,7 @@ impl Idempotent {
         F: for<'c> FnMut(&'c mut PgConnection) -> Effect<'c>,
     {
         let request_hash = self.hash(body);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.access.gate.twins_wait;
         let _turn = self.access.gate.in_hand.turn(scope, deadline).await.ok_or_else(busy)?;
         let mut tries = Tries::default();
         loop {

@@ -83,13 +83,13 @@ pub(super) struct ProblemDocument {
 pub(super) enum Refused {
     /// No API key, or one that is unknown, revoked or expired
     #[response(status = 401, content_type = "application/problem+json")]
-    Unauthorized(#[to_schema] ProblemDocument),
+    Unauthorized(ProblemDocument),
     /// The API key lacks the scope, or may not be used from this address
     #[response(status = 403, content_type = "application/problem+json")]
-    Forbidden(#[to_schema] ProblemDocument),
+    Forbidden(ProblemDocument),
     /// Too many requests; `Retry-After` says when to come back
     #[response(status = 429, content_type = "application/problem+json")]
-    TooMany(#[to_schema] ProblemDocument),
+    TooMany(ProblemDocument),
 }
 
 /// The whole description.

@@ -23,15 +23,16 @@ use super::{
     access::{self, Gate},
     api_key, body, correlation, health,
     health::{Probes, Readiness},
-    metrics,
+    integration, metrics,
     openapi::{self, Base},
     problem::{self, Problem},
     rate_limit::RateLimits,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, hub::engine::Engine};
 
 #[derive(Clone)]
 pub struct HttpState {
+    pub engine: Engine,
     pub pool: PgPool,
     pub clock: Clock,
     pub metrics: PrometheusHandle,
@@ -62,6 +63,12 @@ impl FromRef<PublicState> for HttpState {
     }
 }
 
+impl FromRef<PublicState> for Engine {
+    fn from_ref(state: &PublicState) -> Engine {
+        state.http.engine.clone()
+    }
+}
+
 impl FromRef<PublicState> for PrometheusHandle {
     fn from_ref(state: &PublicState) -> PrometheusHandle {
         state.http.metrics.clone()
@@ -83,6 +90,7 @@ pub(super) fn documented() -> OpenApiRouter<PublicState> {
         .merge(health::routes())
         .merge(metrics::routes().layer(from_fn(metrics::from_here_only)))
         .merge(api_key::routes())
+        .merge(integration::routes())
 }
 
 /// What the world sees. `more` are the routes of the rooms around us.
@@ -108,8 +116,8 @@ fn layered(routes: Router, limit: usize, gate: impl FnOnce(Router) -> Router) ->
         .layer(RequestBodyLimitLayer::new(limit))
         .layer(RequestDecompressionLayer::new())
         .layer(map_request(body::name_the_encoding))
-        .layer(RequestBodyLimitLayer::new(limit))
         .layer(map_response(move |response: Response| async move { name_the_refusal(response, limit) }))
+        .layer(from_fn_with_state(limit, body::bounded))
         .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
         .layer(CatchPanicLayer::custom(panicked));
     gate(routes)

@@ -22,28 +22,52 @@ use super::{
     rate_limit::RateLimiter,
     router::{self, HttpState, PublicState, Settings},
 };
-use crate::identity::{api_keys::KeyRing, uses::UseCounter};
+use crate::identity::{
+    api_keys::{FRESH, KeyRing},
+    uses::UseCounter,
+};
 
 /// A caller that has not sent its headers by then is let go; also how long an idle connection is kept.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 /// Histograms collect samples until they are drained, by a scrape or by this; limits follow the number of daemons.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// Times that the gate goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// How old an answer about a key may be: within this time a revocation holds.
+    pub fresh_keys: Duration,
+    /// How long a twin waits for the first request with its `Idempotency-Key`.
+    pub twins: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Waits {
+        Waits { fresh_keys: FRESH, twins: Duration::from_secs(10) }
+    }
+}
+
 pub struct Server {
     state: HttpState,
     settings: Settings,
+    waits: Waits,
     routes: Router,
     ops: Option<TcpListener>,
 }
 
 impl Server {
     pub fn new(state: HttpState, settings: Settings) -> Server {
-        Server { state, settings, routes: Router::new(), ops: None }
+        Server { state, settings, waits: Waits::default(), routes: Router::new(), ops: None }
     }
 
     /// Further routes, inside the same layers.
     pub fn routes(self, more: Router) -> Server {
         Server { routes: self.routes.merge(more), ..self }
+    }
+
+    /// Other times than the usual ones.
+    pub fn waits(self, waits: Waits) -> Server {
+        Server { waits, ..self }
     }
 
     /// A second listener with `/health/*` and `/metrics` alone. It answers until the last request is finished, so
@@ -55,11 +79,11 @@ impl Server {
     /// Serves until `shutdown`, then takes no more connections, finishes what is in hand within
     /// [`Settings::drain`], and returns.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
-        let Server { state, settings, routes, ops } = self;
+        let Server { state, settings, waits, routes, ops } = self;
         let drained = CancellationToken::new();
         let readiness = Arc::new(Readiness::new(state.pool.clone(), state.probes.clone(), shutdown.clone()));
         let known = PublicState { http: state.clone(), readiness };
-        let gate = Arc::new(gate(&state, &settings));
+        let gate = Arc::new(gate(&state, &settings, waits));
         let ops_router = router::ops(known.clone(), &settings);
         let public = router::public(known, &settings, gate.clone(), routes);
 
@@ -93,13 +117,14 @@ impl Server {
     }
 }
 
-fn gate(state: &HttpState, settings: &Settings) -> Gate {
+fn gate(state: &HttpState, settings: &Settings, waits: Waits) -> Gate {
     Gate {
         pool: state.pool.clone(),
-        keys: KeyRing::new(state.pool.clone(), state.clock.clone()),
+        keys: KeyRing::new(state.pool.clone(), state.clock.clone()).remembering(waits.fresh_keys),
         uses: UseCounter::new(state.pool.clone(), state.clock.clone()),
         limits: RateLimiter::new(settings.rate_limits.clone()),
         in_hand: Arc::default(),
+        twins_wait: waits.twins,
         trusted_proxies: settings.trusted_proxies.clone(),
     }
 }

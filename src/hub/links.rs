@@ -90,6 +90,32 @@ pub async fn by_external_id(
     Ok(rows.into_iter().filter_map(|row| Some((row.external_id.clone()?, Link::from(row)))).collect())
 }
 
+/// The link of a code, under its present name or one that it had.
+pub async fn find<'e>(
+    db: impl PgExecutor<'e>,
+    connector: &str,
+    entity: Entity,
+    code: &str,
+) -> Result<Option<Link>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        LinkRow,
+        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at
+         from hub.external_ref
+         where connector = $1 and entity = $2
+           and (external_code = $3
+                or internal_id = (select a.internal_id from hub.external_ref_alias a
+                                  where a.connector = $1 and a.entity = $2 and a.external_code = $3))
+         order by external_code = $3 desc
+         limit 1",
+        connector,
+        entity.as_str(),
+        code,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Link::from))
+}
+
 /// External codes to internal ids, following the old names of renamed cards.
 pub async fn resolve(
     db: &mut PgConnection,

@@ -53,7 +53,7 @@ pub(super) fn page(cx: &PageContext<'_>, tally: &Tally) {
     if cx.dry_run {
         return;
     }
-    slice(cx.connector, cx.stream, tally);
+    submitted(cx.connector, cx.stream, tally);
 }
 
 /// A file was put away.
@@ -61,8 +61,8 @@ pub(super) fn file(folder: &str, state: &str) {
     counter!(FILES, "folder" => folder.to_owned(), "state" => state.to_owned()).increment(1);
 }
 
-/// A page, or a part of a file, was committed.
-pub(super) fn slice(connector: &str, stream: &str, tally: &Tally) {
+/// A document went in, or changed nothing, by whatever way.
+pub fn submitted(connector: &str, stream: &str, tally: &Tally) {
     counter!(PAGES, "connector" => connector.to_owned(), "stream" => stream.to_owned()).increment(1);
     let outcomes = [
         ("created", tally.created),

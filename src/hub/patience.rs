@@ -19,6 +19,13 @@ impl Patience {
         self.conflicts >= ISOLATE_AFTER
     }
 
+    /// For work that somebody else starts over: one more try, and whether it isolates.
+    pub const fn next_try(&mut self) -> bool {
+        let isolates = self.isolates();
+        self.conflicts = self.conflicts.saturating_add(1);
+        isolates
+    }
+
     /// Whether the work is to be tried again at once, in a new transaction.
     pub const fn starts_over(&mut self, error: &ApplyError) -> bool {
         let again = matches!(error, ApplyError::Conflict) && self.conflicts < CONFLICTS;

@@ -171,6 +171,7 @@ async fn write(pool: &PgPool, rows: &[((DateTime<Utc>, Use), i64)]) -> Result<()
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UseLine {
+    pub id: i64,
     pub minute: DateTime<Utc>,
     /// Missing: no key of ours was shown.
     pub prefix: Option<String>,
@@ -191,27 +192,29 @@ pub struct Filter {
     pub since: Option<DateTime<Utc>>,
 }
 
-/// Newest minute first, a page at a time; `skip` are the lines of the pages before.
+/// Newest minute first, a page at a time; `before` is the last id of the page before.
 pub async fn list<'e>(
     db: impl PgExecutor<'e>,
     filter: &Filter,
-    skip: i64,
+    before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<UseLine>, sqlx::Error> {
     sqlx::query_as!(
         UseLine,
-        r#"select u.minute, k.prefix as "prefix?", k.name as "name?", host(u.address) as address, u.method, u.route,
+        r#"select u.id, u.minute, k.prefix as "prefix?", k.name as "name?", host(u.address) as address, u.method, u.route,
                   u.outcome, u.uses
            from identity.api_key_use u left join identity.api_key k on k.id = u.key_id
            where ($1::text is null or k.prefix = $1)
              and ($2::text is null or u.outcome = $2)
              and ($3::timestamptz is null or u.minute >= $3)
-           order by u.minute desc, u.key_id, u.route, u.method, u.address, u.outcome
-           offset $4 limit $5"#,
+             and ($4::bigint is null
+                  or (u.minute, u.id) < (select b.minute, b.id from identity.api_key_use b where b.id = $4))
+           order by u.minute desc, u.id desc
+           limit $5"#,
         filter.prefix,
         filter.outcome,
         filter.since,
-        skip,
+        before,
         limit,
     )
     .fetch_all(db)

@@ -35,7 +35,38 @@ fn the_defaults_are_the_documented_file() {
     assert_eq!(config.retry.defer_for_secs, 86_400);
     assert_eq!((config.retention.payload_days, config.retention.history_days), (30, 180));
     assert_eq!(config.hub.timezone.name(), "Europe/Istanbul");
-    assert!(config.connectors.is_empty());
+    assert!(config.connectors.is_empty() && config.http.trusted_proxies.is_empty());
+    let limits = &config.rate_limit;
+    assert!(limits.enabled);
+    let minute = (limits.per_user_per_minute, limits.per_api_key_per_minute, limits.per_ip_per_minute);
+    assert_eq!(minute, (100, 500, 1000));
+}
+
+#[test]
+fn limits_and_trusted_proxies_are_read_and_checked() {
+    let (_dir, sources) = with_file(
+        "[http]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n[rate_limit]\nenabled = false\nper_ip_per_minute = 7\n",
+    );
+    let config = Config::load(&sources.variable("KOPRU__RATE_LIMIT__PER_API_KEY_PER_MINUTE", "9")).expect("valid");
+    let proxies: Vec<String> = config.http.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(proxies, ["10.0.0.0/8", "::1/128"]);
+    let limits = &config.rate_limit;
+    assert_eq!((limits.enabled, limits.per_api_key_per_minute, limits.per_ip_per_minute), (false, 9, 7));
+
+    let (_dir, sources) = with_file(
+        "[http]\ntrusted_proxies = [\"10.0.0.0/8\", \"proxy.example\", \"10.0.0.0/99\"]\n\n[rate_limit]\n\
+         per_ip_per_minute = 0\nper_api_keys_per_minute = 3\nenabled = \"yes\"\n",
+    );
+    assert_eq!(
+        refused(&sources),
+        [
+            "config.toml:2: http.trusted_proxies: `proxy.example` is neither a network nor an address, as in 10.0.0.0/8",
+            "config.toml:2: http.trusted_proxies: `10.0.0.0/99` is neither a network nor an address, as in 10.0.0.0/8",
+            "config.toml:7: rate_limit.enabled: invalid type: string \"yes\", expected a boolean",
+            "config.toml:5: rate_limit.per_ip_per_minute: must be at least 1; `enabled = false` turns every limit off",
+            "config.toml:6: rate_limit.per_api_keys_per_minute: unknown key; did you mean `per_api_key_per_minute`?",
+        ]
+    );
 }
 
 #[test]

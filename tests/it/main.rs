@@ -8,6 +8,7 @@ mod embedded;
 mod files;
 mod http;
 mod hub;
+mod identity;
 mod migrations;
 mod push;
 mod support;

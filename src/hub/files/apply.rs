@@ -136,7 +136,7 @@ async fn apply_slice(scope: &Scope<'_>, slice: &Slice, isolate: bool) -> Result<
         return Err(FilesError::LeaseLost);
     }
     tx.commit().await?;
-    meters::slice(&file.connector, &scope.stream, tally);
+    meters::submitted(&file.connector, &scope.stream, tally);
     Ok(())
 }
 

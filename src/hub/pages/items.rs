@@ -143,7 +143,7 @@ impl<'a> Items<'a> {
         self.sheets.sort_by_key(|sheet| Entity::ALL.into_iter().position(|entity| entity == sheet.entity));
         for _ in 0..ROUNDS {
             let overtaken = self.overtaken();
-            let attempt = if self.sheets.len() > 1 || !overtaken.is_empty() {
+            let attempt = if !overtaken.is_empty() || self.have_several_records() {
                 let mut savepoint = tx.begin().await?;
                 let attempt = self.attempt(&mut savepoint, engine, cx, &overtaken).await?;
                 if attempt.starts_over {
@@ -179,6 +179,13 @@ impl<'a> Items<'a> {
             return Ok(fates);
         }
         Err(ApplyError::Unsettled)
+    }
+
+    /// Whether an item could go in by halves.
+    fn have_several_records(&self) -> bool {
+        let mut seen = vec![false; self.fates.len()];
+        let mut rows = self.sheets.iter().flat_map(|sheet| &sheet.rows);
+        rows.any(|row| std::mem::replace(&mut seen[row.item], true))
     }
 
     /// Items of which a newer one of the same code stands among them, and that one.

@@ -94,6 +94,16 @@ async fn a_running_demo_tells_where_it_is_and_ends_whole_with_ctrl_c() {
     let base = described["baseUrl"].as_str().expect("an address");
     assert_eq!(reqwest::get(format!("{base}/health/live")).await.expect("an answer").status(), 200);
     assert_eq!(described["sandbox"]["logo"], address("logo"));
+    let key = described["apiKey"].as_str().expect("a key");
+    let asked = reqwest::Client::builder()
+        .build()
+        .expect("a client")
+        .get(format!("{base}/api/integration"))
+        .header("x-api-key", key);
+    let shown: Value = asked.send().await.expect("an answer").json().await.expect("JSON");
+    assert_eq!((&shown["name"], &shown["instance"]), (&json!("demo"), &json!("logo")));
+    assert_eq!(shown["scopes"], json!(["integration:read", "integration:write"]));
+    assert!(!demo.log().contains(key), "a key is in no log");
 
     // Beside it, on the same directory.
     let list = kopru.run(&["sync", "list", "--json", "--data-dir", &shown_dir]).expect(0).json();

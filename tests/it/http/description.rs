@@ -89,10 +89,8 @@ async fn the_pages_come_from_the_program_and_load_nothing_from_elsewhere() {
     let page = page.text().await.expect("text");
     assert!(!page.contains("//"), "{page}");
     // The policy forbids scripts within the page.
-    assert!(
-        page.split("<script").skip(1).all(|script| script.contains("src=") && script.contains("></script>")),
-        "{page}"
-    );
+    let inline = page.split("<script").skip(1).filter_map(|script| script.split_once('>')?.1.split("</script>").next());
+    assert_eq!(inline.map(str::trim).collect::<String>(), "");
     let mut assets = 0;
     for part in page.split("src=\"").skip(1).chain(page.split("href=\"").skip(1)) {
         let name = part.split('"').next().expect("quoted");

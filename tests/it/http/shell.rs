@@ -90,6 +90,7 @@ impl Daemon {
                 }),
             );
         let state = HttpState {
+            engine: crate::support::hub::bare_engine(&database.pool),
             pool: database.pool.clone(),
             clock: Clock::system(),
             metrics: kopru::telemetry::metrics(),

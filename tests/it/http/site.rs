@@ -16,7 +16,7 @@ use kopru::{
     clock::Clock,
     http::{
         Answer, Caller, Failure, HttpState, Idempotent, OpenBreaker, Probes, Problem, RateLimits, Server, Settings,
-        Stop,
+        Stop, Waits,
     },
     identity::api_keys::{self, NewKey},
 };
@@ -26,7 +26,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::database::TestDatabase;
+use crate::support::{database::TestDatabase, hub::bare_engine};
 
 pub const BODY_LIMIT: usize = 64 * 1024;
 pub const KEY_ROUTE: &str = "/api/integration";
@@ -72,6 +72,7 @@ pub struct Build {
     pub daemons: usize,
     pub servers: usize,
     pub gated: bool,
+    pub waits: Waits,
 }
 
 impl Site {
@@ -86,6 +87,7 @@ impl Site {
             daemons: 1,
             servers: 1,
             gated: false,
+            waits: Waits::default(),
         };
         change(&mut build);
         let database = TestDatabase::new().await;
@@ -102,6 +104,7 @@ impl Site {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             addresses.push(listener.local_addr().expect("bound"));
             let state = HttpState {
+                engine: bare_engine(&database.pool),
                 pool: database.pool.clone(),
                 clock: clock.clone(),
                 metrics: kopru::telemetry::metrics(),
@@ -113,7 +116,7 @@ impl Site {
                 rate_limits: build.rate_limits.clone(),
                 trusted_proxies: build.trusted_proxies.iter().map(|text| text.parse().expect("a network")).collect(),
             };
-            let server = Server::new(state, settings).routes(routes(work.clone()));
+            let server = Server::new(state, settings).waits(build.waits).routes(routes(work.clone()));
             servers.push(tokio::spawn(server.run(listener, shutdown.clone())));
         }
         let client = Client::builder().timeout(Duration::from_secs(60)).no_gzip().build().expect("a client");

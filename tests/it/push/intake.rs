@@ -272,3 +272,17 @@ async fn an_unreadable_document_is_refused_whole() {
     }
     assert_eq!(hub.footprint().await, before);
 }
+
+#[tokio::test]
+async fn a_category_finds_its_parent_in_the_same_document_and_fails_with_it() {
+    let hub = hub().await;
+    let items = json!({ "items": [
+        { "code": "ALT", "name": "Alt", "parentCode": "ÜST" },
+        { "code": "ÜST", "name": "Üst" },
+        { "code": "YETİM", "name": "Yetim", "parentCode": "YOK" },
+        { "code": "TORUN", "name": "Torun", "parentCode": "YETİM" },
+    ] });
+    let submitted = push(&hub, "integration/categories", &items).await;
+    assert_eq!(statuses(&submitted), ["created", "created", "failed", "failed"]);
+    assert_eq!(hub.count("commerce.category where parent_id is not null").await, 1);
+}

@@ -1,4 +1,7 @@
 //! What LOGO pushes: the Integration API, and what it stands on.
 
+mod bad_days;
 mod deactivation;
 mod intake;
+mod site;
+mod wire;

@@ -130,6 +130,11 @@ pub fn settings() -> EngineSettings {
     }
 }
 
+/// An engine without systems, for what only has to be there.
+pub fn bare_engine(pool: &PgPool) -> Engine {
+    Engine::new(pool.clone(), Clock::system(), Arc::default(), Vec::new(), Vec::new(), settings()).expect("an engine")
+}
+
 /// What a test says about its hub before it is built.
 pub struct Build {
     pub settings: EngineSettings,
