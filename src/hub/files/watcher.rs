@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     FileRow, FilesError, Folder, apply, mapping_of, on_disk, shelf,
-    sightings::{self, Sightings},
+    sightings::{self, Sight, Sightings},
     store,
     survey::{Found, Reading, survey},
 };
@@ -87,11 +87,11 @@ impl Watcher {
         on_disk(move || folder.prepare()).await?;
         let stuck = self.mend(&mut round).await?;
         round.taken = self.take().await?;
-        for (id, name, work_name) in self.in_work().await?.into_iter().filter(|(id, ..)| !stuck.contains(id)) {
+        for (id, name, sight) in self.in_work().await?.into_iter().filter(|(id, ..)| !stuck.contains(id)) {
             if self.engine.stop.is_cancelled() {
                 return Err(FilesError::Stopped);
             }
-            match self.work_off(id, &name, &work_name).await {
+            match self.work_off(id, &name, &sight).await {
                 Ok(()) => round.filed += 1,
                 Err(error) => self.tell(id, error, &mut round).await?,
             }
@@ -189,8 +189,8 @@ impl Watcher {
         .await
     }
 
-    /// What lies in `work/`, in the order in which it was taken: id, the file's own name, its name there.
-    async fn in_work(&self) -> Result<Vec<(Uuid, String, String)>, FilesError> {
+    /// What lies in `work/`, in the order in which it was taken: id, the file's own name, and how it lies there.
+    async fn in_work(&self) -> Result<Vec<(Uuid, String, Sight)>, FilesError> {
         let folder = Arc::clone(&self.folder);
         on_disk(move || {
             let sights = sightings::list(&folder.work()).map_err(FilesError::disk("look into", folder.work()))?;
@@ -198,21 +198,21 @@ impl Watcher {
                 .into_iter()
                 .filter_map(|sight| {
                     let (id, name) = sight.name.split_once('_')?;
-                    Some((id.parse::<Uuid>().ok()?, name.to_owned(), sight.name.clone()))
+                    Some((id.parse::<Uuid>().ok()?, name.to_owned(), sight.clone()))
                 })
                 .collect();
-            found.sort();
+            found.sort_by_key(|(id, ..)| *id);
             Ok(found)
         })
         .await
     }
 
     /// Takes a file to its end.
-    async fn work_off(&self, id: Uuid, name: &str, work_name: &str) -> Result<(), FilesError> {
+    async fn work_off(&self, id: Uuid, name: &str, sight: &Sight) -> Result<(), FilesError> {
         let db = &self.engine.pool;
-        let path = self.folder.work().join(work_name);
-        let size = fs::metadata(&path).map_err(FilesError::disk("look at", &path))?.len();
-        let mut file = store::ensure(db, id, &self.folder.name, name, work_name, &self.folder.instance, size).await?;
+        let path = self.folder.work().join(&sight.name);
+        let mut file =
+            store::ensure(db, id, &self.folder.name, name, &sight.name, &self.folder.instance, sight.size).await?;
         loop {
             match file.state.as_str() {
                 "again" => store::begin_again(db, id).await?,
