@@ -29,6 +29,7 @@ soak: setup
 
 bench: setup
 	cargo bench --bench mapping
+	cargo bench --bench files -- --items 1000000
 	cargo bench --bench pull -- --memory-items 1000000 --rest-items 2000 $(ARGS)
 	cargo bench --bench push
 

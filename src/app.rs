@@ -10,14 +10,15 @@ use kopru_sdk::{Connector, Descriptor, StreamSpec, settings::unknown_key};
 use crate::{
     canonical::Entity,
     clock::Clock,
-    config::{Config, ConfigError, ConnectorConfig, Problem},
+    config::{Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, Problem},
     database::{Database, DatabaseError},
     hub::{
         engine::{Engine, EngineError, EngineSettings, Handler, Instance, Stream},
+        files::{Folder, Take},
         retry::RetrySchedule,
         sweeps::{Mode, SweepPolicy},
     },
-    mapping::{self, Library},
+    mapping::{self, Format, Library},
 };
 
 /// Why the app could not be opened.
@@ -77,6 +78,42 @@ impl App {
 pub fn library(config: &Config) -> Result<Library, AppError> {
     let dir = Some(config.mappings.dir.as_path()).filter(|dir| dir.is_dir());
     Library::load(dir).map_err(AppError::Mappings)
+}
+
+/// The watched folders of the configuration; every mapping that they name must be there and read their format.
+pub fn folders(config: &Config, library: &Library) -> Result<Vec<Arc<Folder>>, ConfigError> {
+    let enabled = config.files.iter().filter(|(_, files)| files.enabled);
+    let folders: Vec<Folder> = enabled.map(|(name, files)| folder(name, files)).collect();
+    let wrong = |folder: &Folder| {
+        let key = format!("files.{}", folder.name);
+        let of = move |text| Problem { origin: None, key: key.clone(), text };
+        folder.wrong_mappings(library).into_iter().map(of).collect::<Vec<_>>()
+    };
+    let problems: Vec<Problem> = folders.iter().flat_map(wrong).collect();
+    if problems.is_empty() { Ok(folders.into_iter().map(Arc::new).collect()) } else { Err(ConfigError(problems)) }
+}
+
+fn folder(name: &str, files: &FilesConfig) -> Folder {
+    let format = |format| match format {
+        FileFormat::Xml => Format::Xml,
+        FileFormat::Csv => Format::Csv,
+    };
+    let take = |take: &crate::config::TakeConfig| Take {
+        pattern: take.pattern.clone(),
+        mapping: take.mapping.clone(),
+        format: take.format.map(format),
+        encoding: take.encoding.clone(),
+    };
+    Folder {
+        name: name.to_owned(),
+        dir: files.dir.clone(),
+        instance: files.instance.clone(),
+        settle: Duration::from_secs(files.settle_secs),
+        every: Duration::from_secs(files.every_secs),
+        max_bytes: files.max_bytes,
+        takes: files.takes.iter().map(take).collect(),
+        roots: files.roots.clone(),
+    }
 }
 
 fn instance(config: &Config, name: String, connector: Arc<dyn Connector>) -> Instance {

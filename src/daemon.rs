@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{App, AppError},
+    app::{self, App, AppError},
     database,
     http::{HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     hub::{
@@ -61,7 +61,9 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     // Before anything that counts.
     let metrics = telemetry::metrics();
     let engine = app.engine()?;
-    let daemon = Daemon::start(&engine).await?;
+    let folders = app::folders(&app.config, engine.library.now().library()).map_err(AppError::Config)?;
+    let mut daemon = Daemon::start(&engine).await?;
+    daemon.watch(folders);
     let shutdown = CancellationToken::new();
     reload_on_hangup(engine.clone(), shutdown.clone());
     let state = HttpState {

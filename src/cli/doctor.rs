@@ -12,7 +12,11 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError, DEMO_FILE},
     database::{self, Binaries, Database, DatabaseError, Home},
-    hub::checkup::{self, Checkup, Reach},
+    hub::{
+        checkup::{self, Checkup, Reach},
+        files::Folder,
+    },
+    mapping::Library,
 };
 
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(2);
@@ -109,12 +113,14 @@ pub(super) async fn doctor(global: &Global, args: DoctorArgs) -> Result<(), Fail
             Connectors::new()
         }
     };
-    checks.push(match app::library(&config) {
+    match app::library(&config) {
         Ok(library) => {
-            Check::ok("mappings", library.iter().map(|mapping| mapping.name()).collect::<Vec<_>>().join(", "))
+            let names: Vec<&str> = library.iter().map(|mapping| mapping.name()).collect();
+            checks.push(Check::ok("mappings", names.join(", ")));
+            checks.extend(folders(&config, &library));
         }
-        Err(error) => Check::failed("mappings", error.to_string()),
-    });
+        Err(error) => checks.push(Check::failed("mappings", error.to_string())),
+    }
     checks.extend(files(&config));
     checks.extend(store(&config, &connectors).await);
     report(global, &checks, args.strict)?;
@@ -123,6 +129,28 @@ pub(super) async fn doctor(global: &Global, args: DoctorArgs) -> Result<(), Fail
 
 fn findings(error: &ConfigError) -> String {
     error.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// The watched folders: there, writable, and with mappings that read their files.
+fn folders(config: &Config, library: &Library) -> Vec<Check> {
+    let folders = match app::folders(config, library) {
+        Ok(folders) => folders,
+        Err(error) => return vec![Check::failed("watched folders", findings(&error))],
+    };
+    let check = |folder: Arc<Folder>| {
+        let title = format!("folder {}", folder.name);
+        let known = config.connectors.contains_key(&folder.instance);
+        match folder.check() {
+            Err(problem) => Check::failed(title, problem),
+            Ok(()) if !known && !config.connectors.is_empty() => {
+                let text =
+                    format!("no [connectors.{0}] is configured: is `{0}` the instance that is meant?", folder.instance);
+                Check::warning(title, text)
+            }
+            Ok(()) => Check::ok(title, folder.dir.display().to_string()),
+        }
+    };
+    folders.into_iter().map(check).collect()
 }
 
 /// The data directory, its disk, and the programs of the private server.

@@ -63,6 +63,12 @@ impl From<crate::hub::dead_letters::LetterError> for Failure {
     }
 }
 
+impl From<crate::hub::files::store::RetryError> for Failure {
+    fn from(error: crate::hub::files::store::RetryError) -> Failure {
+        Failure::Failed(error.to_string())
+    }
+}
+
 impl From<crate::identity::api_keys::KeyError> for Failure {
     fn from(error: crate::identity::api_keys::KeyError) -> Failure {
         use crate::identity::api_keys::KeyError;

@@ -16,6 +16,7 @@ mod dead_letters;
 mod demo;
 mod doctor;
 mod failure;
+mod files;
 mod logging;
 mod mapping;
 mod mapping_list;

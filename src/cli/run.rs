@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     api_key, audit, config, connector, dead_letters, demo, doctor,
     failure::Failure,
+    files,
     logging::{self, Voice},
     mapping, mapping_list, messages, migrate, openapi, output, preview, sandbox, serve, sync, unmapped,
 };
@@ -76,6 +77,9 @@ enum Command {
     /// What could not go in, and mending it
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// The files of watched folders: what came, what became of it, taking one up again
+    #[command(subcommand)]
+    Files(files::Command),
     /// Keys of machines that call the hub: make, list, revoke them, see how they are used
     #[command(subcommand)]
     ApiKey(api_key::Command),
@@ -184,6 +188,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Mapping(MappingCommand::Preview(args)) => interruptible(preview::run(global, args)).await,
         Command::Mapping(MappingCommand::Unmapped(command)) => interruptible(unmapped::unmapped(global, command)).await,
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
+        Command::Files(command) => interruptible(files::files(global, command)).await,
         Command::DeadLetters(command) => Box::pin(interruptible(dead_letters::dead_letters(global, command))).await,
     }
 }

@@ -12,7 +12,7 @@ use super::{
     tree::{Kind, Node, Table, join},
 };
 
-const NAME_RULE: &str = "a name must match [a-z][a-z0-9_]*, without two underscores in a row";
+pub(super) const NAME_RULE: &str = "a name must match [a-z][a-z0-9_]*, without two underscores in a row";
 
 pub(super) fn read(node: Option<Node>, problems: &mut Vec<Problem>) -> BTreeMap<String, ConnectorConfig> {
     let mut connectors = BTreeMap::new();
@@ -80,7 +80,7 @@ fn stream(mut section: Section<'_>) -> StreamConfig {
     StreamConfig { enabled, every_secs, full_at, mapping, sweep, sweep_guard_percent }
 }
 
-fn children(node: Option<Node>, path: &str, header: &str, problems: &mut Vec<Problem>) -> Table {
+pub(super) fn children(node: Option<Node>, path: &str, header: &str, problems: &mut Vec<Problem>) -> Table {
     match node {
         None => Table::new(),
         Some(Node { kind: Kind::Table(table), .. }) => table,
@@ -92,7 +92,7 @@ fn children(node: Option<Node>, path: &str, header: &str, problems: &mut Vec<Pro
     }
 }
 
-fn as_table(node: Node, path: &str, problems: &mut Vec<Problem>) -> Option<Table> {
+pub(super) fn as_table(node: Node, path: &str, problems: &mut Vec<Problem>) -> Option<Table> {
     match node.kind {
         Kind::Table(table) => Some(table),
         Kind::Leaf(_) => {
@@ -104,7 +104,7 @@ fn as_table(node: Node, path: &str, problems: &mut Vec<Problem>) -> Option<Table
 }
 
 /// `__` separates the words of an environment variable, so a name cannot contain it.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !name.contains("__")

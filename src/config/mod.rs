@@ -10,6 +10,7 @@
 
 mod connectors;
 mod environment;
+mod files;
 mod load;
 mod model;
 mod problem;
@@ -20,8 +21,8 @@ mod tree;
 
 pub use load::{DEFAULTS, DEMO_FILE, Sources};
 pub use model::{
-    Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, LogFormat, MappingsConfig,
-    RateLimitConfig, RetentionConfig, RetryConfig, StreamConfig,
+    Config, ConnectorConfig, DataConfig, DatabaseConfig, FileFormat, FilesConfig, HttpConfig, HubConfig, LogConfig,
+    LogFormat, MappingsConfig, RateLimitConfig, RetentionConfig, RetryConfig, StreamConfig, TakeConfig,
 };
 pub use problem::{ConfigError, Origin, Problem};
 pub use show::connectors_toml;

@@ -27,6 +27,7 @@ pub struct Config {
     pub retention: RetentionConfig,
     pub log: LogConfig,
     pub connectors: BTreeMap<String, ConnectorConfig>,
+    pub files: BTreeMap<String, FilesConfig>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -174,6 +175,51 @@ impl Default for StreamConfig {
             mapping: None,
             sweep: None,
             sweep_guard_percent: None,
+        }
+    }
+}
+
+/// A watched folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilesConfig {
+    pub enabled: bool,
+    pub dir: PathBuf,
+    /// The instance whose records its files bring.
+    pub instance: String,
+    pub settle_secs: u64,
+    pub every_secs: u64,
+    pub max_bytes: u64,
+    pub takes: Vec<TakeConfig>,
+    /// Mappings of XML files by their root element.
+    pub roots: BTreeMap<String, String>,
+}
+
+/// Files of a folder that are of one kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeConfig {
+    pub pattern: String,
+    /// `None`: as the root element says.
+    pub mapping: Option<String>,
+    /// `None`: by the name's ending.
+    pub format: Option<FileFormat>,
+    /// `None`: as the file says.
+    pub encoding: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileFormat {
+    Xml,
+    Csv,
+}
+
+impl FileFormat {
+    pub(super) fn by_ending(name: &str) -> Option<FileFormat> {
+        let (_, ending) = name.rsplit_once('.')?;
+        match ending.to_ascii_lowercase().as_str() {
+            "xml" => Some(FileFormat::Xml),
+            "csv" | "txt" => Some(FileFormat::Csv),
+            _ => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use kopru_sdk::settings::unknown_key;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    connectors,
+    connectors, files,
     model::{
         Config, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, MappingsConfig, RateLimitConfig,
         RetentionConfig, RetryConfig,
@@ -18,8 +18,8 @@ use super::{
     tree::Table,
 };
 
-const SECTIONS: [&str; 10] =
-    ["http", "rate_limit", "database", "data", "mappings", "hub", "retry", "retention", "log", "connectors"];
+const SECTIONS: [&str; 11] =
+    ["http", "rate_limit", "database", "data", "mappings", "hub", "retry", "retention", "log", "connectors", "files"];
 
 /// Sections that the contract names and that have no keys in this version.
 const EMPTY_SECTIONS: [&str; 3] = ["auth", "mail", "webhooks"];
@@ -36,6 +36,7 @@ pub(super) fn config(mut tree: Table, problems: &mut Vec<Problem>) -> Option<Con
     let retention = retention(Section::of(&mut tree, "retention", problems));
     let log = log(Section::of(&mut tree, "log", problems));
     let connectors = connectors::read(tree.remove("connectors"), problems);
+    let files = files::read(tree.remove("files"), problems);
     for name in EMPTY_SECTIONS {
         Section::of(&mut tree, name, problems).finish();
     }
@@ -55,6 +56,7 @@ pub(super) fn config(mut tree: Table, problems: &mut Vec<Problem>) -> Option<Con
         retention: retention?,
         log: log?,
         connectors,
+        files,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::model::{Config, ConnectorConfig, StreamConfig};
+use super::model::{Config, ConnectorConfig, FilesConfig, StreamConfig};
 
 const MASK: &str = "***";
 
@@ -19,6 +19,8 @@ impl Config {
         let url = self.database.url.as_ref().map_or_else(String::new, |url| mask_url(url.expose()));
         let connectors: Map<String, Json> =
             self.connectors.iter().map(|(name, connector)| (name.clone(), show_connector(connector))).collect();
+        let files: Map<String, Json> =
+            self.files.iter().map(|(name, folder)| (name.clone(), show_folder(folder))).collect();
         json!({
             "http": {
                 "listen": self.http.listen,
@@ -60,6 +62,7 @@ impl Config {
             },
             "log": { "level": self.log.level, "format": self.log.format },
             "connectors": connectors,
+            "files": files,
         })
     }
 
@@ -122,6 +125,35 @@ fn show_stream(stream: &StreamConfig) -> Json {
         shown.insert("sweep_guard_percent".to_owned(), json!(percent));
     }
     Json::Object(shown)
+}
+
+fn show_folder(folder: &FilesConfig) -> Json {
+    let takes: Vec<Json> = folder
+        .takes
+        .iter()
+        .map(|take| {
+            // What is not said is left out, as in the file.
+            let mut shown = Map::new();
+            shown.insert("pattern".to_owned(), json!(take.pattern));
+            let said = [
+                ("mapping", take.mapping.as_ref().map(|mapping| json!(mapping))),
+                ("format", take.format.map(|format| json!(format))),
+                ("encoding", take.encoding.as_ref().map(|encoding| json!(encoding))),
+            ];
+            shown.extend(said.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+            Json::Object(shown)
+        })
+        .collect();
+    json!({
+        "enabled": folder.enabled,
+        "dir": folder.dir,
+        "instance": folder.instance,
+        "settle_secs": folder.settle_secs,
+        "every_secs": folder.every_secs,
+        "max_bytes": folder.max_bytes,
+        "roots": folder.roots,
+        "take": takes,
+    })
 }
 
 fn mask(key: &str, value: &Json) -> Json {

@@ -1,6 +1,6 @@
 //! The daemon: all parts of the engine, started together and stopped so that nothing in hand is lost.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -8,6 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     daemons,
     engine::{Engine, EngineError},
+    files::{self, Folder},
     housekeeping, leases, mappings, meters, retention, scheduler, worker,
 };
 
@@ -50,6 +51,13 @@ impl Daemon {
             }
         });
         Ok(Daemon { engine: engine.clone(), tasks, heart: (heart.drop_guard(), beating) })
+    }
+
+    /// Watches these folders from now on.
+    pub fn watch(&mut self, folders: impl IntoIterator<Item = Arc<Folder>>) {
+        for folder in folders {
+            self.tasks.spawn(files::watch(self.engine.clone(), folder));
+        }
     }
 
     /// Stops claiming, lets what is in hand end, gives every lease back and signs out of the systems.

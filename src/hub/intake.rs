@@ -156,9 +156,20 @@ pub async fn submit(
         .get(submission.mapping)
         .ok_or_else(|| IntakeError::UnknownMapping(submission.mapping.to_owned()))?;
     let document = mapping.map_with_parts(submission.format, submission.body)?;
+    submit_mapped(tx, engine, submission, &mapping, &document).await
+}
+
+/// The same for a document that its mapping and the parts of it have read already.
+pub async fn submit_mapped(
+    tx: &mut PgConnection,
+    engine: &Engine,
+    submission: &Submission<'_>,
+    mapping: &Effective,
+    document: &[Mapped<'_>],
+) -> Result<Submitted, IntakeError> {
     let records = document.first().map_or(0, |own| own.records);
     let mut items = Items::new(records, submission.on_missing);
-    items.add(&mapping, &document, submission.received_at, |ordinal| ordinal as usize);
+    items.add(mapping, document, submission.received_at, |ordinal| ordinal as usize);
 
     let write = WriteContext::source(Provenance {
         origin: submission.origin,
@@ -174,18 +185,18 @@ pub async fn submit(
         replaying: &[],
     };
     let fates = items.apply(tx, engine, &cx).await?;
-    let mut told: Vec<Told<'_>> = told(&mapping, &document, fates);
-    drop_waiting(tx, submission, &mapping, write, &mut told).await?;
+    let mut told: Vec<Told<'_>> = told(mapping, document, fates);
+    drop_waiting(tx, submission, mapping, write, &mut told).await?;
 
-    let tally = count(&document, &told, records);
+    let tally = count(document, &told, records);
     let message_id = Uuid::now_v7();
     let mut letters = HashMap::new();
     if tally.created + tally.updated + tally.deferred > 0 || (tally.failed > 0 && submission.keep_failed) {
-        letters = leave(tx, engine, submission, &mapping, message_id, &told).await?;
+        letters = leave(tx, engine, submission, mapping, message_id, &told).await?;
     }
-    let items = told.into_iter().map(|told| told.item(&mapping, &mut letters)).collect();
+    let items = told.into_iter().map(|told| told.item(mapping, &mut letters)).collect();
     let found: Vec<Unmapped> = document.iter().flat_map(|mapped| mapped.unmapped.clone()).collect();
-    unmapped::count(tx, submission.connector, &mapping, &found).await?;
+    unmapped::count(tx, submission.connector, mapping, &found).await?;
     Ok(Submitted { message_id, items, tally })
 }
 

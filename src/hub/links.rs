@@ -276,6 +276,31 @@ pub async fn mark(db: &mut PgConnection, ids: &[i64], hash: &Hash) -> Result<(),
     Ok(())
 }
 
+/// Says that what was written on links just now was received at this time, so that a document received after it is
+/// newer.
+pub async fn received_at(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    codes: &[&str],
+    at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    if codes.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update hub.external_ref set last_synced_at = $4
+         where connector = $1 and entity = $2 and external_code = any($3) and last_synced_at > $4",
+        connector,
+        entity.as_str(),
+        codes as _,
+        at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Takes external ids away from whoever else has them: (the link that gets it, or 0, and the id). A number that is
 /// given to another card tells nothing about the one that had it.
 pub async fn vacate_external_ids(

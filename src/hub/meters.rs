@@ -23,6 +23,7 @@ use super::{
 const RECORDS: &str = "kopru_records_total";
 const PAGES: &str = "kopru_pages_total";
 const PAGE_CONFLICTS: &str = "kopru_page_conflicts_total";
+const FILES: &str = "kopru_files_total";
 const RUN_DURATION: &str = "kopru_run_duration_seconds";
 const FETCH_DURATION: &str = "kopru_fetch_duration_seconds";
 const FETCH_FAULTS: &str = "kopru_fetch_faults_total";
@@ -39,6 +40,7 @@ pub fn describe() {
     describe_counter!(RECORDS, "records of applied pages, by what became of them");
     describe_counter!(PAGES, "pages applied");
     describe_counter!(PAGE_CONFLICTS, "page transactions that started over because another writer was faster");
+    describe_counter!(FILES, "files of watched folders that were put away, by whether they were taken or refused");
     describe_histogram!(RUN_DURATION, "how long runs took, by how they ended");
     describe_histogram!(FETCH_DURATION, "how long the source took for a page, failed calls included");
     describe_counter!(FETCH_FAULTS, "calls for a page that failed, by class of the fault");
@@ -58,6 +60,11 @@ pub(super) fn page(cx: &PageContext<'_>, tally: &Tally) {
         return;
     }
     submitted(cx.connector, cx.stream, tally);
+}
+
+/// A file was put away.
+pub(super) fn file(folder: &str, state: &str) {
+    counter!(FILES, "folder" => folder.to_owned(), "state" => state.to_owned()).increment(1);
 }
 
 /// A document went in, or changed nothing, by whatever way.

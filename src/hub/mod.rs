@@ -6,6 +6,7 @@
 //! | [`engine`], [`daemon`] | what the parts share; the parts started and stopped together |
 //! | [`scheduler`], [`pull`], [`runs`], [`cursors`], [`streams`] | polling: who, when, page by page |
 //! | [`pages`], [`entities`], [`links`] | how records reach the commerce tables |
+//! | [`files`] | watched folders: files of any size, taken once |
 //! | [`intake`] | documents that a caller hands over and waits for |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
 //! | [`sweeps`] | what complete passes do not find any more |
@@ -38,6 +39,7 @@ pub mod deferral;
 pub mod documents;
 pub mod engine;
 pub mod entities;
+pub mod files;
 pub mod history;
 pub mod housekeeping;
 pub mod intake;

@@ -55,6 +55,21 @@ pub struct Identity {
     pub external_id: Option<String>,
 }
 
+impl Mapped<'_> {
+    /// The same apart from the page that it was read from.
+    pub fn into_owned(self) -> Mapped<'static> {
+        let Mapped { changes, rejected, skipped, left_out, unmapped, records } = self;
+        Mapped {
+            changes: changes.into_iter().map(Change::into_owned).collect(),
+            rejected,
+            skipped,
+            left_out,
+            unmapped,
+            records,
+        }
+    }
+}
+
 /// A record that cannot be taken, by itself. The first fault stands here, all others in `further`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {

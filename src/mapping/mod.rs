@@ -24,6 +24,7 @@ mod parts;
 mod problem;
 mod rule;
 mod source;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -168,3 +168,27 @@ fn every_line_of_a_run_carries_its_names_and_a_demos_directory_its_systems() {
     let streams = kopru.run(&["sync", "list", "--json", "--data-dir", &dir]).expect(0).json();
     assert_eq!(streams["items"].as_array().map(Vec::len), Some(7), "{streams}");
 }
+
+#[test]
+fn doctor_looks_at_watched_folders() {
+    let kopru = Kopru::new();
+    let config = |mapping: &str| {
+        format!(
+            "[files.inbox]\ndir = \"out\"\ninstance = \"logo\"\n[[files.inbox.take]]\npattern = \"*.xml\"\n\
+             mapping = \"{mapping}\"\n"
+        )
+    };
+    kopru.write("config.toml", &config("logo/items"));
+    let report = kopru.run(&["doctor"]).expect(1);
+    assert!(report.stdout.contains("out is not there: make it, or mount it"), "{}", report.stdout);
+    std::fs::create_dir(kopru.path().join("out")).expect("a directory");
+    let report = kopru.run(&["doctor", "--json"]).expect(0).json();
+    let checks = report["checks"].as_array().expect("a list");
+    assert!(checks.iter().any(|check| check["name"] == "folder inbox" && check["ok"] == true), "{report}");
+    assert!(kopru.path().join("out/work").is_dir());
+    for (mapping, told) in [("logo/itemz", "is not in the library"), ("logo/stock", "reads no xml")] {
+        kopru.write("config.toml", &config(mapping));
+        let report = kopru.run(&["doctor"]).expect(1);
+        assert!(report.stdout.contains(told), "{}", report.stdout);
+    }
+}

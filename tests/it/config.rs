@@ -304,3 +304,59 @@ fn two_instances_do_not_create_records_of_one_entity() {
     assert!(problems[0].to_string().contains("did you mean `product`?"), "{}", problems[0]);
     assert_eq!(two("enabled = false").expect("one is switched off"), 1);
 }
+
+#[test]
+fn watched_folders_have_sensible_defaults() {
+    let (_dir, sources) = with_file(
+        "[files.logo_drop]\ndir = \"out\"\ninstance = \"logo\"\n[files.lists]\ndir = \"lists\"\ninstance = \"logo\"\n\
+         enabled = false\n[[files.lists.take]]\npattern = \"urun*.csv\"\nmapping = \"csv/products\"\n",
+    );
+    let config = Config::load(&sources.variable("KOPRU__FILES__LOGO_DROP__SETTLE_SECS", "30")).expect("valid");
+    let folder = &config.files["logo_drop"];
+    assert_eq!((folder.settle_secs, folder.every_secs, folder.max_bytes, folder.enabled), (30, 5, 4 << 30, true));
+    assert_eq!((folder.takes.len(), folder.takes[0].pattern.as_str()), (1, "*.xml"));
+    assert_eq!(folder.roots["AR_APS"], "logo/customers");
+    assert!(!config.files["lists"].enabled);
+
+    // What is shown with a hash mark before it is what holds without it.
+    let mut shown = shown_block("files.logo_drop");
+    shown.insert("instance".to_owned(), "logo".into());
+    let mut tree = toml::Table::new();
+    tree.insert("logo_drop".to_owned(), shown.into());
+    let text = toml::to_string(&toml::Table::from_iter([("files".to_owned(), toml::Value::from(tree))])).expect("TOML");
+    let (_dir, sources) = with_file(&text);
+    let shown = Config::load(&sources).expect("valid");
+    let least =
+        kopru::config::FilesConfig { dir: shown.files["logo_drop"].dir.clone(), settle_secs: 5, ..folder.clone() };
+    assert_eq!(shown.files["logo_drop"], least);
+
+    // What `kopru config` prints can be read back.
+    let (_dir, sources) = with_file(&config.masked_toml());
+    assert_eq!(Config::load(&sources).expect("valid").files, config.files);
+}
+
+#[test]
+fn what_is_wrong_with_a_watched_folder_is_told_at_once() {
+    let (_dir, sources) = with_file(
+        "[files.Drop]\ndir = \"x\"\n[files.a]\ndirr = \"x\"\ninstance = \"LOGO\"\nevery_secs = 0\n\
+         [[files.a.take]]\npattern = \"a/*.xml\"\n[[files.a.take]]\npattern = \"*.csv\"\n\
+         [[files.a.take]]\npattern = \"*.dat\"\nmapping = \"a/b\"\n\
+         [[files.a.take]]\npattern = \"*.txt\"\nmapping = \"a/b\"\nencoding = \"klingon\"\n",
+    );
+    let found = refused(&sources).join("\n");
+    for part in [
+        "files.Drop: a name must match",
+        "files.a.dir: missing",
+        "files.a.instance: must be the name of a [connectors.NAME]",
+        "files.a.every_secs: must be at least 1",
+        "`a/*.xml` is no pattern of a file's name",
+        "`*.csv` needs a mapping",
+        "`*.dat` does not say what its files are",
+        "the encoding `klingon` is none of utf-8",
+        "files.a.dirr: unknown key; did you mean `dir`?",
+    ] {
+        assert!(found.contains(part), "{part} is not in\n{found}");
+    }
+    let (_dir, sources) = with_file("[files.a]\ndir = \"x\"\ninstance = \"l\"\n[[files.a.take]]\npatern = \"*.xml\"\n");
+    assert!(refused(&sources)[0].contains("unknown field `patern`"));
+}

@@ -5,6 +5,7 @@ mod commerce;
 mod config;
 mod e2e;
 mod embedded;
+mod files;
 mod http;
 mod hub;
 mod identity;

@@ -8,6 +8,13 @@ macro_rules! built_in {
 
 /// Path below `mappings/`, and text; in the order of the paths. A test compares the list with the directory.
 pub(super) const BUILT_IN: &[(&str, &str)] = built_in![
+    "csv/prices.cases.toml",
+    "csv/prices.toml",
+    "csv/products.cases.toml",
+    "csv/products.toml",
+    "csv/stock.cases.toml",
+    "csv/stock.toml",
+    "csv/tables.toml",
     "integration/brands.cases.toml",
     "integration/brands.toml",
     "integration/categories.cases.toml",

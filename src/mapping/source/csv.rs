@@ -13,13 +13,17 @@ pub(in crate::mapping) struct CsvRecords {
 }
 
 impl CsvRecords {
-    fn reader<'a>(&self, body: &'a str) -> Reader<&'a [u8]> {
-        let delimiter = self.delimiter.unwrap_or_else(|| {
-            let header = body.lines().next().unwrap_or_default();
+    /// The mark between the columns of a file with this header line.
+    pub(in crate::mapping) fn delimiter_of(&self, header: &str) -> u8 {
+        self.delimiter.unwrap_or_else(|| {
             let count = |mark: &u8| header.bytes().filter(|b| b == mark).count();
             // `max_by_key` takes the last of equals: a comma when there is none of them at all.
             [b';', b'\t', b'|', b','].into_iter().max_by_key(count).unwrap_or(b',')
-        });
+        })
+    }
+
+    fn reader<'a>(&self, body: &'a str) -> Reader<&'a [u8]> {
+        let delimiter = self.delimiter_of(body.lines().next().unwrap_or_default());
         ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(body.as_bytes())
     }
 }

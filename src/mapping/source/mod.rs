@@ -17,4 +17,4 @@ pub use page::{Format, Unreadable};
 pub(super) use page::{Found, Records, Taker, read_page, standalone};
 pub(super) use path::Path;
 pub(super) use shape::{Row, Shape};
-pub(super) use xml::{XmlRecords, write_string};
+pub(super) use xml::{MAX_DEPTH, XmlRecords, resolved, write_string};

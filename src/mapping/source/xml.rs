@@ -21,7 +21,7 @@ pub(in crate::mapping) struct XmlRecords {
     pub paths: Vec<Vec<String>>,
 }
 
-const MAX_DEPTH: usize = 64;
+pub(in crate::mapping) const MAX_DEPTH: usize = 64;
 
 pub(super) fn read_records(
     body: &str,
@@ -207,7 +207,8 @@ fn element_of(start: &BytesStart<'_>, body: &str, at: usize) -> Result<Element, 
     Ok(element)
 }
 
-fn resolved(reference: &BytesRef<'_>) -> Result<char, String> {
+/// The character that a reference stands for: one of the five, or one by its number.
+pub(in crate::mapping) fn resolved(reference: &BytesRef<'_>) -> Result<char, String> {
     match reference.resolve_char_ref() {
         Ok(Some(character)) => Ok(character),
         Ok(None) => match reference.xml10_content().as_ref() {

@@ -12,6 +12,7 @@ mod commands;
 mod crash;
 mod database;
 mod demo;
+mod files;
 mod installation;
 mod mapping_edits;
 mod outage;
