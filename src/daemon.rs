@@ -15,6 +15,7 @@ use crate::{
         breaker,
         daemon::Daemon,
         engine::{Engine, EngineError},
+        meters,
         states::BreakerState,
     },
     telemetry,
@@ -60,7 +61,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let state = HttpState {
         pool: app.database.pool.clone(),
         metrics,
-        probes: Arc::new(HubProbes { pool: app.database.pool.clone() }),
+        probes: Arc::new(HubProbes { pool: app.database.pool.clone(), engine: engine.clone() }),
     };
     let settings = Settings { body_limit_bytes: http.body_limit_bytes, drain: DRAIN };
     let server = Server::new(state, settings).ops(ops).run(listener, shutdown.clone());
@@ -85,6 +86,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, DaemonError> {
 
 struct HubProbes {
     pool: PgPool,
+    engine: Engine,
 }
 
 #[async_trait]
@@ -100,5 +102,9 @@ impl Probes for HubProbes {
             .filter(|breaker| breaker.state != BreakerState::Closed)
             .filter_map(|breaker| Some(OpenBreaker { since: breaker.opened_at?, connector: breaker.connector }))
             .collect())
+    }
+
+    async fn before_metrics(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(meters::show_breakers(&self.engine, &self.engine.instance_names()).await?)
     }
 }

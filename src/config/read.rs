@@ -1,5 +1,7 @@
 //! From the merged tree to the typed configuration: types, ranges and unknown keys, all findings at once.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveTime;
 use kopru_sdk::settings::unknown_key;
 use tracing_subscriber::EnvFilter;
@@ -7,8 +9,8 @@ use tracing_subscriber::EnvFilter;
 use super::{
     connectors,
     model::{
-        Config, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, MappingsConfig, RetentionConfig,
-        RetryConfig,
+        Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, MappingsConfig,
+        RetentionConfig, RetryConfig,
     },
     problem::Problem,
     section::{Section, secret},
@@ -20,8 +22,11 @@ const SECTIONS: [&str; 9] = ["http", "database", "data", "mappings", "hub", "ret
 /// Sections that the contract names and that have no keys in this version.
 const EMPTY_SECTIONS: [&str; 4] = ["auth", "mail", "rate_limit", "webhooks"];
 
-/// `None` only when something was reported.
-pub(super) fn config(mut tree: Table, problems: &mut Vec<Problem>) -> Option<Config> {
+/// `Err` only when something was reported: then the connectors are all that is known.
+pub(super) fn config(
+    mut tree: Table,
+    problems: &mut Vec<Problem>,
+) -> Result<Config, BTreeMap<String, ConnectorConfig>> {
     let http = http(Section::of(&mut tree, "http", problems));
     let database = database(Section::of(&mut tree, "database", problems));
     let data = data(Section::of(&mut tree, "data", problems));
@@ -39,17 +44,19 @@ pub(super) fn config(mut tree: Table, problems: &mut Vec<Problem>) -> Option<Con
         let text = unknown_key(&key, &known).replacen("key", "section", 1);
         problems.push(Problem { origin: Some(node.origin), key, text });
     }
-    Some(Config {
-        http: http?,
-        database: database?,
-        data: data?,
-        mappings: mappings?,
-        hub: hub?,
-        retry: retry?,
-        retention: retention?,
-        log: log?,
-        connectors,
-    })
+    match (http, database, data, mappings, hub, retry, retention, log) {
+        (
+            Some(http),
+            Some(database),
+            Some(data),
+            Some(mappings),
+            Some(hub),
+            Some(retry),
+            Some(retention),
+            Some(log),
+        ) => Ok(Config { http, database, data, mappings, hub, retry, retention, log, connectors }),
+        _ => Err(connectors),
+    }
 }
 
 fn http(mut section: Section<'_>) -> Option<HttpConfig> {

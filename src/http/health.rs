@@ -31,6 +31,11 @@ pub trait Probes: Send + Sync {
     async fn pending_migrations(&self) -> Result<usize, Failure>;
 
     async fn open_breakers(&self) -> Result<Vec<OpenBreaker>, Failure>;
+
+    /// Called before the metrics are shown: brings up to date what an alert must not be late with.
+    async fn before_metrics(&self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// A remote system that is not called at the moment.

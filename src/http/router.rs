@@ -61,7 +61,7 @@ fn health_of(readiness: Arc<Readiness>) -> Router {
 }
 
 fn metrics_of(state: &HttpState) -> Router {
-    Router::new().route("/metrics", get(metrics::show)).with_state(state.metrics.clone())
+    Router::new().route("/metrics", get(metrics::show)).with_state(state.clone())
 }
 
 /// The layers, from the inside out. Each one sees what those before it did.

@@ -103,7 +103,7 @@ const REFRESH: Duration = Duration::from_secs(10);
 /// Of the time at most this part goes into reading them, however long the queues are.
 const SHARE: u32 = 20;
 
-/// Keeps the gauges fresh. Scrapes read what stands here and never ask the store.
+/// Keeps the gauges fresh. Scrapes read what stands here, and ask the store for the breakers alone.
 pub(super) async fn refresh(engine: Engine) {
     let mut shown = Shown::default();
     loop {
@@ -129,7 +129,6 @@ impl Shown {
     async fn refresh(&mut self, engine: &Engine) -> Result<(), sqlx::Error> {
         let queued = messages::open_counts(&engine.pool).await?;
         let letters = dead_letters::open_counts(&engine.pool).await?;
-        let breakers = breaker::list(&engine.pool).await?;
         self.connectors.extend(engine.instance_names());
         self.connectors.extend(queued.iter().map(|row| row.connector.clone()));
         self.connectors.extend(letters.iter().map(|row| row.connector.clone()));
@@ -144,11 +143,24 @@ impl Shown {
                 let labels = [("connector", connector.clone()), ("cause", cause.as_str().to_owned())];
                 gauge!(DEAD_LETTERS, &labels).set(figure(counts.map(|row| row.count).sum()));
             }
-            let open = breakers.iter().any(|row| row.connector == *connector && row.state != BreakerState::Closed);
-            gauge!(BREAKER_OPEN, "connector" => connector.clone()).set(flag(open));
         }
+        show_breakers(engine, &self.connectors).await?;
         show_streams(engine).await
     }
+}
+
+/// The breakers of these connectors, as they are now. A scrape asks for this one itself: readiness shows the same state
+/// at once, and an alert and a person must not see two.
+pub async fn show_breakers<'c>(
+    engine: &Engine,
+    connectors: impl IntoIterator<Item = &'c String>,
+) -> Result<(), sqlx::Error> {
+    let breakers = breaker::list(&engine.pool).await?;
+    for connector in connectors {
+        let open = breakers.iter().any(|row| row.connector == *connector && row.state != BreakerState::Closed);
+        gauge!(BREAKER_OPEN, "connector" => connector.clone()).set(flag(open));
+    }
+    Ok(())
 }
 
 async fn show_streams(engine: &Engine) -> Result<(), sqlx::Error> {

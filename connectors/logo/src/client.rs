@@ -1,5 +1,7 @@
 //! One function per remote operation.
 
+use std::{collections::BTreeMap, sync::PoisonError};
+
 use chrono::NaiveDate;
 use kopru_sdk::{
     Fault,
@@ -9,8 +11,9 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
     faults,
-    settings::{LogoSettings, SqlCall},
+    settings::{LogoSettings, SqlCall, Via},
     sql::{self, Query},
+    streams::Stream,
     token::Tokens,
     wire::{self, List, Period},
 };
@@ -22,13 +25,41 @@ pub struct LogoClient {
     reads: Semaphore,
     /// The period in whose tables we read, as long as it covers the day that is asked for.
     period: Mutex<Option<Period>>,
+    /// Streams whose pages were too large: how many rows are asked for until their pass ends.
+    smaller: std::sync::Mutex<BTreeMap<Stream, u32>>,
 }
 
 impl LogoClient {
     pub fn new(settings: LogoSettings) -> Result<LogoClient, String> {
         let outbound = Outbound::new(&settings.base_url, settings.policy.clone())?;
         let reads = Semaphore::new(usize::from(settings.read_concurrency));
-        Ok(LogoClient { settings, outbound, tokens: Tokens::default(), reads, period: Mutex::new(None) })
+        Ok(LogoClient {
+            settings,
+            outbound,
+            tokens: Tokens::default(),
+            reads,
+            period: Mutex::new(None),
+            smaller: std::sync::Mutex::default(),
+        })
+    }
+
+    /// Rows that a page of the stream asks for.
+    pub fn page_rows(&self, stream: Stream) -> u32 {
+        let most = match self.settings.via(stream) {
+            Via::Sql => self.settings.sql_page,
+            Via::Rest => self.settings.page_limit,
+        };
+        let smaller = self.smaller.lock().unwrap_or_else(PoisonError::into_inner);
+        smaller.get(&stream).copied().unwrap_or(most)
+    }
+
+    /// `None`: as many as the settings say.
+    pub fn set_page_rows(&self, stream: Stream, rows: Option<u32>) {
+        let mut smaller = self.smaller.lock().unwrap_or_else(PoisonError::into_inner);
+        match rows {
+            Some(rows) => smaller.insert(stream, rows),
+            None => smaller.remove(&stream),
+        };
     }
 
     /// Signs in, when that is not done.

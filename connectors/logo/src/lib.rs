@@ -39,7 +39,7 @@ use self::{
     streams::Stream,
 };
 
-pub const DESCRIPTOR: Descriptor = Descriptor { kind: "logo", build, sandbox: sandbox::build };
+pub const DESCRIPTOR: Descriptor = Descriptor { kind: "logo", streams: &Stream::NAMES, build, sandbox: sandbox::build };
 
 fn build(settings: &Settings) -> Result<Arc<dyn Connector>, BadSettings> {
     let settings = LogoSettings::read(settings)?;

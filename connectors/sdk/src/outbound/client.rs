@@ -249,7 +249,7 @@ fn too_large(effect: Effect, name: &str, limit: usize) -> Fault {
     let detail = format!("{name}: the answer is larger than {} MiB and was cut off", limit / (1024 * 1024));
     match effect {
         Effect::Change => Fault::UnknownOutcome { detail },
-        Effect::Read => Fault::Transient { detail },
+        Effect::Read => Fault::too_large(detail),
     }
 }
 
