@@ -31,7 +31,11 @@ fn wrong_usage_and_wrong_configuration_end_with_2() {
 #[test]
 fn config_prints_what_is_in_force_and_no_secret() {
     let kopru = Kopru::new();
-    kopru.write("config.toml", "[connectors.logo]\npassword = \"çok gizli\"\nbase_url = \"http://u:p@logo:32001\"\n");
+    kopru.write(
+        "config.toml",
+        "[database]\nurl = \"postgres://u:p@db/kopru\"\n[connectors.logo]\nbase_url = \"http://logo:32001\"\n\
+         client_id = \"k\"\nclient_secret = \"çok gizli\"\nusername = \"k\"\npassword = \"çok gizli\"\nfirm = 7\n",
+    );
     let mut command = kopru.command(&["config"]);
     command.env("KOPRU__HTTP__LISTEN", "127.0.0.1:9999").env("KOPRU__LOG__LEVEL", "debug");
     let output = command.output().expect("runs");
