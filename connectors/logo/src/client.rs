@@ -1,6 +1,9 @@
 //! One function per remote operation.
 
-use std::{collections::BTreeMap, sync::PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
 
 use chrono::NaiveDate;
 use kopru_sdk::{
@@ -64,7 +67,7 @@ impl LogoClient {
 
     /// Signs in, when that is not done.
     pub async fn sign_in(&self) -> Result<(), Fault> {
-        self.tokens.get(&self.outbound, &self.settings).await.map(drop)
+        self.bearer().await.map(drop)
     }
 
     /// `GET /{resource}`: a page of records.
@@ -142,15 +145,21 @@ impl LogoClient {
         as_reading(problem.fault(call, &self.settings.transient_error_texts))
     }
 
+    /// The token. A flood in answer to a sign-in is a system in trouble: no page of ours is too large.
+    async fn bearer(&self) -> Result<Arc<HeaderValue>, Fault> {
+        let bearer = self.tokens.get(&self.outbound, &self.settings).await;
+        bearer.map_err(|fault| if fault.is_too_large() { Fault::transient(fault.to_string()) } else { fault })
+    }
+
     /// A call with the token; a token that is refused is renewed once, and the call repeated once.
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
         let call = call.header(header::ACCEPT, HeaderValue::from_static("application/json"));
         let _permit = self.reads.acquire().await.map_err(|_| Fault::transient("the connector is closing"))?;
-        let bearer = self.tokens.get(&self.outbound, &self.settings).await?;
+        let bearer = self.bearer().await?;
         match self.attempt(call.clone(), &bearer).await {
             Err(Fault::Unauthenticated { .. }) => {
                 self.tokens.forget(&bearer).await;
-                let bearer = self.tokens.get(&self.outbound, &self.settings).await?;
+                let bearer = self.bearer().await?;
                 self.attempt(call, &bearer).await
             }
             outcome => outcome,

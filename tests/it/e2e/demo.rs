@@ -107,7 +107,7 @@ async fn a_running_demo_tells_where_it_is_and_ends_whole_with_ctrl_c() {
         let line = String::from_utf8_lossy(&fs::read(entry.path().join("cmdline")).ok()?).replace('\0', " ");
         (line.contains(" sandbox --json ") && line.contains(&shown_dir)).then_some(pid)
     });
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let control = address("faults").strip_suffix("/faults").expect("the control address").to_owned();
     let change = json!({"brands": [{"code": "HATIRLA", "name": "Hatırlanan marka"}]}).to_string();
     let changed = client.post(format!("{control}/change")).body(change).send().await.expect("an answer");
