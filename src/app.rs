@@ -10,7 +10,7 @@ use kopru_sdk::{Connector, Descriptor, StreamSpec, settings::unknown_key};
 use crate::{
     canonical::Entity,
     clock::Clock,
-    config::{Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, Problem},
+    config::{Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, Problem, Sources},
     database::{Database, DatabaseError},
     hub::{
         engine::{Engine, EngineError, EngineSettings, Handler, Instance, Stream},
@@ -178,17 +178,13 @@ pub fn connectors(
     let mut problems = Vec::new();
     for (name, connector) in config.connectors.iter().filter(|(_, connector)| connector.enabled) {
         let path = format!("connectors.{name}");
-        for entity in connector.master.iter().flatten().filter(|entity| Entity::parse(entity).is_none()) {
-            let known: Vec<&str> = Entity::ALL.into_iter().map(Entity::as_str).collect();
-            let text = format!("`{entity}`: {}", unknown_key(entity, &known).replace("key", "entity"));
-            problems.push(Problem { origin: None, key: format!("{path}.master"), text });
-        }
         let Some(descriptor) = descriptors.iter().find(|descriptor| descriptor.kind == connector.kind) else {
             let kinds: Vec<&str> = descriptors.iter().map(|descriptor| descriptor.kind).collect();
             let text = format!("`{}`: {}", connector.kind, unknown_key(&connector.kind, &kinds).replace("key", "kind"));
             problems.push(Problem { origin: None, key: format!("{path}.kind"), text });
             continue;
         };
+        problems.extend(unknown_names(connector, descriptor, &path));
         let Some(settings) = config.connector_settings(name) else { continue };
         match (descriptor.build)(&settings) {
             Ok(instance) => {
@@ -236,4 +232,51 @@ fn shared_masters(config: &Config, built: &BTreeMap<String, Arc<dyn Connector>>)
         }
     }
     problems
+}
+
+/// Streams and entities that an instance names and that are not there.
+fn unknown_names(connector: &ConnectorConfig, descriptor: &Descriptor, path: &str) -> Vec<Problem> {
+    let unknown = |name: &str, known: &[&str], sort: &str| unknown_key(name, known).replace("key", sort);
+    let streams = connector.streams.keys().filter(|stream| !descriptor.streams.contains(&stream.as_str()));
+    let streams = streams.map(|stream| Problem {
+        origin: connector.origins.get(&format!("streams.{stream}")).cloned(),
+        key: format!("{path}.streams.{stream}"),
+        text: unknown(stream, descriptor.streams, "stream"),
+    });
+    let entities = Entity::ALL.map(Entity::as_str);
+    let named = connector.master.iter().flatten().filter(|name| Entity::parse(name).is_none());
+    let named = named.map(|name| Problem {
+        origin: None,
+        key: format!("{path}.master"),
+        text: format!("`{name}`: {}", unknown(name, &entities, "entity").replace("entitys", "entities")),
+    });
+    streams.chain(named).collect()
+}
+
+/// Reads the configuration as `serve` needs it: with everything that is wrong with any connector told as well.
+pub fn load_config(sources: &Sources) -> Result<Config, ConfigError> {
+    Config::load_checked(sources, |config| match connectors(config, kopru_bundle::all()) {
+        Ok(_) => Vec::new(),
+        Err(ConfigError(problems)) => problems,
+    })
+}
+
+/// Hides what nobody can vouch for: values that the connector of a switched-off instance refuses, where a mistyped
+/// `password` would show its value, and all of a kind that this build does not have.
+pub fn hide_unknown(config: &mut Config) {
+    let names: Vec<String> = config.connectors.keys().cloned().collect();
+    for name in names {
+        let Some(settings) = config.connector_settings(&name) else { continue };
+        let Some(connector) = config.connectors.get_mut(&name) else { continue };
+        match kopru_bundle::all().iter().find(|descriptor| descriptor.kind == connector.kind) {
+            Some(descriptor) => {
+                let refused = (descriptor.build)(&settings).err().into_iter().flat_map(|bad| bad.0);
+                let top = |key: &str| key.split('.').next().unwrap_or_default().to_owned();
+                connector.secrets.extend(refused.map(|bad| top(&bad.key)));
+            }
+            None => {
+                connector.secrets.extend(settings.values.as_object().into_iter().flatten().map(|(key, _)| key.clone()))
+            }
+        }
+    }
 }

@@ -19,6 +19,7 @@ use crate::{
         daemon::Daemon,
         daemons,
         engine::{Engine, EngineError},
+        meters,
         states::BreakerState,
     },
     identity::trim,
@@ -71,7 +72,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         pool: app.database.pool.clone(),
         clock: app.clock.clone(),
         metrics,
-        probes: Arc::new(HubProbes { pool: app.database.pool.clone(), lease: app.config.retry.lease() }),
+        probes: Arc::new(HubProbes { pool: app.database.pool.clone(), engine: engine.clone() }),
     };
     let limits = &app.config.rate_limit;
     let settings = Settings {
@@ -125,7 +126,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, DaemonError> {
 
 struct HubProbes {
     pool: PgPool,
-    lease: Duration,
+    engine: Engine,
 }
 
 #[async_trait]
@@ -144,6 +145,10 @@ impl Probes for HubProbes {
     }
 
     async fn live_daemons(&self) -> Result<usize, Box<dyn Error + Send + Sync>> {
-        Ok(usize::try_from(daemons::alive(&self.pool, self.lease).await?).unwrap_or(1))
+        Ok(usize::try_from(daemons::alive(&self.pool, self.engine.settings.lease).await?).unwrap_or(1))
+    }
+
+    async fn before_metrics(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(meters::show_breakers(&self.engine, &self.engine.instance_names()).await?)
     }
 }

@@ -9,6 +9,7 @@ use super::{
     logging::Voice,
     output,
     run::{Global, stop_signal},
+    sandbox::MOST_ITEMS,
 };
 use crate::{
     app::App,
@@ -25,7 +26,7 @@ pub(super) struct DemoArgs {
     #[arg(long)]
     once: bool,
     /// Item cards of the simulated ERP
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=MOST_ITEMS))]
     items: u64,
     /// Everything generated follows from it
     #[arg(long, default_value_t = 1)]
@@ -53,6 +54,7 @@ pub(super) async fn demo(global: &Global, args: DemoArgs) -> Result<(), Failure>
     let outcome = tokio::select! {
         outcome = work(global, &args, config, &sandbox, dir) => outcome,
         () = stopped => Ok(()),
+        never = sandbox.keep() => match never {},
     };
     sandbox.stop().await;
     outcome

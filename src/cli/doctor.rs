@@ -89,6 +89,7 @@ pub(super) async fn doctor(global: &Global, args: DoctorArgs) -> Result<(), Fail
         Ok(config) => config,
         // Nothing else can be judged without it.
         Err(error) => {
+            let error = app::load_config(&sources).err().unwrap_or(error);
             report(global, &[Check::failed("configuration", findings(&error))], args.strict)?;
             return Err(Failure::Told(2));
         }

@@ -13,7 +13,7 @@ use super::{
     mapping, mapping_list, messages, migrate, openapi, output, preview, sandbox, serve, sync, unmapped,
 };
 use crate::{
-    app::App,
+    app::{self, App},
     clock::Clock,
     config::{Config, ConfigError, Sources},
 };
@@ -135,6 +135,13 @@ impl Global {
     pub fn load_with(&self, voice: Voice, set: impl FnOnce(Sources) -> Sources) -> Result<Config, ConfigError> {
         let config = Config::load(&set(self.sources()))?;
         logging::start(&config.log, voice);
+        Ok(config)
+    }
+
+    /// The same for the daemon, which nothing wrong with any connector may surprise later.
+    pub fn load_for_serving(&self, set: impl FnOnce(Sources) -> Sources) -> Result<Config, ConfigError> {
+        let config = app::load_config(&set(self.sources()))?;
+        logging::start(&config.log, Voice::Daemon);
         Ok(config)
     }
 

@@ -14,13 +14,16 @@ use super::{
     run::{Global, stop_signal},
 };
 
+/// Item cards that a simulated ERP can have.
+pub(super) const MOST_ITEMS: u64 = 10_000_000;
+
 #[derive(Debug, Args)]
 pub(super) struct SandboxArgs {
     /// Everything generated follows from it
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Item cards of the simulated ERP
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=MOST_ITEMS))]
     items: u64,
     /// Fault rules (JSON); read again whenever the file changes
     #[arg(long, value_name = "FILE")]

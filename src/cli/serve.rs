@@ -4,7 +4,6 @@ use clap::Args;
 
 use super::{
     failure::Failure,
-    logging::Voice,
     run::{Global, stop_signal},
 };
 use crate::{app::App, clock::Clock, daemon};
@@ -17,7 +16,7 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) async fn serve(global: &Global, args: ServeArgs) -> Result<(), Failure> {
-    let config = global.load_with(Voice::Daemon, |sources| match args.listen {
+    let config = global.load_for_serving(|sources| match args.listen {
         Some(address) => sources.set("http.listen", address),
         None => sources,
     })?;

@@ -41,9 +41,11 @@ fn connector(name: &str, table: Table, problems: &mut Vec<Problem>) -> Connector
 
     let streams_path = join(&path, "streams");
     let header = format!("[{streams_path}.STREAM]");
+    let mut origins = BTreeMap::new();
     let streams = children(streams, &streams_path, &header, problems)
         .into_iter()
         .filter_map(|(stream, node)| {
+            origins.insert(join("streams", &stream), node.origin.clone());
             let path = join(&streams_path, &stream);
             let table = as_table(node, &path, problems)?;
             Some((stream, self::stream(Section::new(path, table, problems))))
@@ -52,7 +54,7 @@ fn connector(name: &str, table: Table, problems: &mut Vec<Problem>) -> Connector
 
     // A system that is switched off must not stop the start because its secrets are not mounted.
     let secrets = if enabled { resolve_files(&mut rest, &path, problems) } else { BTreeSet::new() };
-    let origins = rest.iter().map(|(key, node)| (key.clone(), node.origin.clone())).collect();
+    origins.extend(rest.iter().map(|(key, node)| (key.clone(), node.origin.clone())));
     let settings = rest.into_iter().map(|(key, node)| (key, json(node.into_value()))).collect();
     ConnectorConfig { kind, enabled, exclusive, master, streams, settings: Json::Object(settings), origins, secrets }
 }

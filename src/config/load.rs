@@ -71,6 +71,11 @@ impl Sources {
 
 impl Config {
     pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+        Config::load_checked(sources, |_| Vec::new())
+    }
+
+    /// The same, judged by somebody who knows more of some part of it: what they find is told together with the rest.
+    pub fn load_checked(sources: &Sources, check: impl FnOnce(&Config) -> Vec<Problem>) -> Result<Config, ConfigError> {
         let mut problems = Vec::new();
         let mut tree = parse(DEFAULTS, None, &mut problems);
         if let Some(path) = &sources.file {
@@ -89,10 +94,16 @@ impl Config {
         report_twins(&environment, "", &mut problems);
         lay(&mut tree, environment);
         lay(&mut tree, sources.program.clone());
-        match read::config(tree, &mut problems) {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(ConfigError(problems)),
-        }
+        let (judged, whole) = match read::config(tree, &mut problems) {
+            Ok(config) => (config, true),
+            // The connectors are judged all the same, in a configuration that is otherwise the default.
+            Err(connectors) => (Config { connectors, ..Config::load(&Sources::none())? }, false),
+        };
+        let found = check(&judged);
+        // A secret whose file could not be read is not missing as well.
+        let unread: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+        problems.extend(found.into_iter().filter(|problem| !unread.contains(&format!("{}_file", problem.key))));
+        if whole && problems.is_empty() { Ok(judged) } else { Err(ConfigError(problems)) }
     }
 }
 

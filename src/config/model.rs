@@ -118,9 +118,10 @@ pub struct ConnectorConfig {
     pub streams: BTreeMap<String, StreamConfig>,
     /// An object; `_file` keys are resolved.
     pub settings: serde_json::Value,
-    /// Where each key of `settings` was given, for messages.
+    /// Where each key of `settings`, and each `streams.NAME`, was given; for messages.
     pub origins: BTreeMap<String, Origin>,
-    /// Keys of `settings` whose value came out of a file of its own, or holds one that did.
+    /// Keys of `settings` whose value is not to be shown: it came out of a file of its own, holds one that did, or nobody
+    /// knows what it is.
     pub secrets: BTreeSet<String>,
 }
 

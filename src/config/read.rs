@@ -1,6 +1,6 @@
 //! From the merged tree to the typed configuration: types, ranges and unknown keys, all findings at once.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use chrono::NaiveTime;
 use ipnet::IpNet;
@@ -10,8 +10,8 @@ use tracing_subscriber::EnvFilter;
 use super::{
     connectors, files,
     model::{
-        Config, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, MappingsConfig, RateLimitConfig,
-        RetentionConfig, RetryConfig,
+        Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, MappingsConfig,
+        RateLimitConfig, RetentionConfig, RetryConfig,
     },
     problem::Problem,
     section::{Section, secret},
@@ -24,8 +24,11 @@ const SECTIONS: [&str; 11] =
 /// Sections that the contract names and that have no keys in this version.
 const EMPTY_SECTIONS: [&str; 3] = ["auth", "mail", "webhooks"];
 
-/// `None` only when something was reported.
-pub(super) fn config(mut tree: Table, problems: &mut Vec<Problem>) -> Option<Config> {
+/// `Err` only when something was reported: then the connectors are all that is known.
+pub(super) fn config(
+    mut tree: Table,
+    problems: &mut Vec<Problem>,
+) -> Result<Config, BTreeMap<String, ConnectorConfig>> {
     let http = http(Section::of(&mut tree, "http", problems));
     let rate_limit = rate_limit(Section::of(&mut tree, "rate_limit", problems));
     let database = database(Section::of(&mut tree, "database", problems));
@@ -45,19 +48,20 @@ pub(super) fn config(mut tree: Table, problems: &mut Vec<Problem>) -> Option<Con
         let text = unknown_key(&key, &known).replacen("key", "section", 1);
         problems.push(Problem { origin: Some(node.origin), key, text });
     }
-    Some(Config {
-        http: http?,
-        rate_limit: rate_limit?,
-        database: database?,
-        data: data?,
-        mappings: mappings?,
-        hub: hub?,
-        retry: retry?,
-        retention: retention?,
-        log: log?,
-        connectors,
-        files,
-    })
+    match (http, rate_limit, database, data, mappings, hub, retry, retention, log) {
+        (
+            Some(http),
+            Some(rate_limit),
+            Some(database),
+            Some(data),
+            Some(mappings),
+            Some(hub),
+            Some(retry),
+            Some(retention),
+            Some(log),
+        ) => Ok(Config { http, rate_limit, database, data, mappings, hub, retry, retention, log, connectors, files }),
+        _ => Err(connectors),
+    }
 }
 
 fn http(mut section: Section<'_>) -> Option<HttpConfig> {

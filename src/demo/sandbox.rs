@@ -1,6 +1,11 @@
 //! The sandbox as a process of its own, as long as the demo lives.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use kopru_sdk::outbound::{Call, Method, Outbound, Policy, Url};
 use serde::Deserialize;
@@ -8,10 +13,14 @@ use serde_json::{Map, Value};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
+    sync::Mutex,
 };
 
 /// How long it may take to say where it listens.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between its end and its next start.
+const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -34,37 +43,59 @@ struct Announcement {
 
 #[derive(Debug)]
 pub struct SandboxProcess {
-    child: Child,
+    /// Held by [`SandboxProcess::keep`] as long as it watches.
+    child: Mutex<Child>,
+    start: Start,
     announcement: Announcement,
+}
+
+/// How it is started, the first time and again.
+#[derive(Debug)]
+struct Start {
+    items: u64,
+    seed: u64,
+    journal: PathBuf,
 }
 
 impl SandboxProcess {
     /// Starts this very program as a sandbox on a free port, and waits until it serves.
     pub async fn start(items: u64, seed: u64, journal: &Path) -> Result<SandboxProcess, SandboxError> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["sandbox", "--json", "--listen", "127.0.0.1:0", "--die-with-parent"])
-            .args(["--items", &items.to_string(), "--seed", &seed.to_string(), "--journal"])
-            .arg(journal)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let Some(stdout) = child.stdout.take() else { return Err(SandboxError::Ended) };
-        let read = async {
-            let mut lines = BufReader::new(stdout).lines();
-            let mut text = String::new();
-            while let Some(line) = lines.next_line().await? {
-                text.push_str(&line);
-                if let Ok(announcement) = serde_json::from_str::<Announcement>(&text) {
-                    return Ok(announcement);
+        let start = Start { items, seed, journal: journal.to_owned() };
+        let (child, announcement) = launch(&start, "127.0.0.1:0").await?;
+        Ok(SandboxProcess { child: Mutex::new(child), start, announcement })
+    }
+
+    /// Starts it again whenever it ends, where it was and with what had been written to it: its journal knows. Never
+    /// returns by itself.
+    pub async fn keep(&self) -> Infallible {
+        let mut child = self.child.lock().await;
+        loop {
+            let ended = child.wait().await;
+            // Ctrl-C ends it as well, and us before this is over.
+            tokio::time::sleep(PAUSE).await;
+            let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+            tracing::warn!(status, "the simulated systems ended; they are started again");
+            *child = loop {
+                match launch(&self.start, self.address()).await {
+                    Ok((child, _)) => break child,
+                    Err(error) => {
+                        tracing::warn!(%error, "the simulated systems cannot be started again yet");
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
-            }
-            Err(SandboxError::Ended)
-        };
-        match tokio::time::timeout(PATIENCE, read).await {
-            Ok(announcement) => Ok(SandboxProcess { child, announcement: announcement? }),
-            Err(_) => Err(SandboxError::Answer("it did not say where it listens".to_owned())),
+            };
+            tracing::info!(
+                address = self.address(),
+                "the simulated systems are back, with all that was written to them"
+            );
         }
+    }
+
+    /// Where all of its systems listen.
+    fn address(&self) -> &str {
+        let control = self.control();
+        let rest = control.strip_prefix("http://").unwrap_or(control);
+        rest.split('/').next().unwrap_or(rest)
     }
 
     pub fn control(&self) -> &str {
@@ -100,10 +131,37 @@ impl SandboxProcess {
         serde_json::from_slice(&text).map_err(|error| answer(error.to_string()))
     }
 
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         // It keeps what was written to it in its journal; there is nothing to wait for.
-        if let Err(error) = self.child.kill().await {
+        if let Err(error) = self.child.into_inner().kill().await {
             tracing::warn!(%error, "the sandbox could not be ended");
         }
+    }
+}
+
+async fn launch(start: &Start, listen: &str) -> Result<(Child, Announcement), SandboxError> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["sandbox", "--json", "--listen", listen, "--die-with-parent"])
+        .args(["--items", &start.items.to_string(), "--seed", &start.seed.to_string(), "--journal"])
+        .arg(&start.journal)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let Some(stdout) = child.stdout.take() else { return Err(SandboxError::Ended) };
+    let read = async {
+        let mut lines = BufReader::new(stdout).lines();
+        let mut text = String::new();
+        while let Some(line) = lines.next_line().await? {
+            text.push_str(&line);
+            if let Ok(announcement) = serde_json::from_str::<Announcement>(&text) {
+                return Ok(announcement);
+            }
+        }
+        Err(SandboxError::Ended)
+    };
+    match tokio::time::timeout(PATIENCE, read).await {
+        Ok(announcement) => Ok((child, announcement?)),
+        Err(_) => Err(SandboxError::Answer("it did not say where it listens".to_owned())),
     }
 }

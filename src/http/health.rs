@@ -42,6 +42,11 @@ pub trait Probes: Send + Sync {
     async fn live_daemons(&self) -> Result<usize, Failure> {
         Ok(1)
     }
+
+    /// Called before the metrics are shown: brings up to date what an alert must not be late with.
+    async fn before_metrics(&self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// A remote system that is not called at the moment.

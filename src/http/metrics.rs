@@ -1,6 +1,6 @@
 //! `GET /metrics`: the process's metrics as Prometheus text.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -8,10 +8,17 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::timeout;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{openapi::ProblemDocument, problem::Problem, router::PublicState};
+use super::{
+    openapi::ProblemDocument,
+    problem::Problem,
+    router::{HttpState, PublicState},
+};
+
+/// What takes longer is left as it stands: a scrape is answered while the database is away.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -31,8 +38,13 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
          body = ProblemDocument, content_type = "application/problem+json")
     )
 )]
-async fn show(State(metrics): State<PrometheusHandle>) -> Response {
-    ([(header::CONTENT_TYPE, TEXT)], metrics.render()).into_response()
+async fn show(State(state): State<HttpState>) -> Response {
+    match timeout(PATIENCE, state.probes.before_metrics()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "metrics are shown as they stand"),
+        Err(_) => tracing::debug!("metrics are shown as they stand: the database is slow"),
+    }
+    ([(header::CONTENT_TYPE, TEXT)], state.metrics.render()).into_response()
 }
 
 /// Lets through who sits on this machine. The operations listener has no such guard.

@@ -69,12 +69,6 @@ impl FromRef<PublicState> for Engine {
     }
 }
 
-impl FromRef<PublicState> for PrometheusHandle {
-    fn from_ref(state: &PublicState) -> PrometheusHandle {
-        state.http.metrics.clone()
-    }
-}
-
 impl FromRef<PublicState> for Arc<Readiness> {
     fn from_ref(state: &PublicState) -> Arc<Readiness> {
         state.readiness.clone()

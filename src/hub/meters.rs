@@ -126,7 +126,7 @@ const REFRESH: Duration = Duration::from_secs(10);
 /// Of the time at most this part goes into reading them, however long the queues are.
 const SHARE: u32 = 20;
 
-/// Keeps the gauges fresh. Scrapes read what stands here and never ask the store.
+/// Keeps the gauges fresh. Scrapes read what stands here, and ask the store for the breakers alone.
 pub(super) async fn refresh(engine: Engine) {
     let mut shown = Shown::default();
     loop {
@@ -152,7 +152,6 @@ impl Shown {
     async fn refresh(&mut self, engine: &Engine) -> Result<(), sqlx::Error> {
         let queued = messages::open_counts(&engine.pool).await?;
         let letters = dead_letters::open_counts(&engine.pool).await?;
-        let breakers = breaker::list(&engine.pool).await?;
         let unmapped = unmapped::open_counts(&engine.pool).await?;
         self.connectors.extend(engine.instance_names());
         self.connectors.extend(unmapped.iter().map(|(connector, _)| connector.clone()));
@@ -171,11 +170,24 @@ impl Shown {
             }
             let codes = unmapped.iter().filter(|(of, _)| of == connector).map(|(_, count)| count).sum();
             gauge!(UNMAPPED_CODES, "connector" => connector.clone()).set(figure(codes));
-            let open = breakers.iter().any(|row| row.connector == *connector && row.state != BreakerState::Closed);
-            gauge!(BREAKER_OPEN, "connector" => connector.clone()).set(flag(open));
         }
+        show_breakers(engine, &self.connectors).await?;
         show_streams(engine).await
     }
+}
+
+/// The breakers of these connectors, as they are now. A scrape asks for this one itself: readiness shows the same state
+/// at once, and an alert and a person must not see two.
+pub async fn show_breakers<'c>(
+    engine: &Engine,
+    connectors: impl IntoIterator<Item = &'c String>,
+) -> Result<(), sqlx::Error> {
+    let breakers = breaker::list(&engine.pool).await?;
+    for connector in connectors {
+        let open = breakers.iter().any(|row| row.connector == *connector && row.state != BreakerState::Closed);
+        gauge!(BREAKER_OPEN, "connector" => connector.clone()).set(flag(open));
+    }
+    Ok(())
 }
 
 async fn show_streams(engine: &Engine) -> Result<(), sqlx::Error> {

@@ -31,7 +31,11 @@ fn wrong_usage_and_wrong_configuration_end_with_2() {
 #[test]
 fn config_prints_what_is_in_force_and_no_secret() {
     let kopru = Kopru::new();
-    kopru.write("config.toml", "[connectors.logo]\npassword = \"çok gizli\"\nbase_url = \"http://u:p@logo:32001\"\n");
+    kopru.write(
+        "config.toml",
+        "[database]\nurl = \"postgres://u:p@db/kopru\"\n[connectors.logo]\nbase_url = \"http://logo:32001\"\n\
+         client_id = \"k\"\nclient_secret = \"çok gizli\"\nusername = \"k\"\npassword = \"çok gizli\"\nfirm = 7\n",
+    );
     let mut command = kopru.command(&["config"]);
     command.env("KOPRU__HTTP__LISTEN", "127.0.0.1:9999").env("KOPRU__LOG__LEVEL", "debug");
     let output = command.output().expect("runs");
@@ -191,4 +195,52 @@ fn doctor_looks_at_watched_folders() {
         let report = kopru.run(&["doctor"]).expect(1);
         assert!(report.stdout.contains(told), "{}", report.stdout);
     }
+}
+
+#[test]
+fn config_judges_connectors_as_serve_does_and_tells_everything_at_once() {
+    let kopru = Kopru::new();
+    kopru.write(
+        "config.toml",
+        "[http]\nlisten = \"nowhere\"\n[connectors.logo]\nbase_url = \"http://127.0.0.1:1\"\nclient_id = \"k\"\n\
+         client_secret = \"gizli\"\nusername = \"k\"\npasswrod = \"hey\"\nfirm = 0\nmaster = [\"produkt\"]\n\
+         [connectors.logo.streams.itemz]\nevery_secs = 5\n\
+         [connectors.kargo]\nkind = \"kargo\"\nwhatever = \"hey\"\n",
+    );
+    for command in ["config", "serve", "doctor"] {
+        let run = kopru.run(&[command]).expect(2);
+        let told = format!("{}{}", run.stdout, run.stderr);
+        for finding in [
+            "config.toml:2: http.listen: `nowhere` is not ADDRESS:PORT",
+            "config.toml:8: connectors.logo.passwrod: unknown key; did you mean `password`?",
+            "config.toml:9: connectors.logo.firm: must be a number from 1 to 999",
+            "connectors.logo.master: `produkt`: unknown entity; did you mean `product`?",
+            "connectors.logo.streams.itemz: unknown stream; did you mean `items`?",
+            "connectors.kargo.kind: `kargo`: unknown kind",
+        ] {
+            assert!(told.contains(finding), "{command}: {finding}: {told}");
+        }
+        assert!(!told.contains("hey") && !told.contains("gizli"), "{told}");
+    }
+}
+
+#[test]
+fn what_a_switched_off_connector_does_not_know_is_not_shown() {
+    let kopru = Kopru::new();
+    kopru.write(
+        "config.toml",
+        "[connectors.logo]\nenabled = false\nbase_url = \"http://127.0.0.1:1\"\npasswrod = \"hey\"\n\
+         [connectors.kargo]\nenabled = false\nwhatever = \"hey\"\n",
+    );
+    for arguments in [&["config"][..], &["config", "--json"]] {
+        let shown = kopru.run(arguments).expect(0).stdout;
+        assert!(!shown.contains("hey"), "{shown}");
+        assert!(shown.contains("passwrod") && shown.contains("http://127.0.0.1:1"), "{shown}");
+    }
+}
+
+#[test]
+fn a_sandbox_has_bounds() {
+    let run = Kopru::new().run(&["sandbox", "--items", "99999999999999"]).expect(2);
+    assert!(run.stderr.contains("10000000"), "{}", run.stderr);
 }

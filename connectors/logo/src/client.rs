@@ -1,5 +1,10 @@
 //! One function per remote operation.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
+
 use chrono::NaiveDate;
 use kopru_sdk::{
     Fault,
@@ -9,8 +14,9 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
     read,
-    settings::{LogoSettings, SqlCall},
+    settings::{LogoSettings, SqlCall, Via},
     sql::{self, Query},
+    streams::Stream,
     token::Tokens,
     wire::{self, List, Period},
 };
@@ -22,18 +28,46 @@ pub struct LogoClient {
     reads: Semaphore,
     /// The period in whose tables we read, as long as it covers the day that is asked for.
     period: Mutex<Option<Period>>,
+    /// Streams whose pages were too large: how many rows are asked for until their pass ends.
+    smaller: std::sync::Mutex<BTreeMap<Stream, u32>>,
 }
 
 impl LogoClient {
     pub fn new(settings: LogoSettings) -> Result<LogoClient, String> {
         let outbound = Outbound::new(&settings.base_url, settings.policy.clone())?;
         let reads = Semaphore::new(usize::from(settings.read_concurrency));
-        Ok(LogoClient { settings, outbound, tokens: Tokens::default(), reads, period: Mutex::new(None) })
+        Ok(LogoClient {
+            settings,
+            outbound,
+            tokens: Tokens::default(),
+            reads,
+            period: Mutex::new(None),
+            smaller: std::sync::Mutex::default(),
+        })
+    }
+
+    /// Rows that a page of the stream asks for.
+    pub fn page_rows(&self, stream: Stream) -> u32 {
+        let most = match self.settings.via(stream) {
+            Via::Sql => self.settings.sql_page,
+            Via::Rest => self.settings.page_limit,
+        };
+        let smaller = self.smaller.lock().unwrap_or_else(PoisonError::into_inner);
+        smaller.get(&stream).copied().unwrap_or(most)
+    }
+
+    /// `None`: as many as the settings say.
+    pub fn set_page_rows(&self, stream: Stream, rows: Option<u32>) {
+        let mut smaller = self.smaller.lock().unwrap_or_else(PoisonError::into_inner);
+        match rows {
+            Some(rows) => smaller.insert(stream, rows),
+            None => smaller.remove(&stream),
+        };
     }
 
     /// Signs in, when that is not done.
     pub async fn sign_in(&self) -> Result<(), Fault> {
-        self.tokens.get(&self.outbound, &self.settings).await.map(drop)
+        self.bearer().await.map(drop)
     }
 
     /// `GET /{resource}`: a page of records.
@@ -99,15 +133,21 @@ impl LogoClient {
         read::list(&self.call(call).await?, &self.settings)
     }
 
+    /// The token. A flood in answer to a sign-in is a system in trouble: no page of ours is too large.
+    async fn bearer(&self) -> Result<Arc<HeaderValue>, Fault> {
+        let bearer = self.tokens.get(&self.outbound, &self.settings).await;
+        bearer.map_err(|fault| if fault.is_too_large() { Fault::transient(fault.to_string()) } else { fault })
+    }
+
     /// A call with the token; a token that is refused is renewed once, and the call repeated once.
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
         let call = call.header(header::ACCEPT, HeaderValue::from_static("application/json"));
         let _permit = self.reads.acquire().await.map_err(|_| Fault::transient("the connector is closing"))?;
-        let bearer = self.tokens.get(&self.outbound, &self.settings).await?;
+        let bearer = self.bearer().await?;
         match self.attempt(call.clone(), &bearer).await {
             Err(Fault::Unauthenticated { .. }) => {
                 self.tokens.forget(&bearer).await;
-                let bearer = self.tokens.get(&self.outbound, &self.settings).await?;
+                let bearer = self.bearer().await?;
                 self.attempt(call, &bearer).await
             }
             outcome => outcome,

@@ -42,7 +42,8 @@ use self::{
     streams::Stream,
 };
 
-pub const DESCRIPTOR: Descriptor = Descriptor { kind: "logo", build, offline, sandbox: sandbox::build };
+pub const DESCRIPTOR: Descriptor =
+    Descriptor { kind: "logo", streams: &Stream::NAMES, build, offline, sandbox: sandbox::build };
 
 fn build(settings: &Settings) -> Result<Arc<dyn Connector>, BadSettings> {
     let settings = LogoSettings::read(settings)?;

@@ -8,6 +8,8 @@
 //! - The position after a pass is the server's clock from before its first page. What changes during the pass is read
 //!   again by the next one; a row stamped in the future moves nothing.
 //! - A page that does not lead on is a fault, never an endless loop.
+//! - A page larger than an answer may be is asked for again with half the rows, down to one; the smaller page stays until
+//!   the pass ends. One record that is too large by itself stops its stream for a person, and is no outage.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Europe::Istanbul;
@@ -18,7 +20,7 @@ use crate::{
     client::LogoClient,
     read,
     settings::Via,
-    sql::Query,
+    sql::{Query, WhichItems},
     streams::{Resource, Stream},
     wire::{self, Key, List},
 };
@@ -54,6 +56,12 @@ enum Position {
     },
 }
 
+/// Unit lines that are asked for with each item; nearly all cards have fewer.
+const LINES_OF_AN_ITEM: u32 = 4;
+
+/// Items that one text names by their numbers; some sites take SQL in an address, whose length is limited.
+const ITEMS_OF_A_LIST: usize = 500;
+
 /// Below every warehouse number, LOGO's own sum (−1) included.
 const BEFORE_WAREHOUSES: i64 = -2;
 
@@ -65,8 +73,11 @@ pub async fn pull(client: &LogoClient, cx: &Ctx, request: &PullRequest<'_>) -> R
     };
     let puller = Puller { client, cx, stream };
     let position = puller.position(request).await?;
-    let (list, next) = puller.page(position).await?;
+    let (list, next) = puller.fitting_page(position).await?;
     let end = list.rows == 0;
+    if end {
+        client.set_page_rows(stream, None);
+    }
     let next = if end { Position::Rest { since: position.began() } } else { next };
     let cursor = serde_json::to_value(next)
         .map(Cursor)
@@ -164,22 +175,49 @@ impl Puller<'_> {
         list.last.stamp.ok_or_else(|| Fault::transient("LOGO answered the query of its clock without a time"))
     }
 
-    async fn page(&self, position: Position) -> Result<(List, Position), Fault> {
+    /// The page, with fewer rows when it is too large for one answer.
+    async fn fitting_page(&self, position: Position) -> Result<(List, Position), Fault> {
+        loop {
+            let rows = self.client.page_rows(self.stream);
+            match self.page(position, rows).await {
+                Err(fault) if fault.is_too_large() && rows > 1 => {
+                    tracing::warn!(stream = self.stream.name(), rows, %fault, "asking for half the rows");
+                    self.client.set_page_rows(self.stream, Some(rows / 2));
+                }
+                Err(fault) if fault.is_too_large() => return Err(self.one_too_large(&fault)),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn one_too_large(&self, fault: &Fault) -> Fault {
+        let (settings, stream) = (&self.client.settings, self.stream.name());
+        let (page, most) = match self.via() {
+            Via::Sql => ("sql_page", settings.sql_page),
+            Via::Rest => ("page_limit", settings.page_limit),
+        };
+        Fault::too_large(format!(
+            "{fault}; the page of {stream} was halved from `{page}` = {most} down to one row, and one record alone is \
+             still too large: raise `max_answer_mib`, or find in LOGO what makes the next record of {stream} so large"
+        ))
+    }
+
+    async fn page(&self, position: Position, rows: u32) -> Result<(List, Position), Fault> {
         match position {
             // Not a place in a pass; `position` never returns it.
             Position::Rest { .. } => Err(Fault::contract("no pass is under way")),
             Position::SqlFull { began, record, warehouse } => {
                 let period = self.period().await?;
-                let query = self.stream.full_query(&self.client.settings, period, record, warehouse);
-                let list = self.sql_page(&query).await?;
+                let query = self.stream.full_query(&self.client.settings, period, record, warehouse, rows);
+                let list = self.sql_page(&query, rows).await?;
                 let (record, warehouse) = self.advance(&list, (record, warehouse), |last| self.place(last))?;
                 Ok((list, Position::SqlFull { began, record, warehouse }))
             }
             Position::SqlChanged { began, stamp, record, warehouse } => {
                 let period = self.period().await?;
-                let query = self.stream.changed_query(&self.client.settings, period, stamp, record, warehouse);
+                let query = self.stream.changed_query(&self.client.settings, period, stamp, record, warehouse, rows);
                 let query = query.ok_or_else(|| Fault::contract("this stream knows no changes"))?;
-                let list = self.sql_page(&query).await?;
+                let list = self.sql_page(&query, rows).await?;
                 let (stamp, (record, warehouse)) = if self.stream == Stream::Stock {
                     (stamp, self.advance(&list, (record, warehouse), |last| self.place(last))?)
                 } else {
@@ -190,12 +228,12 @@ impl Puller<'_> {
                 Ok((list, Position::SqlChanged { began, stamp, record, warehouse }))
             }
             Position::ListFull { began, offset } => {
-                let list = self.list_page(offset, None).await?;
+                let list = self.list_page(offset, None, rows).await?;
                 let offset = offset + list.rows as u64;
                 Ok((list, Position::ListFull { began, offset }))
             }
             Position::ListChanged { began, from, offset } => {
-                let list = self.list_page(offset, Some(from)).await?;
+                let list = self.list_page(offset, Some(from), rows).await?;
                 let offset = offset + list.rows as u64;
                 Ok((list, Position::ListChanged { began, from, offset }))
             }
@@ -234,13 +272,58 @@ impl Puller<'_> {
         Ok(Some(period.number))
     }
 
-    async fn sql_page(&self, query: &Query) -> Result<List, Fault> {
+    async fn sql_page(&self, query: &Query, rows: u32) -> Result<List, Fault> {
         let list = self.client.query(query).await?;
-        if self.stream == Stream::UnitSets { self.with_unit_lines(list).await } else { Ok(list) }
+        match self.stream {
+            Stream::UnitSets => self.with_unit_lines(list, rows).await,
+            Stream::Items => self.with_item_units(list, query, rows).await,
+            _ => Ok(list),
+        }
+    }
+
+    /// Units, barcodes and weights of cards stand in tables of their own; the cards of a page are asked for at once.
+    async fn with_item_units(&self, items: List, query: &Query, rows: u32) -> Result<List, Fault> {
+        let settings = &self.client.settings;
+        let unreadable = |problem| read::unreadable(problem, "the query of the items", settings);
+        let mut references = wire::references(&items).map_err(unreadable)?;
+        let (Some(first), Some(last)) = (references.iter().min().copied(), references.iter().max().copied()) else {
+            return Ok(items);
+        };
+        let mut lines = Vec::new();
+        if matches!(query, Query::Items { .. }) {
+            self.item_units(&mut lines, WhichItems::Range(first, last), last, rows).await?;
+        } else {
+            // By change stamp, cards of a page are scattered over the whole table.
+            references.sort_unstable();
+            for list in references.chunks(ITEMS_OF_A_LIST) {
+                let last = list.last().copied().unwrap_or(last);
+                self.item_units(&mut lines, WhichItems::Only(list.to_vec()), last, rows).await?;
+            }
+        }
+        wire::join_item_units(items, &lines).map_err(unreadable)
+    }
+
+    /// Reads until the last line of the last item has come: mostly one answer, several where a site cuts them.
+    async fn item_units(&self, lines: &mut Vec<List>, items: WhichItems, last: i64, rows: u32) -> Result<(), Fault> {
+        let (firm, limit) = (self.client.settings.firm, rows.saturating_mul(LINES_OF_AN_ITEM));
+        let mut at = (0, 0);
+        loop {
+            let (item, line) = at;
+            let list = self.client.query(&Query::ItemUnits { firm, items: items.clone(), item, line, limit }).await?;
+            if list.rows == 0 {
+                return Ok(());
+            }
+            at = self.advance(&list, at, |last| last.item.zip(last.reference))?;
+            let complete = at.0 == last && list.last.last_line == Some(at.1);
+            lines.push(list);
+            if complete {
+                return Ok(());
+            }
+        }
     }
 
     /// Sets and lines are two tables. The lines are read to their end, so that no set is ever cut.
-    async fn with_unit_lines(&self, sets: List) -> Result<List, Fault> {
+    async fn with_unit_lines(&self, sets: List, rows: u32) -> Result<List, Fault> {
         let settings = &self.client.settings;
         let unreadable = |problem| read::unreadable(problem, "the query of the unit sets", settings);
         let Some((first, last)) = wire::reference_range(&sets).map_err(unreadable)? else { return Ok(sets) };
@@ -248,7 +331,7 @@ impl Puller<'_> {
         let mut at = (first, 0);
         loop {
             let (set, line) = at;
-            let query = Query::UnitSetLines { firm: settings.firm, first, last, set, line, limit: settings.sql_page };
+            let query = Query::UnitSetLines { firm: settings.firm, first, last, set, line, limit: rows };
             let list = self.client.query(&query).await?;
             if list.rows == 0 {
                 return wire::join_unit_lines(sets, &lines).map_err(unreadable);
@@ -258,12 +341,12 @@ impl Puller<'_> {
         }
     }
 
-    async fn list_page(&self, offset: u64, from: Option<NaiveDate>) -> Result<List, Fault> {
+    async fn list_page(&self, offset: u64, from: Option<NaiveDate>, rows: u32) -> Result<List, Fault> {
         let settings = &self.client.settings;
         let Some(Resource { path, expand }) = self.stream.resource() else {
             return Err(Fault::contract(format!("the REST service has no resource for {}", self.stream.name())));
         };
-        let mut query = vec![("limit", settings.page_limit.to_string())];
+        let mut query = vec![("limit", rows.to_string())];
         if offset > 0 || settings.send_offset_zero {
             query.push(("offset", offset.to_string()));
         }

@@ -18,6 +18,9 @@ use crate::{
 const TOKEN: Operation = Operation { name: "token", what: "POST token: signing in", mapping: None };
 const PERIODS: Operation = Operation { name: "periods", what: "the query of the firm's periods", mapping: None };
 
+const ITEM_UNITS: Operation =
+    Operation { name: "item_units", what: "the query of the unit lines of a page's items", mapping: None };
+
 /// An answer to a read that LOGO did not refuse.
 pub fn accepted(answer: Answer, settings: &LogoSettings) -> Result<Answer, Fault> {
     let texts = &settings.transient_error_texts;
@@ -83,7 +86,7 @@ pub fn operations(settings: &LogoSettings) -> Vec<Operation> {
         };
         Operation { name: stream.name(), what, mapping: Some(stream.spec(settings).mapping) }
     };
-    [TOKEN, PERIODS].into_iter().chain(Stream::ALL.into_iter().map(stream)).collect()
+    [TOKEN, PERIODS, ITEM_UNITS].into_iter().chain(Stream::ALL.into_iter().map(stream)).collect()
 }
 
 /// Reads a recorded answer of one of [`operations`]; `today` is the day on which it came.
@@ -100,6 +103,10 @@ pub fn recorded(settings: &LogoSettings, today: NaiveDate, recorded: &Recorded) 
         let periods = wire::read_periods(&read).map_err(|problem| unreadable(problem, "the periods", settings))?;
         let period = choose_period(&periods, settings.firm, settings.period, today)?;
         return Ok(said(format!("period {} from {} to {}", period.number, period.begins, period.ends)));
+    }
+    if name == ITEM_UNITS.name {
+        let lines = accepted(answer, settings).and_then(|answer| list(&answer, settings)).map_err(as_query)?;
+        return Ok(said(format!("{} unit lines, which go into the records of their items", lines.rows)));
     }
     let Some(stream) = Stream::parse(name) else {
         return Err(Fault::contract(format!("LOGO has no operation `{name}`")));

@@ -39,6 +39,16 @@ impl Stream {
         Stream::Stock,
     ];
 
+    pub const NAMES: [&'static str; Stream::ALL.len()] = {
+        let mut names = [""; Stream::ALL.len()];
+        let mut place = 0;
+        while place < names.len() {
+            names[place] = Stream::ALL[place].name();
+            place += 1;
+        }
+        names
+    };
+
     pub const fn name(self) -> &'static str {
         match self {
             Stream::GroupCodes => "group_codes",
@@ -98,10 +108,17 @@ impl Stream {
         Stream::ALL.into_iter().filter(move |stream| sql || *stream != Stream::Stock)
     }
 
-    /// The page of a full pass by SQL, after a record.
-    pub fn full_query(self, settings: &LogoSettings, period: Option<u16>, record: i64, warehouse: i64) -> Query {
+    /// The page of a full pass by SQL, after a record, of at most `limit` rows.
+    pub fn full_query(
+        self,
+        settings: &LogoSettings,
+        period: Option<u16>,
+        record: i64,
+        warehouse: i64,
+        limit: u32,
+    ) -> Query {
         let firm = settings.firm;
-        let after = After { reference: record, limit: settings.sql_page };
+        let after = After { reference: record, limit };
         match self {
             Stream::GroupCodes => {
                 let (code_type, card_type) = settings.group_code_types;
@@ -112,7 +129,7 @@ impl Stream {
             Stream::Customers => Query::Customers { firm, after },
             Stream::Items => Query::Items { firm, after },
             Stream::Prices => Query::Prices { firm, after },
-            Stream::Stock => Query::Stock { firm, page: stock_page(settings, period, record, warehouse) },
+            Stream::Stock => Query::Stock { firm, page: stock_page(settings, period, record, warehouse, limit) },
         }
     }
 
@@ -124,22 +141,23 @@ impl Stream {
         stamp: NaiveDateTime,
         record: i64,
         warehouse: i64,
+        limit: u32,
     ) -> Option<Query> {
         let firm = settings.firm;
-        let since = Since { stamp, reference: record, limit: settings.sql_page };
+        let since = Since { stamp, reference: record, limit };
         match self {
             Stream::GroupCodes | Stream::Brands | Stream::UnitSets => None,
             Stream::Customers => Some(Query::CustomersChanged { firm, since }),
             Stream::Items => Some(Query::ItemsChanged { firm, since }),
             Stream::Prices => Some(Query::PricesChanged { firm, since }),
             Stream::Stock => {
-                Some(Query::StockChanged { firm, stamp, page: stock_page(settings, period, record, warehouse) })
+                Some(Query::StockChanged { firm, stamp, page: stock_page(settings, period, record, warehouse, limit) })
             }
         }
     }
 }
 
-fn stock_page(settings: &LogoSettings, period: Option<u16>, item: i64, warehouse: i64) -> StockPage {
+fn stock_page(settings: &LogoSettings, period: Option<u16>, item: i64, warehouse: i64, limit: u32) -> StockPage {
     StockPage {
         period: period.unwrap_or(1),
         table: settings.stock_table,
@@ -147,6 +165,6 @@ fn stock_page(settings: &LogoSettings, period: Option<u16>, item: i64, warehouse
         warehouses: settings.warehouses.clone(),
         item,
         warehouse,
-        limit: settings.sql_page,
+        limit,
     }
 }

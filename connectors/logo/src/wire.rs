@@ -37,6 +37,9 @@ pub struct Key {
     pub warehouse: Option<i64>,
     #[serde(rename = "UNITSETREF", deserialize_with = "lenient::number")]
     pub set: Option<i64>,
+    /// Of an item's unit: the last line of its set.
+    #[serde(rename = "LASTLINE", deserialize_with = "lenient::number")]
+    pub last_line: Option<i64>,
 }
 
 /// Why an answer of status 200 is not a list.
@@ -152,6 +155,93 @@ pub fn reference_range(list: &List) -> Result<Option<(i64, i64)>, NotAList> {
     let records: Records<'_> = serde_json::from_slice(&list.body).map_err(|error| unreadable(&error))?;
     let key = |row: Option<&&RawValue>| row.and_then(|row| serde_json::from_str::<Key>(row.get()).ok()?.reference);
     Ok(key(records.items.first()).zip(key(records.items.last())))
+}
+
+/// The references of a page's records, in its order.
+pub fn references(list: &List) -> Result<Vec<i64>, NotAList> {
+    #[derive(Deserialize)]
+    struct Row {
+        #[serde(rename = "INTERNAL_REFERENCE", deserialize_with = "lenient::number")]
+        reference: Option<i64>,
+    }
+    #[derive(Deserialize)]
+    struct Rows {
+        items: Vec<Row>,
+    }
+    let rows: Rows = serde_json::from_slice(&list.body).map_err(|error| unreadable(&error))?;
+    Ok(rows.items.iter().filter_map(|row| row.reference).collect())
+}
+
+/// Puts the units of items, read by a query of their own, where the REST service has them: under `UNITS.items`. An item
+/// of which no line came stays without the key, which leaves its units as they are.
+pub fn join_item_units(items: List, lines: &[List]) -> Result<List, NotAList> {
+    #[derive(Deserialize)]
+    struct Line<'a> {
+        #[serde(rename = "STOCKREF", deserialize_with = "lenient::number")]
+        item: Option<i64>,
+        #[serde(borrow, rename = "UNIT_CODE")]
+        code: Option<&'a RawValue>,
+        #[serde(borrow, rename = "CONV_FACT1")]
+        factor1: Option<&'a RawValue>,
+        #[serde(borrow, rename = "CONV_FACT2")]
+        factor2: Option<&'a RawValue>,
+        #[serde(borrow, rename = "WEIGHT")]
+        weight: Option<&'a RawValue>,
+        #[serde(borrow, rename = "BARCODE")]
+        barcode: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Lines<'a> {
+        #[serde(borrow)]
+        items: Vec<Line<'a>>,
+    }
+    let mut by_item = std::collections::HashMap::<i64, String>::with_capacity(items.rows);
+    for list in lines {
+        let read: Lines<'_> = serde_json::from_slice(&list.body).map_err(|error| unreadable(&error))?;
+        for line in read.items {
+            let (Some(item), Some(code)) = (line.item, line.code) else { continue };
+            let text = by_item.entry(item).or_default();
+            text.push_str(if text.is_empty() { "{\"UNIT_CODE\":" } else { ",{\"UNIT_CODE\":" });
+            text.push_str(code.get());
+            let members = [
+                (",\"CONV_FACT1\":", line.factor1),
+                (",\"CONV_FACT2\":", line.factor2),
+                (",\"WEIGHT\":", line.weight),
+                (",\"BARCODE\":", line.barcode),
+            ];
+            for (key, value) in members {
+                if let Some(value) = value {
+                    text.push_str(key);
+                    text.push_str(value.get());
+                }
+            }
+            text.push('}');
+        }
+    }
+    let records: Records<'_> = serde_json::from_slice(&items.body).map_err(|error| unreadable(&error))?;
+    let references = references(&items)?;
+    if references.len() != records.items.len() {
+        return Err(NotAList::NoRecords);
+    }
+    let more: usize = by_item.values().map(|text| text.len() + 32).sum();
+    let mut text = String::with_capacity(items.body.len() + more + 16);
+    text.push_str("{\"items\":[");
+    for (place, (row, reference)) in records.items.iter().zip(references).enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        match (by_item.get(&reference), row.get().trim_end().strip_suffix('}')) {
+            (Some(units), Some(open)) => {
+                text.push_str(open);
+                text.push_str(",\"UNITS\":{\"items\":[");
+                text.push_str(units);
+                text.push_str("]}}");
+            }
+            _ => text.push_str(row.get()),
+        }
+    }
+    text.push_str("]}");
+    Ok(List { body: Bytes::from(text), ..items })
 }
 
 /// Puts the lines of unit sets, read by a query of their own, where the REST service has them: under `UNITS.items`.
@@ -319,6 +409,21 @@ mod tests {
         assert_eq!(body["items"][1]["UNITS"]["items"][1]["CODE"], "MAKARA");
         assert_eq!(body["items"][1]["UNITS"]["items"][1]["CONV_FACT2"].to_string(), "305.0");
         assert_eq!(body["items"][2]["UNITS"]["items"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn units_are_put_into_their_items() {
+        let items = read(r#"{"items":[{"INTERNAL_REFERENCE":7,"CODE":"}"},{"INTERNAL_REFERENCE":5,"CODE":"A" } ,{"INTERNAL_REFERENCE":6,"CODE":"B"}]}"#).unwrap();
+        let lines = [
+            read(r#"{"items":[{"STOCKREF":5,"INTERNAL_REFERENCE":31,"LASTLINE":32,"UNIT_CODE":"MT","CONV_FACT1":1.0,"CONV_FACT2":1.0,"WEIGHT":0.740,"BARCODE":null}]}"#).unwrap(),
+            read(r#"{"items":[{"STOCKREF":5,"INTERNAL_REFERENCE":32,"LASTLINE":32,"UNIT_CODE":"MAKARA","CONV_FACT1":1.0,"CONV_FACT2":305.0,"BARCODE":"869"},
+              {"STOCKREF":6,"INTERNAL_REFERENCE":0,"LASTLINE":0,"UNIT_CODE":null}]}"#).unwrap(),
+        ];
+        assert_eq!((lines[1].last.item, lines[1].last.reference, lines[1].last.last_line), (Some(6), Some(0), Some(0)));
+        let joined = join_item_units(items, &lines).unwrap();
+        let expected = r#"{"items":[{"INTERNAL_REFERENCE":7,"CODE":"}"},{"INTERNAL_REFERENCE":5,"CODE":"A" ,"UNITS":{"items":[{"UNIT_CODE":"MT","CONV_FACT1":1.0,"CONV_FACT2":1.0,"WEIGHT":0.740},{"UNIT_CODE":"MAKARA","CONV_FACT1":1.0,"CONV_FACT2":305.0,"BARCODE":"869"}]}},{"INTERNAL_REFERENCE":6,"CODE":"B"}]}"#;
+        assert_eq!(std::str::from_utf8(&joined.body).unwrap(), expected);
+        assert_eq!((joined.rows, joined.last.reference), (3, Some(6)));
     }
 
     #[test]

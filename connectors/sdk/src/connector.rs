@@ -20,6 +20,8 @@ use crate::{
 pub struct Descriptor {
     /// The kind, as `[connectors.X] kind = …` names it.
     pub kind: &'static str,
+    /// Every stream that an instance may offer, whatever its settings are.
+    pub streams: &'static [&'static str],
     /// Checks the instance's settings (all errors at once) and builds it. No network.
     pub build: fn(&Settings) -> Result<Arc<dyn Connector>, BadSettings>,
     /// Settings from which `build` makes a connector that reads recorded answers and calls nobody.

@@ -58,6 +58,9 @@ pub struct Refusal {
     pub detail: String,
 }
 
+/// The reason of [`Fault::too_large`].
+const ANSWER_TOO_LARGE: &str = "answer_too_large";
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Connection refused, cut while reading, 5xx, locked record: the same call may succeed later.
@@ -86,6 +89,21 @@ pub enum Fault {
 impl Fault {
     pub fn transient(detail: impl Into<String>) -> Fault {
         Fault::Transient { detail: detail.into() }
+    }
+
+    /// An answer of a call that reads was larger than we take. The same call would bring it again, so it says nothing of
+    /// the system's health; to ask for less may help.
+    pub fn too_large(detail: impl Into<String>) -> Fault {
+        Fault::Permanent(Refusal {
+            reason: ANSWER_TOO_LARGE.to_owned(),
+            field: None,
+            value: None,
+            detail: detail.into(),
+        })
+    }
+
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Fault::Permanent(refusal) if refusal.reason == ANSWER_TOO_LARGE)
     }
 
     pub fn contract(detail: impl Into<String>) -> Fault {

@@ -1,5 +1,6 @@
 //! From the text of a source's field to a value of the canonical model.
 
+mod contact;
 mod convert;
 mod date;
 mod number;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::contact;
 use super::number::whole;
 use super::refusal::{Reason, Refusal};
 use super::scalar::{Literal, Scalar};
@@ -21,6 +22,7 @@ pub(in crate::mapping) enum Transform {
     Invert,
     Negate,
     Phone,
+    Email,
     TaxNumber,
     Cut(usize),
     Strip(Box<str>),
@@ -30,7 +32,7 @@ pub(in crate::mapping) enum Transform {
 
 impl Transform {
     /// Those that are written as a bare word.
-    pub(in crate::mapping) const WORDS: [&'static str; 12] = [
+    pub(in crate::mapping) const WORDS: [&'static str; 13] = [
         "trim",
         "trim_end",
         "collapse_spaces",
@@ -42,6 +44,7 @@ impl Transform {
         "invert",
         "negate",
         "phone",
+        "email",
         "tax_number",
     ];
     /// Those that are written as a table with one key.
@@ -60,6 +63,7 @@ impl Transform {
             "invert" => Transform::Invert,
             "negate" => Transform::Negate,
             "phone" => Transform::Phone,
+            "email" => Transform::Email,
             "tax_number" => Transform::TaxNumber,
             _ => return None,
         })
@@ -122,7 +126,8 @@ impl Transform {
             Transform::UpperTr => Cow::Owned(upper_tr(&text)),
             Transform::LowerTr => Cow::Owned(lower_tr(&text)),
             Transform::Negate => negated(text),
-            Transform::Phone => return phone(text),
+            Transform::Phone => return contact::phone(text),
+            Transform::Email => return contact::email(text),
             Transform::TaxNumber => {
                 let digits = keep(text, |c| c.is_ascii_digit());
                 if digits.is_empty() || digits.bytes().all(|b| b == b'0') {
@@ -152,7 +157,7 @@ impl Transform {
 }
 
 /// A part of the text, without a copy when the text is borrowed.
-fn slice<'a>(text: Cow<'a, str>, part: impl Fn(&str) -> &str) -> Cow<'a, str> {
+pub(super) fn slice<'a>(text: Cow<'a, str>, part: impl Fn(&str) -> &str) -> Cow<'a, str> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(part(text)),
         Cow::Owned(text) => {
@@ -240,29 +245,6 @@ fn invert(scalar: Scalar<'_>) -> Result<Scalar<'_>, Refusal> {
     }
 }
 
-/// A Turkish number to E.164; one of another country keeps its own code. What is no telephone number by its length is
-/// left as it was written: a wrong number is worth more to a person than none.
-fn phone(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    let written = text.trim();
-    let digits: String = written.chars().filter(char::is_ascii_digit).collect();
-    if digits.bytes().all(|b| b == b'0') {
-        return None;
-    }
-    let foreign = written.starts_with('+') || digits.starts_with("00");
-    let bare = if foreign { digits.trim_start_matches("00") } else { digits.as_str() };
-    let national = match bare.len() {
-        12 if bare.starts_with("90") => Some(&bare[2..]),
-        11 if bare.starts_with('0') && !foreign => Some(&bare[1..]),
-        10 if !bare.starts_with('0') && !foreign => Some(bare),
-        _ => None,
-    };
-    Some(match national {
-        Some(national) => Cow::Owned(format!("+90{national}")),
-        None if foreign && (8..=15).contains(&bare.len()) => Cow::Owned(format!("+{bare}")),
-        None => slice(text, str::trim),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -301,24 +283,6 @@ mod tests {
             (Transform::Prefix("TR".into()), "", Some("")),
         ] {
             assert_eq!(on(&transform, given).as_deref(), want, "{transform:?} on {given:?}");
-        }
-    }
-
-    #[test]
-    fn phones() {
-        for (given, want) in [
-            ("216 5550187", Some("+902165550187")),
-            ("0(216) 555 01 87", Some("+902165550187")),
-            ("+90 532 000 00 42", Some("+905320000042")),
-            ("00905320000042", Some("+905320000042")),
-            ("905320000042", Some("+905320000042")),
-            ("5320000042", Some("+905320000042")),
-            ("+49 30 1234567", Some("+49301234567")),
-            ("444 0 555", Some("444 0 555")),
-            ("0000000", None),
-            ("yok", None),
-        ] {
-            assert_eq!(on(&Transform::Phone, given).as_deref(), want, "{given}");
         }
     }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::installation::{CATALOGUE, Installation, Setup};
+use super::installation::{CATALOGUE, Installation, STREAMS, Setup};
 
 const QUERY: &str = "/api/v1/queries/unsafe";
 
@@ -80,5 +80,32 @@ async fn a_remote_that_asks_for_patience_gets_it_and_is_not_taken_for_down() {
     // More often than opens a breaker.
     get_over(&hub, (3..7).map(|nth| at(nth, "status", wait())).collect()).await;
     assert!(since.elapsed().as_secs() >= 4, "it did not wait: {:?}", since.elapsed());
+    hub.expect_all_of(&["items"]).await;
+}
+
+#[tokio::test]
+async fn pages_larger_than_an_answer_may_be_come_in_smaller_ones_and_one_giant_stops_only_its_stream() {
+    // A page of all cards at once has some two megabytes.
+    let hub = Setup::items(3_000).logo("sql_page", 10_000).logo("max_answer_mib", 1).start().await;
+    hub.load(&STREAMS);
+    hub.expect_all_of(&["items"]).await;
+    let faults = "select coalesce(max(faults_in_a_row), 0)::bigint from hub.breaker";
+    assert_eq!(hub.number(faults).await, 0, "nothing of this is an outage");
+
+    let code = &hub.texts("select code from commerce.product order by md5(code) limit 1").await[0];
+    let giant = "ğ".repeat(600 * 1024);
+    hub.sandbox.change(json!({"items": [{"code": code, "fields": {"NAME3": giant}}]})).await;
+    for _ in 0..4 {
+        let run = hub.run(&["sync", "run", "logo.items", "--json"]).expect(1).json();
+        let error = run["error"].as_str().expect("it says why");
+        assert_eq!(run["state"], "failed", "{run}");
+        assert!(error.contains("raise `max_answer_mib`") && error.contains("`sql_page`"), "{error}");
+    }
+    assert_eq!(hub.number(faults).await, 0, "{}", hub.picture().await);
+    assert_eq!(hub.number("select count(*) from hub.stream where paused_at is not null").await, 0);
+    hub.load(&["customers", "prices", "stock"]);
+
+    hub.sandbox.change(json!({"items": [{"code": code, "fields": {"NAME3": "Kısa"}}]})).await;
+    hub.load(&["items"]);
     hub.expect_all_of(&["items"]).await;
 }

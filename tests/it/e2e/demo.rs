@@ -5,7 +5,7 @@ use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 
 use super::{installation::STREAMS, process::Process};
@@ -110,6 +110,25 @@ async fn a_running_demo_tells_where_it_is_and_ends_whole_with_ctrl_c() {
     assert!(list["items"].is_array(), "{list}");
     let messages = kopru.run(&["messages", "list", "--json", "--data-dir", &shown_dir]).expect(0).json();
     assert!(messages["items"].as_array().is_some_and(|items| !items.is_empty()), "{messages}");
+
+    // Its LOGO is killed, and comes back where it was with what had been written to it.
+    let sandbox = fs::read_dir("/proc").expect("/proc").flatten().find_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let line = String::from_utf8_lossy(&fs::read(entry.path().join("cmdline")).ok()?).replace('\0', " ");
+        (line.contains(" sandbox --json ") && line.contains(&shown_dir)).then_some(pid)
+    });
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let control = address("faults").strip_suffix("/faults").expect("the control address").to_owned();
+    let change = json!({"brands": [{"code": "HATIRLA", "name": "Hatırlanan marka"}]}).to_string();
+    let changed = client.post(format!("{control}/change")).body(change).send().await.expect("an answer");
+    assert!(changed.status().is_success());
+    let brands = |state: Value| state["streams"]["brands"].as_i64();
+    let expected = format!("{control}/state?system=logo&kind=expected");
+    kill_process(Pid::from_raw(sandbox.expect("it runs")).expect("a pid"), Signal::KILL).expect("it is there");
+    demo.shows("the sandbox again", |demo| demo.log().contains("the simulated systems are back").then_some(())).await;
+    assert!(demo.log().contains("the simulated systems ended"), "{}", demo.log());
+    let state = reqwest::get(&expected).await.expect("the same address answers").text().await.expect("a body");
+    assert_eq!(brands(serde_json::from_str(&state).expect("JSON")), Some(41));
 
     let group = Pid::from_raw(i32::try_from(demo.id()).expect("a pid")).expect("a pid");
     kill_process_group(group, Signal::INT).expect("Ctrl-C");

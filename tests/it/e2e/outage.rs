@@ -33,6 +33,11 @@ async fn an_outage_with_five_thousand_changes_waiting_costs_no_dead_letter() {
     let shown = hub.run(&["sync", "list"]).expect(0).stdout;
     assert!(shown.contains("logo is down (circuit breaker open after:"), "{shown}");
 
+    // The metrics do not lag behind: the gauges are read every 10 s, the breakers when they are asked for.
+    let metrics = reqwest::get(format!("{}/metrics", daemon.address)).await.expect("an answer");
+    let metrics = metrics.text().await.expect("a body");
+    assert!(metrics.contains("kopru_breaker_open{connector=\"logo\"} 1"), "{metrics}");
+
     // Down for a while: probes come and go, nothing else is tried.
     hub.until("it was probed a few times", "select max(faults_in_a_row) >= 6 from hub.breaker").await;
     let tried = "select count(*) from hub.run where started_at > to_timestamp($1::float8) + interval '1 second'";

@@ -30,13 +30,20 @@ async fn both_ways_in_give_the_same_records() {
     hub.load(&["group_codes", "brands", "unit_sets", "customers", "items", "prices"]);
     let revisions = "select sum(revision)::bigint from commerce.price";
     let before = hub.number(revisions).await;
-    for stream in ["group_codes", "brands", "customers", "prices"] {
+    let units =
+        "select concat_ws(' ', p.code, u) from commerce.product p join commerce.product_unit u on u.product_id = p.id
+                 order by 1";
+    let by_sql = hub.texts(units).await;
+    let packings = "select count(*) from commerce.product_unit where barcode is not null and not is_main";
+    assert!(hub.number(packings).await > 0, "cartons have barcodes of their own");
+    for stream in ["group_codes", "brands", "unit_sets", "customers", "items", "prices"] {
         let mut command = hub.command(&["sync", "run", &format!("logo.{stream}"), "--full", "--json"]);
         command.env("KOPRU__CONNECTORS__LOGO__VIA", "rest");
         let run = crate::support::kopru::Run::from(command.output().expect("it runs")).expect(0).json();
         assert_eq!((&run["created"], &run["updated"], &run["failed"]), (&0.into(), &0.into(), &0.into()), "{run}");
     }
     assert_eq!(hub.number(revisions).await, before);
+    assert_eq!(hub.texts(units).await, by_sql);
 }
 
 #[tokio::test]

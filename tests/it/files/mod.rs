@@ -155,7 +155,7 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/logo/files").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/exchange").join(name);
     fs::read(path).expect("the fixture")
 }
 

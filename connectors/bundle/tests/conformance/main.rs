@@ -30,6 +30,18 @@ fn every_connector_has_a_profile() {
     assert_eq!(listed, profiled);
 }
 
+/// The configuration is judged by the descriptor's list, also where the settings are too wrong to build an instance.
+#[tokio::test]
+async fn every_stream_that_is_offered_is_named_in_the_descriptor() {
+    for (profile, way, settings) in ways() {
+        let bench = Bench::start(profile).await;
+        let connector = bench.connector(&[settings]);
+        for stream in connector.source().map(|source| source.streams()).unwrap_or_default() {
+            assert!(bench.descriptor.streams.contains(&stream.name), "{} by {way}: {}", profile.kind, stream.name);
+        }
+    }
+}
+
 #[tokio::test]
 async fn unknown_settings_are_named_with_the_nearest() {
     for profile in PROFILES {

@@ -11,7 +11,7 @@
 //! | `system`, `answer`, `token`, `switches` | the service, its answers, sessions and the site's habits |
 //! | [`world`] | the generated firm |
 //! | `table`, `cards`, `stock`, `store` | what was written over it |
-//! | `queries` | the connector's SQL texts |
+//! | `queries`, `units` | the connector's SQL texts |
 //! | `lists`, `filter`, `records`, `json` | reading over REST |
 //! | `writes`, `fields`, `orders`, `totals` | writing over REST |
 //! | `changes`, `expected` | the control surface: edits by the firm's own people, and what a hub should end with |
@@ -41,6 +41,7 @@ mod system;
 mod table;
 mod token;
 mod totals;
+mod units;
 pub mod world;
 mod writes;
 

@@ -9,7 +9,8 @@ use super::{
     stock::sum,
     store::Store,
     switches::Switches,
-    table::Found,
+    table::{Edit, Found},
+    units,
     world::{
         Scratch,
         codes::{self, Code},
@@ -19,7 +20,7 @@ use super::{
         stock::Totals,
     },
 };
-use crate::sql::{After, Query, Since, StockColumn, StockFormula, StockPage, StockTable, Warehouses};
+use crate::sql::{After, Query, Since, StockColumn, StockFormula, StockPage, StockTable, Warehouses, WhichItems};
 
 /// The rows of a query as a JSON list, and how many there are; or the text of the error.
 pub fn run(store: &Store, switches: &Switches, query: &Query, now: i64) -> Result<(Vec<u8>, usize), String> {
@@ -55,6 +56,9 @@ pub fn run(store: &Store, switches: &Switches, query: &Query, now: i64) -> Resul
         Query::Items { after, .. } => item_rows(&mut rows, store, store.items.after(after.reference), after.limit),
         Query::ItemsChanged { since, .. } => {
             item_rows(&mut rows, store, store.items.changed_after(seconds(since), since.reference), since.limit);
+        }
+        Query::ItemUnits { items, item, line, limit, .. } => {
+            item_unit_rows(&mut rows, store, items, (*item, *line), *limit);
         }
         Query::Customers { after, .. } => {
             customer_rows(&mut rows, store, store.customers.after(after.reference), after.limit);
@@ -96,6 +100,7 @@ fn check_tables(switches: &Switches, query: &Query) -> Result<(), String> {
         Query::UnitSets { firm, .. } => (firm, "UNITSETF"),
         Query::UnitSetLines { firm, .. } => (firm, "UNITSETL"),
         Query::Items { firm, .. } | Query::ItemsChanged { firm, .. } => (firm, "ITEMS"),
+        Query::ItemUnits { firm, .. } => (firm, "ITMUNITA"),
         Query::Customers { firm, .. } | Query::CustomersChanged { firm, .. } => (firm, "CLCARD"),
         Query::Prices { firm, .. } | Query::PricesChanged { firm, .. } => (firm, "PRCLIST"),
         Query::Stock { firm, page } | Query::StockChanged { firm, page, .. } => {
@@ -233,12 +238,46 @@ fn item_rows<'a>(rows: &mut Rows, store: &'a Store, items: impl Iterator<Item = 
         }
         let card = store.item(found, &mut scratch);
         if card.card_type != items::TEMPLATE {
-            rows.push(|out| item_row(out, &card));
+            rows.push(|out| item_row(out, &card, found.edit));
         }
     }
 }
 
-fn item_row(out: &mut Out, card: &ItemCard<'_>) {
+/// The cards' units, after (item, line).
+fn item_unit_rows(rows: &mut Rows, store: &Store, items: &WhichItems, after: (i64, i64), limit: u32) {
+    let found: Box<dyn Iterator<Item = Found<'_>>> = match items {
+        WhichItems::Range(first, last) => {
+            let last = *last;
+            let from = (*first).max(after.0).saturating_sub(1);
+            Box::new(store.items.after(from).take_while(move |found| found.reference <= last))
+        }
+        WhichItems::Only(list) => {
+            let mut list = list.clone();
+            list.sort_unstable();
+            list.dedup();
+            Box::new(list.into_iter().filter_map(|reference| store.items.find(reference)))
+        }
+    };
+    let mut scratch = Scratch::default();
+    let mut lines = Vec::new();
+    for found in found {
+        if rows.full(limit) {
+            break;
+        }
+        let card = store.item(found, &mut scratch);
+        if card.card_type == items::TEMPLATE {
+            continue;
+        }
+        units::rows(found, &card, &mut lines);
+        for line in lines.iter().filter(|line| (line.item, line.line) > after) {
+            if !rows.full(limit) {
+                rows.push(|out| line.write(out));
+            }
+        }
+    }
+}
+
+fn item_row(out: &mut Out, card: &ItemCard<'_>, edit: Option<&Edit>) {
     out.raw("{\"INTERNAL_REFERENCE\":");
     out.int(card.reference);
     out.int_member("RECORD_STATUS", card.status);
@@ -255,10 +294,14 @@ fn item_row(out: &mut Out, card: &ItemCard<'_>) {
     text(out, "AUXIL_CODE5", card.auxil[4]);
     text(out, "AUTH_CODE", card.auth);
     out.int_member("CLASS_TYPE", card.class_type);
-    out.double_member("VAT", card.vat, 2);
-    match card.sales_vat {
-        Some(rate) => out.double_member("SELVAT", rate, 2),
-        None => out.raw(",\"SELVAT\":null"),
+    if !beyond(out, "VAT", edit, 2) {
+        out.double_member("VAT", card.vat, 2);
+    }
+    if !beyond(out, "SELVAT", edit, 2) {
+        match card.sales_vat {
+            Some(rate) => out.double_member("SELVAT", rate, 2),
+            None => out.raw(",\"SELVAT\":null"),
+        }
     }
     out.int_member("TRACK_TYPE", card.track_type);
     joined(out, "UNITSET_CODE", card.unit_set);
@@ -277,12 +320,12 @@ fn customer_rows<'a>(rows: &mut Rows, store: &'a Store, cards: impl Iterator<Ite
         }
         let card = store.customer(found, &mut scratch);
         if card.account_type != items::TEMPLATE {
-            rows.push(|out| customer_row(out, &card));
+            rows.push(|out| customer_row(out, &card, found.edit));
         }
     }
 }
 
-fn customer_row(out: &mut Out, card: &CustomerCard<'_>) {
+fn customer_row(out: &mut Out, card: &CustomerCard<'_>, edit: Option<&Edit>) {
     out.raw("{\"INTERNAL_REFERENCE\":");
     out.int(card.reference);
     out.int_member("RECORD_STATUS", card.status);
@@ -308,7 +351,9 @@ fn customer_row(out: &mut Out, card: &CustomerCard<'_>) {
     out.int_member("PERSCOMPANY", card.person);
     text(out, "E_MAIL", card.email);
     text(out, "CONTACT", card.contact);
-    out.double_member("DISCOUNT_RATE", card.discount, 2);
+    if !beyond(out, "DISCOUNT_RATE", edit, 2) {
+        out.double_member("DISCOUNT_RATE", card.discount, 2);
+    }
     joined(out, "PAYMENT_CODE", card.payment);
     text(out, "TRADING_GRP", card.trading_group);
     out.raw(",\"BLOCKED\":0,\"CURRENCY\":0");
@@ -325,16 +370,16 @@ fn price_rows<'a>(rows: &mut Rows, store: &'a Store, cards: impl Iterator<Item =
         // The join with the items: a row whose item was deleted or renamed shows what the item is now.
         let Some(item) = store.items.find(card.card) else { continue };
         if item.edit.is_none() {
-            rows.push(|out| price_row(out, &card, card.owner));
+            rows.push(|out| price_row(out, &card, card.owner, found.edit));
         } else {
             let mut owner = String::new();
             store.item_code(item, &mut owner);
-            rows.push(|out| price_row(out, &card, &owner));
+            rows.push(|out| price_row(out, &card, &owner, found.edit));
         }
     }
 }
 
-fn price_row(out: &mut Out, card: &PriceCard<'_>, owner: &str) {
+fn price_row(out: &mut Out, card: &PriceCard<'_>, owner: &str, edit: Option<&Edit>) {
     out.raw("{\"INTERNAL_REFERENCE\":");
     out.int(card.reference);
     text(out, "CODE", card.code);
@@ -343,8 +388,10 @@ fn price_row(out: &mut Out, card: &PriceCard<'_>, owner: &str) {
     text(out, "ARP_CODE", card.customer);
     out.raw(",\"ARP_AUXCODE\":\"\"");
     joined(out, "PAYMENT_CODE", card.payment);
-    out.key("PRICE");
-    out.decimal(card.price, 6);
+    if !beyond(out, "PRICE", edit, 6) {
+        out.key("PRICE");
+        out.decimal(card.price, 6);
+    }
     joined(out, "UNIT_CODE", card.unit);
     out.int_member("VAT_INCL", card.vat_included);
     out.int_member("CURRENCY", card.currency);
@@ -419,6 +466,18 @@ fn stock_row(out: &mut Out, code: &str, item: i64, warehouse: i64, row: &Totals,
 fn text(out: &mut Out, key: &str, text: &str) {
     out.key(key);
     out.text(text);
+}
+
+/// Writes a number that was written to the card and that the card's own cannot hold, as the REST service shows it.
+/// `false`: there is none.
+fn beyond(out: &mut Out, key: &str, edit: Option<&Edit>, scale: u32) -> bool {
+    let Some(value) = edit.and_then(|edit| edit.fields.get(key)) else { return false };
+    if !value.is_number() || super::fields::scaled(value, scale).is_some() {
+        return false;
+    }
+    out.key(key);
+    out.value(value);
+    true
 }
 
 /// A column of an outer join.

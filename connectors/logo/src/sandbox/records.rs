@@ -159,11 +159,11 @@ fn item_units(out: &mut Out, set: &UnitSet, card: &ItemCard<'_>) {
         out.double_member("CONV_FACT1", unit.conv1, 0);
         out.double_member("CONV_FACT2", unit.conv2, 0);
         if card.weight > 0 {
-            out.double_member("WEIGHT", card.weight * unit.conv2 / unit.conv1, 3);
+            out.double_member("WEIGHT", card.unit_weight(unit), 3);
         }
-        if n == 0 && !card.barcode.is_empty() {
+        if let Some(barcode) = card.unit_barcode(n, unit) {
             out.raw(",\"BARCODE_LIST\":{\"items\":[{\"BARCODE\":");
-            out.text(card.barcode);
+            out.text(&barcode);
             out.raw(",\"LINENR\":1,\"TYPE\":0}]}");
         }
         out.raw("}");

@@ -7,11 +7,13 @@
 //! - [`recognise`] is the exact inverse of [`render`]: the sandbox answers those texts and no others.
 //! - Parameters are numbers, stamps and closed vocabularies. No text of a user or of LOGO is ever put into SQL.
 
+mod items;
 mod query;
 mod stock;
 mod template;
 #[cfg(test)]
 mod tests;
 
+pub use items::WhichItems;
 pub use query::{After, Query, STAMP, Since, recognise, render};
 pub use stock::{StockColumn, StockFormula, StockPage, StockTable, Warehouses};

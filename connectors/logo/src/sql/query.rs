@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use chrono::NaiveDateTime;
 
 use super::{
+    items::WhichItems,
     stock::{StockFormula, StockPage, StockTable, Warehouses},
     template::{Template, Values},
 };
@@ -61,6 +62,14 @@ pub enum Query {
         firm: u16,
         since: Since,
     },
+    /// The units of items, after (`item`, `line`).
+    ItemUnits {
+        firm: u16,
+        items: WhichItems,
+        item: i64,
+        line: i64,
+        limit: u32,
+    },
     Customers {
         firm: u16,
         after: After,
@@ -89,7 +98,7 @@ pub enum Query {
     },
 }
 
-const KINDS: usize = 14;
+const KINDS: usize = 15;
 
 static TEMPLATES: LazyLock<[Template; KINDS]> = LazyLock::new(|| {
     [
@@ -107,6 +116,7 @@ static TEMPLATES: LazyLock<[Template; KINDS]> = LazyLock::new(|| {
         include_str!("../../sql/prices_changed.sql"),
         include_str!("../../sql/stock.sql"),
         include_str!("../../sql/stock_changed.sql"),
+        include_str!("../../sql/item_units.sql"),
     ]
     .map(Template::new)
 });
@@ -140,6 +150,7 @@ const fn place(query: &Query) -> usize {
         Query::PricesChanged { .. } => 11,
         Query::Stock { .. } => 12,
         Query::StockChanged { .. } => 13,
+        Query::ItemUnits { .. } => 14,
     }
 }
 
@@ -165,6 +176,13 @@ fn values(query: &Query) -> Values {
             values.insert("first", first.to_string());
             values.insert("last", last.to_string());
             values.insert("after_set", set.to_string());
+            values.insert("after_line", line.to_string());
+            values.insert("limit", limit.to_string());
+        }
+        Query::ItemUnits { firm, items, item, line, limit } => {
+            put_firm(&mut values, *firm);
+            values.insert("items", items.predicate());
+            values.insert("after_item", item.to_string());
             values.insert("after_line", line.to_string());
             values.insert("limit", limit.to_string());
         }
@@ -283,6 +301,13 @@ fn build(place: usize, read: &Read<'_>) -> Option<Query> {
         11 => Query::PricesChanged { firm: firm()?, since: read.since()? },
         12 => Query::Stock { firm: firm()?, page: read.stock()? },
         13 => Query::StockChanged { firm: firm()?, stamp: read.stamp()?, page: read.stock()? },
+        14 => Query::ItemUnits {
+            firm: firm()?,
+            items: WhichItems::read(read.text("items")?)?,
+            item: read.number("after_item")?,
+            line: read.number("after_line")?,
+            limit: read.number("limit")?,
+        },
         _ => return None,
     })
 }

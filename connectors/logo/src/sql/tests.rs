@@ -15,6 +15,13 @@ fn sinces() -> impl Strategy<Value = Since> {
     (stamps(), any::<i64>(), any::<u32>()).prop_map(|(stamp, reference, limit)| Since { stamp, reference, limit })
 }
 
+fn which_items() -> impl Strategy<Value = WhichItems> {
+    prop_oneof![
+        (any::<i64>(), any::<i64>()).prop_map(|(first, last)| WhichItems::Range(first, last)),
+        prop::collection::vec(any::<i64>(), 1..20).prop_map(WhichItems::Only),
+    ]
+}
+
 fn formulas() -> impl Strategy<Value = StockFormula> {
     let column = || (0usize..4).prop_map(|place| StockColumn::ALL[place]);
     (column(), prop::collection::vec((any::<bool>(), column()), 0..4))
@@ -56,6 +63,8 @@ fn queries() -> impl Strategy<Value = Query> {
         ),
         (firm.clone(), afters()).prop_map(|(firm, after)| Query::Items { firm, after }),
         (firm.clone(), sinces()).prop_map(|(firm, since)| Query::ItemsChanged { firm, since }),
+        (firm.clone(), which_items(), any::<i64>(), any::<i64>(), any::<u32>())
+            .prop_map(|(firm, items, item, line, limit)| Query::ItemUnits { firm, items, item, line, limit }),
         (firm.clone(), afters()).prop_map(|(firm, after)| Query::Customers { firm, after }),
         (firm.clone(), sinces()).prop_map(|(firm, since)| Query::CustomersChanged { firm, since }),
         (firm.clone(), afters()).prop_map(|(firm, after)| Query::Prices { firm, after }),

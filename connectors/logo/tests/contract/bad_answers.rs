@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use futures::{StreamExt as _, future::join_all, stream};
+use kopru_logo::sql::Query;
+use kopru_sdk::Cause;
 use serde_json::{Value, json};
 
 use crate::support::{ITEMS, Seen, Server, TOKEN, answer, cx, denied, no_items, pull, reply, token};
@@ -181,15 +183,84 @@ async fn an_answer_that_never_comes_is_transient() {
     assert_eq!(class_within("500ms", hang).await.0, "transient");
 }
 
+/// A list of which every row weighs 100 KiB, and the one with this reference so many.
+fn heavy(rows: impl Iterator<Item = i64>, giant: i64, kib: usize) -> axum::http::Response<Body> {
+    let rows = rows.map(|n| {
+        let kib = if n == giant { kib } else { 100 };
+        json!({"INTERNAL_REFERENCE": n, "CODE": format!("K{n}"), "NAME3": "x".repeat(kib * 1024)})
+    });
+    answer(200, &json!({"items": rows.collect::<Vec<_>>()}))
+}
+
+/// A table of forty heavy rows, by either way.
+async fn heavy_table(giant: i64, kib: usize) -> Server {
+    Server::start(move |seen, before| match (seen.path.as_str(), seen.sql()) {
+        (TOKEN, _) => token(before, 1199),
+        (ITEMS, _) => {
+            let number = |name: &str| seen.query.get(name).map_or(0, |text| text.parse::<i64>().unwrap());
+            heavy((number("offset") + 1..=40).take(number("limit") as usize), giant, kib)
+        }
+        (_, Some(Query::ServerTime)) => answer(200, &json!({"items": [{"STAMP": "2026-03-02T09:00:00"}]})),
+        (_, Some(Query::Items { after, .. })) => {
+            heavy((after.reference + 1..=40).take(after.limit as usize), giant, kib)
+        }
+        _ => answer(200, &json!({"items": []})),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_page_larger_than_an_answer_may_be_is_asked_for_by_halves() {
+    for way in [json!({"via": "rest", "page_limit": 25}), json!({"sql_page": 25})] {
+        let server = heavy_table(0, 0).await;
+        let mut settings = way.clone();
+        settings["max_answer_mib"] = json!(1);
+        let connector = server.connector(settings);
+        let (mut sizes, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = pull(&*connector, "items", cursor.as_ref()).await.unwrap();
+            if page.end {
+                break;
+            }
+            sizes.push(page.rows);
+            cursor = Some(page.cursor);
+        }
+        // Ten rows of 100 KiB fit; 25 and 12 do not. The size that fits stays for the pass.
+        assert_eq!(sizes, [6, 6, 6, 6, 6, 6, 4], "{way}");
+    }
+}
+
+#[tokio::test]
+async fn one_record_too_large_by_itself_is_told_with_the_remedy_and_is_no_outage() {
+    for (way, size) in [(json!({"via": "rest", "page_limit": 25}), "page_limit"), (json!({}), "sql_page")] {
+        let server = heavy_table(3, 2_000).await;
+        let mut settings = way.clone();
+        settings["max_answer_mib"] = json!(1);
+        let connector = server.connector(settings);
+        // What stands before it still comes.
+        let page = pull(&*connector, "items", None).await.unwrap();
+        assert!(page.rows > 0 && page.rows < 3);
+        let page = pull(&*connector, "items", Some(&page.cursor)).await;
+        let fault = match page {
+            Ok(page) => pull(&*connector, "items", Some(&page.cursor)).await.unwrap_err(),
+            Err(fault) => fault,
+        };
+        let text = fault.to_string();
+        assert_eq!((fault.class(), fault.cause()), ("permanent", Cause::Data), "{text}");
+        assert!(text.contains("`max_answer_mib`") && text.contains(&format!("`{size}`")), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_hundred_megabytes_are_refused() {
+    // Whatever the page, it is halved down to one row.
     let flood = |_: &Seen| {
         let block = bytes::Bytes::from(vec![b' '; 1024 * 1024]);
         let blocks = stream::iter(std::iter::repeat_n(block, 100)).map(Ok::<_, std::io::Error>);
         reply(200, "application/json", Body::from_stream(blocks))
     };
     let (class, text) = class_of(flood).await;
-    assert!(class == "transient" && text.contains("larger than 32 MiB"), "{class}: {text}");
+    assert!(class == "permanent" && text.contains("larger than 32 MiB"), "{class}: {text}");
 }
 
 #[tokio::test]

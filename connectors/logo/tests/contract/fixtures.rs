@@ -27,6 +27,11 @@ fn prelude(seen: &Seen) -> Option<Response<Body>> {
     match seen.sql()? {
         Query::ServerTime => Some(reply(200, "application/json", r#"{"items":[{"STAMP":"2026-03-02T09:30:00"}]}"#)),
         Query::Periods { .. } => Some(recorded("periods/ok")),
+        Query::Items { .. } => Some(reply(
+            200,
+            "application/json",
+            r#"{"items":[{"INTERNAL_REFERENCE":1041,"CODE":"KMR-DM4-2812"},{"INTERNAL_REFERENCE":1042,"CODE":"KBL-C6-305"}]}"#,
+        )),
         _ => None,
     }
 }
@@ -38,21 +43,23 @@ async fn check(name: &'static str) -> (String, usize) {
     let server = Server::start(move |seen, _| match operation {
         "token" if seen.path == TOKEN => recorded(name),
         _ if seen.path == TOKEN => recorded("token/ok"),
-        "stock" => prelude(seen).unwrap_or_else(|| recorded(name)),
+        "stock" | "item_units" => prelude(seen).unwrap_or_else(|| recorded(name)),
         "token" => recorded("periods/ok"),
         _ => recorded(name),
     })
     .await;
     let connector = match operation {
-        "stock" | "periods" | "token" => server.connector(json!({})),
+        "stock" | "item_units" | "periods" | "token" => server.connector(json!({})),
         _ => server.connector(json!({"via": "rest"})),
     };
     let outcome = match operation {
         "token" | "periods" => connector.check(&cx()).await.map(|()| 1),
-        stream => pull(&*connector, stream, None).await.map(|page| {
-            let body: Value = serde_json::from_slice(&page.body).unwrap();
-            body["items"].as_array().unwrap().len()
-        }),
+        operation => {
+            pull(&*connector, if operation == "item_units" { "items" } else { operation }, None).await.map(|page| {
+                let body: Value = serde_json::from_slice(&page.body).unwrap();
+                body["items"].as_array().unwrap().len()
+            })
+        }
     };
     compare(&server, &fixture(&format!("{name}.request")).0);
     let live = match &outcome {
@@ -124,6 +131,9 @@ cases! {
     items: "items/ok" => "ok", 3;
     token_denied: "items/refused" => "unauthenticated", 0;
     cut_items: "items/garbled" => "transient", 0;
+    units_of_items: "item_units/ok" => "ok", 2;
+    no_table_of_units: "item_units/refused" => "contract", 0;
+    cut_units: "item_units/garbled" => "transient", 0;
     customers: "customers/ok" => "ok", 2;
     login_gone: "customers/refused" => "unauthenticated", 0;
     cut_customers: "customers/garbled" => "transient", 0;

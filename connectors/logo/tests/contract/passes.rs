@@ -7,7 +7,7 @@ use std::{
 
 use axum::{body::Body, http::Response};
 use chrono::{NaiveDateTime, TimeDelta};
-use kopru_logo::sql::{After, Query, Since, StockPage};
+use kopru_logo::sql::{After, Query, Since, StockPage, WhichItems};
 use kopru_sdk::{Connector, Cursor, Fault, Page, Pass, PullRequest};
 use serde_json::{Value, json};
 
@@ -56,6 +56,22 @@ impl Table {
                 rows.retain(|row| *row > (*item, *warehouse));
                 rows.sort();
                 (rows.iter().map(|(item, warehouse)| json!({"STOCKREF": item, "INVENNO": warehouse})).collect(), *limit)
+            }
+            // Item n has the lines 10·n + 1 … 10·n + n % 3; those without have one row all the same.
+            Query::ItemUnits { items, item, line, limit, .. } => {
+                let mut rows: Vec<(i64, i64, i64)> = Vec::new();
+                for (n, _) in self.rows.iter().filter(|row| items.contains(row.0)) {
+                    let last = if n % 3 == 0 { 0 } else { n * 10 + n % 3 };
+                    rows.extend((1..=n % 3).map(|line| (*n, n * 10 + line, last)));
+                    rows.extend((last == 0).then_some((*n, 0, 0)));
+                }
+                rows.retain(|row| (row.0, row.1) > (*item, *line));
+                rows.sort_unstable();
+                let rows = rows.iter().map(|(item, line, last)| {
+                    let code = if *line == 0 { Value::Null } else { json!(format!("B{line}")) };
+                    json!({"STOCKREF": item, "INTERNAL_REFERENCE": line, "LASTLINE": last, "UNIT_CODE": code})
+                });
+                (rows.collect(), *limit)
             }
             Query::UnitSets { after: After { reference, limit }, .. } => {
                 let rows = (reference + 1..=3).map(|set| json!({"INTERNAL_REFERENCE": set, "CODE": format!("S{set}")}));
@@ -216,6 +232,7 @@ async fn a_pass_that_was_given_up_is_taken_up_where_it_stood() {
 async fn a_page_that_does_not_lead_on_is_a_fault() {
     let server = Server::start(|seen, before| match (seen.path.as_str(), seen.sql()) {
         (TOKEN, _) => token(before, 1199),
+        (_, Some(Query::ItemUnits { .. })) => answer(200, &json!({"items": []})),
         (_, Some(Query::ServerTime)) => answer(200, &json!({"items": [{"STAMP": "2026-03-02T09:00:00"}]})),
         _ => answer(200, &json!({"items": [{"INTERNAL_REFERENCE": 5, "CODE": "A"}]})),
     })
@@ -257,4 +274,69 @@ async fn unit_sets_come_with_all_their_lines() {
     };
     assert_eq!((lines(&page), lines(&next)), (vec![1, 2], vec![3]));
     assert!(pull(&*connector, "unit_sets", Some(&next.cursor)).await.unwrap().end);
+}
+
+/// The unit codes of each item of a page; `None` where the page says nothing of them.
+fn units(page: &Page) -> Vec<Option<Vec<String>>> {
+    let body: Value = serde_json::from_slice(&page.body).unwrap();
+    let codes = |item: &Value| -> Option<Vec<String>> {
+        let units = item["UNITS"]["items"].as_array()?;
+        Some(units.iter().map(|unit| unit["UNIT_CODE"].as_str().unwrap().to_owned()).collect())
+    };
+    body["items"].as_array().unwrap().iter().map(codes).collect()
+}
+
+fn unit_queries(server: &Server) -> Vec<WhichItems> {
+    let texts = server.seen(QUERIES);
+    let queries = texts.iter().filter_map(|seen| match seen.sql() {
+        Some(Query::ItemUnits { items, .. }) => Some(items),
+        _ => None,
+    });
+    queries.collect()
+}
+
+#[tokio::test]
+async fn items_come_with_their_units_by_one_further_query_a_page() {
+    let rows = (1..=25).map(|n| (n, at("09:30:00"))).collect();
+    let (server, _) = serve(Table { rows, now: at("09:31:00"), cap: None }).await;
+    let connector = server.connector(json!({"sql_page": 10, "overlap": "0s"}));
+    let page = pull(&*connector, "items", None).await.unwrap();
+    let texts = |list: &[&str]| Some(list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+    assert_eq!(units(&page)[..4], [texts(&["B11"]), texts(&["B21", "B22"]), None, texts(&["B41"])]);
+    assert_eq!(unit_queries(&server), [WhichItems::Range(1, 10)]);
+    full(&*connector, |_| ()).await;
+    assert_eq!(unit_queries(&server).len(), 1 + 3);
+
+    // Changed cards are scattered; only they are asked for.
+    let (server, _) = serve(Table {
+        rows: vec![(3, at("09:40:00")), (700, at("09:41:00")), (11, at("09:42:00")), (5, at("08:00:00"))],
+        now: at("10:00:00"),
+        cap: None,
+    })
+    .await;
+    let connector = server.connector(json!({"overlap": "0s"}));
+    let start = Cursor(json!({"at": "rest", "since": "2026-03-02T09:30:00"}));
+    let page = changed(&*connector, &start, true).await.unwrap();
+    assert_eq!(references(&page), [3, 700, 11]);
+    assert_eq!(units(&page), [None, texts(&["B7001"]), texts(&["B111", "B112"])]);
+    assert_eq!(unit_queries(&server), [WhichItems::Only(vec![3, 11, 700])]);
+}
+
+#[tokio::test]
+async fn units_that_a_site_cuts_are_read_to_their_end() {
+    let rows = (1..=5).map(|n| (n, at("08:00:00"))).collect();
+    let (server, _) = serve(Table { rows, now: at("09:00:00"), cap: Some(2) }).await;
+    let connector = server.connector(json!({}));
+    let mut all = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = pull(&*connector, "items", cursor.as_ref()).await.unwrap();
+        all.extend(units(&page));
+        if page.end {
+            break;
+        }
+        cursor = Some(page.cursor);
+    }
+    let counts: Vec<usize> = all.iter().map(|units| units.as_ref().map_or(0, Vec::len)).collect();
+    assert_eq!(counts, [1, 2, 0, 1, 2]);
 }

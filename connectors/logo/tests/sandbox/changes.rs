@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kopru_logo::sql::{Query, Since, Warehouses};
+use kopru_logo::sql::{Query, Since, Warehouses, WhichItems};
 use serde_json::{Value, json};
 
 use crate::{
@@ -82,6 +82,42 @@ async fn prices_and_stock_are_booked() {
     assert_eq!((row["ONHAND"].to_string().as_str(), row["AVAILABLE"].to_string().as_str()), ("-4.5000", "-5.5000"));
     assert!(stock.iter().all(|row| row["STOCKREF"] == reference), "only what moved");
     assert_eq!(logo.state(&format!("kind=stock&reference={code}")).await.as_array().unwrap().len(), stock.len());
+}
+
+#[tokio::test]
+async fn a_number_beyond_all_bounds_is_the_same_by_both_ways() {
+    let logo = Logo::small().await;
+    let price = &logo.sql(&Query::Prices { firm: 7, after: after(0, 5) }).await[4];
+    let reference = price["INTERNAL_REFERENCE"].as_i64().unwrap();
+    let (item, code, _) = logo.item(7).await;
+    logo.change(&json!({
+        "prices": [{"ref": reference, "price": 1e15}],
+        "items": [{"code": code, "vat": 1e20}],
+    }))
+    .await;
+    let row = &logo.sql(&Query::Prices { firm: 7, after: after(reference - 1, 1) }).await[0];
+    let record = logo.get(&format!("/salesItemPrices/{reference}")).await;
+    assert_eq!((row["PRICE"].as_f64(), &row["PRICE"]), (Some(1e15), &record["PRICE"]));
+    let row = &logo.sql(&Query::Items { firm: 7, after: after(item - 1, 1) }).await[0];
+    let record = logo.get(&format!("/items/{item}")).await;
+    assert_eq!((row["VAT"].as_f64(), &row["VAT"], &row["SELVAT"]), (Some(1e20), &record["VAT"], &record["SELVAT"]));
+}
+
+#[tokio::test]
+async fn units_that_were_written_are_the_same_by_both_ways() {
+    let logo = Logo::small().await;
+    let (item, code, unit) = logo.item(7).await;
+    let units = json!({"items": [
+        {"UNIT_CODE": unit, "CONV_FACT1": 1.0, "CONV_FACT2": 1.0, "BARCODE": "8690000000017"},
+        {"UNIT_CODE": "PALET", "CONV_FACT1": 1.0, "CONV_FACT2": 480.0, "WEIGHT": 12.5},
+    ]});
+    logo.change(&json!({"items": [{"code": code, "fields": {"UNITS": units}}]})).await;
+    let query = |line| Query::ItemUnits { firm: 7, items: WhichItems::Only(vec![item]), item, line, limit: 10 };
+    let rows = logo.sql(&query(0)).await;
+    assert_eq!((&rows[0]["UNIT_CODE"], &rows[0]["BARCODE"]), (&json!(unit), &json!("8690000000017")));
+    assert_eq!((&rows[1]["CONV_FACT2"], &rows[1]["WEIGHT"]), (&json!(480.0), &json!(12.5)));
+    assert_eq!((rows.len(), &rows[1]["INTERNAL_REFERENCE"]), (2, &rows[1]["LASTLINE"]));
+    assert_eq!(logo.sql(&query(1)).await, rows[1..]);
 }
 
 #[tokio::test]

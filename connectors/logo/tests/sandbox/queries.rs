@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDateTime;
-use kopru_logo::sql::{self, After, Query, STAMP, Since, StockFormula, StockPage, StockTable, Warehouses};
+use kopru_logo::sql::{self, After, Query, STAMP, Since, StockFormula, StockPage, StockTable, Warehouses, WhichItems};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -68,6 +68,19 @@ async fn a_row_shows_the_same_values_as_the_record() {
         assert_eq!(row["UNIT_CODE"], record["UNITS"]["items"][0]["UNIT_CODE"]);
         assert_eq!(row["STAMP"], rest_stamp(&record));
     }
+    let units = Query::ItemUnits { firm: 7, items: WhichItems::Range(2, 1_060), item: 0, line: 0, limit: 10_000 };
+    let mut packings_with_barcode = 0;
+    for row in logo.sql(&units).await {
+        let record = logo.get(&format!("/items/{}?expandLevel=full", row["STOCKREF"])).await;
+        let unit =
+            record["UNITS"]["items"].as_array().unwrap().iter().find(|unit| unit["UNIT_CODE"] == row["UNIT_CODE"]);
+        let unit = unit.unwrap();
+        assert_eq!((&row["CONV_FACT1"], &row["CONV_FACT2"]), (&unit["CONV_FACT1"], &unit["CONV_FACT2"]));
+        assert_eq!(row["BARCODE"], unit["BARCODE_LIST"]["items"][0]["BARCODE"]);
+        assert_eq!(row["WEIGHT"], *unit.get("WEIGHT").unwrap_or(&json!(0.0)));
+        packings_with_barcode += u32::from(row["CONV_FACT2"] != 1.0 && !row["BARCODE"].is_null());
+    }
+    assert!(packings_with_barcode > 5);
     for row in logo.sql(&Query::Customers { firm: 7, after: after(0, 60) }).await {
         let record = logo.get(&format!("/Arps/{}", row["INTERNAL_REFERENCE"])).await;
         compare(&row, &record, &["STAMP", "CURRENCY"]);

@@ -40,7 +40,7 @@ impl Answer {
     /// An answer to a read that is longer than what is held of one.
     pub fn too_large(call: &str, limit: usize) -> Fault {
         let mib = limit / (1024 * 1024);
-        Fault::transient(format!("{call}: the answer is larger than {mib} MiB and was cut off"))
+        Fault::too_large(format!("{call}: the answer is larger than {mib} MiB and was cut off"))
     }
 
     /// The body as UTF-8, whatever it was sent in; bytes that are no text are a fault that names the first of them.

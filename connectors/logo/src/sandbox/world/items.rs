@@ -1,8 +1,10 @@
 //! Item cards.
 
+use std::borrow::Cow;
+
 use super::{
     Scratch, World, checksum,
-    codes::{self, UNIT_SETS, UnitSet},
+    codes::{self, UNIT_SETS, Unit, UnitSet},
     push_digits,
     rng::Bits,
     words,
@@ -89,6 +91,26 @@ impl ItemCard<'_> {
 
     pub fn main_unit(&self) -> Option<&'static str> {
         self.set().map(|set| set.units[0].code)
+    }
+
+    /// The barcode of the unit at this place of the card's set: of the main unit the card's own, of most packings of
+    /// such cards one of theirs.
+    pub fn unit_barcode(&self, place: usize, unit: &Unit) -> Option<Cow<'_, str>> {
+        if self.barcode.is_empty() {
+            return None;
+        }
+        if place == 0 {
+            return Some(Cow::Borrowed(self.barcode));
+        }
+        let n = number(self.reference).filter(|n| unit.conv2 > 1 && n % 4 != 3)?;
+        let mut digits = String::with_capacity(13);
+        push_digits(&mut digits, checksum::ean13(868_000_000_000 + place as u64 * 100_000_000 + n % 100_000_000), 13);
+        Some(Cow::Owned(digits))
+    }
+
+    /// Of one such unit, in grams.
+    pub const fn unit_weight(&self, unit: &Unit) -> i64 {
+        self.weight * unit.conv2 / unit.conv1
     }
 }
 
