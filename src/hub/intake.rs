@@ -260,6 +260,11 @@ impl Told<'_> {
         self.change.map(|change| change.code.as_ref()).or_else(|| self.rejected?.code.as_deref())
     }
 
+    fn external_id(&self) -> Option<&str> {
+        let own = self.change.and_then(|change| change.external_id.as_deref());
+        own.or_else(|| self.rejected?.external_id.as_deref())
+    }
+
     fn version(&self) -> Option<&Version> {
         self.change.and_then(|change| change.version.as_ref()).or_else(|| self.rejected?.version.as_ref())
     }
@@ -388,6 +393,7 @@ async fn leave(
         .map(|told| StoredRecord {
             ordinal: told.ordinal,
             code: told.code(),
+            external_id: told.external_id(),
             version: told.version(),
             verdict: &told.fate.verdict,
             entity: told.entity,

@@ -9,7 +9,13 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::messages::NewMessage;
 use crate::canonical::Entity;
 
-/// By what the letter of a message is known: its code, or its content when it has none.
+/// The key of a record without a usable code that has a number over there: it stays the same while the record is
+/// mended. Codes are trimmed on the right, so the blank at its end tells it from every code.
+pub fn key_of_number(external_id: &str) -> String {
+    format!("#{external_id} ")
+}
+
+/// By what the letter of a message is known: its code or number, or its content when it has neither.
 pub fn key_of(message: &NewMessage) -> String {
     message.key.clone().unwrap_or_else(|| format!("#{:032x}", xxh3_128(&message.body)))
 }

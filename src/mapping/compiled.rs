@@ -108,11 +108,16 @@ impl Fault {
     pub(super) fn new(field: String, failure: Failure) -> Self {
         let Failure { below, source, value, refusal } = failure;
         let value = value.map(|text| match text.char_indices().nth(SHOWN) {
-            Some((end, _)) => text[..end].to_owned(),
-            None => text,
+            Some((end, _)) => storable(&text[..end]),
+            None => storable(&text),
         });
-        Fault { field: field + &below, source, reason: refusal.reason, value, detail: refusal.detail }
+        Fault { field: field + &below, source, reason: refusal.reason, value, detail: storable(&refusal.detail) }
     }
+}
+
+/// No store keeps a NUL character in a text; what is told of a record shows that there was one.
+pub(super) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
 }
 
 impl Rejected {
@@ -199,9 +204,9 @@ impl Mapping {
 
     fn evaluate<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Outcome<'a> {
         if let Some(place) = self.skips.iter().position(|skip| all_hold(&skip.when, row)) {
-            let code = self.code(row, page).ok().map(std::borrow::Cow::into_owned);
+            let code = self.code(row, page).ok().map(|code| storable(&code));
             let external_id = match self.external_id.as_ref().map(|rule| rule.value(row, page)) {
-                Some(Ok(Value::Text(text))) => Some(text.into_owned()),
+                Some(Ok(Value::Text(text))) => Some(storable(&text)),
                 _ => None,
             };
             return Outcome::Skipped(place, Identity { code, external_id });

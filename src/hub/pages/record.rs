@@ -19,7 +19,7 @@ use crate::{
         dead_letters,
         deferral::{self, OpenWork, Rival},
         engine::Engine,
-        leases,
+        leases, letter_ids,
         mappings::unmapped,
         runs::{self, Tally},
         sweeps::{self, Preview, Seen, SweepPolicy},
@@ -218,7 +218,7 @@ pub(super) async fn settle_with(
     let current: Vec<Rival<'_>> = incoming
         .iter()
         .zip(verdicts)
-        .filter(|(_, verdict)| matches!(verdict, Verdict::Created(_) | Verdict::Updated(_) | Verdict::Unchanged(_)))
+        .filter(|(_, verdict)| went_in(verdict))
         .map(|(record, _)| rival(record))
         .collect();
     if current.is_empty() {
@@ -229,12 +229,28 @@ pub(super) async fn settle_with(
         deferral::wake(tx, cx.connector, cx.entity, &codes).await?;
     }
     if open.letters {
-        dead_letters::supersede(tx, cx.connector, cx.entity, &current, replaying).await?;
+        // A record that had no usable code was known by its number.
+        let numbers: Vec<String> = incoming
+            .iter()
+            .map(|record| record.change.external_id.as_deref().map(letter_ids::key_of_number).unwrap_or_default())
+            .collect();
+        let numbered = incoming
+            .iter()
+            .zip(verdicts)
+            .zip(&numbers)
+            .filter(|((_, verdict), number)| went_in(verdict) && !number.is_empty())
+            .map(|((record, _), number)| Rival { key: number, ..rival(record) });
+        let known: Vec<Rival<'_>> = current.iter().copied().chain(numbered).collect();
+        dead_letters::supersede(tx, cx.connector, cx.entity, &known, replaying).await?;
     }
     if open.waiting {
         deferral::supersede(tx, cx.connector, cx.entity, &current, cx.full_pass_started).await?;
     }
     Ok(())
+}
+
+const fn went_in(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Created(_) | Verdict::Updated(_) | Verdict::Unchanged(_))
 }
 
 fn rival<'a>(record: &Incoming<'a>) -> Rival<'a> {
@@ -282,6 +298,7 @@ async fn leave(
     let changes = page.mapped.changes.iter().zip(verdicts).map(|(change, verdict)| StoredRecord {
         ordinal: change.ordinal,
         code: Some(change.code.as_ref()),
+        external_id: change.external_id.as_deref(),
         version: change.version.as_ref(),
         verdict,
         entity,
@@ -289,6 +306,7 @@ async fn leave(
     let rejected = page.mapped.rejected.iter().zip(&refused).map(|(record, verdict)| StoredRecord {
         ordinal: record.ordinal,
         code: record.code.as_deref(),
+        external_id: record.external_id.as_deref(),
         version: record.version.as_ref(),
         verdict,
         entity,

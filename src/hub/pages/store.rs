@@ -14,6 +14,7 @@ use crate::{
         dead_letters::{self, NewLetter},
         deferral::{self, Parked},
         engine::Engine,
+        letter_ids,
         messages::{self, NewMessage, pack},
         pages::missing_of,
     },
@@ -42,6 +43,7 @@ pub(in crate::hub) struct StoredPage<'a> {
 pub(in crate::hub) struct StoredRecord<'a> {
     pub(in crate::hub) ordinal: u32,
     pub(in crate::hub) code: Option<&'a str>,
+    pub(in crate::hub) external_id: Option<&'a str>,
     pub(in crate::hub) version: Option<&'a Version>,
     pub(in crate::hub) verdict: &'a Verdict,
     /// Of the record that was refused: the item's own or that of a part.
@@ -72,7 +74,7 @@ pub(in crate::hub) async fn store(
         connector: page.connector.to_owned(),
         stream: Some(page.stream.to_owned()),
         entity: Some(entity.as_str()),
-        key: record.code.map(str::to_owned),
+        key: record.code.map(str::to_owned).or_else(|| record.external_id.map(letter_ids::key_of_number)),
         version: record.version.cloned(),
         mapping: Some(page.mapping.name().to_owned()),
         mapping_hash: Some(page.mapping.hash().to_owned()),
@@ -108,7 +110,7 @@ pub(in crate::hub) async fn store(
     letters.sort_by_key(|(ordinal, _)| *ordinal);
     let left = letters
         .iter()
-        .map(|(ordinal, letter)| LeftLetter { ordinal: *ordinal, key: crate::hub::letter_ids::key_of(&letter.message) })
+        .map(|(ordinal, letter)| LeftLetter { ordinal: *ordinal, key: letter_ids::key_of(&letter.message) })
         .collect();
     let letters: Vec<NewLetter> = letters.into_iter().map(|(_, letter)| letter).collect();
     if !letters.is_empty() {

@@ -123,7 +123,8 @@ pub(in crate::mapping) struct UnmappedCount {
 
 impl UnmappedCount {
     pub(in crate::mapping) fn add(&mut self, table: &str, code: &str) {
-        let key = (table.to_owned(), plain_code(code).to_owned());
+        // No store keeps a NUL character in a text.
+        let key = (table.to_owned(), plain_code(code).replace('\0', "\u{FFFD}"));
         let (count, example) = self.counts.entry(key.clone()).or_default();
         *count += 1;
         if example.is_none() {

@@ -263,3 +263,32 @@ async fn what_the_hub_owns_is_not_overwritten_and_not_told_again() {
     assert_eq!(hub.row("select revision, updated_at, description from commerce.product").await, before);
     assert_eq!(hub.count("hub.outbox_event").await, 1);
 }
+
+#[tokio::test]
+async fn a_nul_character_is_that_records_own_trouble() {
+    let hub = Hub::new().await;
+    let good = json!({ "code": "A", "id": 1, "version": 1, "name": "a" });
+    let bad = [
+        json!({ "code": "B", "id": 2, "version": 1, "name": "b\u{0}b" }),
+        json!({ "code": "C\u{0}", "id": 3, "version": 1, "name": "c" }),
+        json!({ "code": "D", "id": "4\u{0}", "version": 1, "name": "d" }),
+    ];
+    let run = hub.full("brands", [page([good].into_iter().chain(bad))]).await;
+    assert_eq!((run.created, run.failed), (1, 3));
+    let values = hub.rows("select value from hub.dead_letter order by value").await;
+    assert!(values.contains(&json!({ "value": "b\u{FFFD}b" })), "{values:?}");
+}
+
+#[tokio::test]
+async fn a_record_without_a_code_has_one_letter_until_it_gets_one() {
+    let hub = Hub::new().await;
+    let card = |version: i64, name: &str| json!({ "id": 7, "version": version, "name": name });
+    hub.changes("brands", [page([card(1, "a")])]).await;
+    hub.changes("brands", [page([card(2, "b")])]).await;
+    let letter = "select reason, seen from hub.dead_letter";
+    assert_eq!(hub.rows(letter).await, [json!({ "reason": "missing_code", "seen": 2 })]);
+    let mended = json!({ "code": "A", "id": 7, "version": 3, "name": "b" });
+    assert_eq!(hub.changes("brands", [page([mended])]).await.created, 1);
+    assert_eq!(hub.count("hub.dead_letter").await, 0);
+    assert_eq!(hub.row("select resolution from hub.dead_letter_history").await["resolution"], "superseded");
+}
