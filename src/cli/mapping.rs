@@ -121,6 +121,15 @@ fn wanted(dir: Option<&Path>, paths: &[PathBuf]) -> Vec<Wanted> {
     by_dir.into_iter().map(|(dir, names)| Wanted { dir: Some(dir), names }).collect()
 }
 
+/// A file, or a directory with mapping files in it or in one below it.
+pub fn is_place_of_mappings(path: &Path) -> bool {
+    if path.is_file() || holds_mappings(path) {
+        return true;
+    }
+    let Ok(entries) = std::fs::read_dir(path) else { return false };
+    entries.flatten().any(|entry| holds_mappings(&entry.path()))
+}
+
 fn holds_mappings(dir: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(dir) else { return false };
     entries.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == "toml"))

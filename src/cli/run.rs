@@ -209,6 +209,13 @@ fn version(global: &Global) -> Result<(), Failure> {
 }
 
 fn look_at_mappings(global: &Global, look: mapping::Look, paths: &[PathBuf]) -> Result<(), Failure> {
+    if let Some(path) = paths.iter().find(|path| !mapping::is_place_of_mappings(path)) {
+        let text = format!(
+            "{} holds no mapping: name a .toml file, a system's folder, or a folder of systems",
+            path.display()
+        );
+        return Err(Failure::Usage(text));
+    }
     let config = global.load(Voice::Command)?;
     let dir = Some(config.mappings.dir.as_path()).filter(|dir| dir.is_dir());
     let mut out = Vec::new();

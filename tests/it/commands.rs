@@ -244,3 +244,20 @@ fn a_sandbox_has_bounds() {
     let run = Kopru::new().run(&["sandbox", "--items", "99999999999999"]).expect(2);
     assert!(run.stderr.contains("10000000"), "{}", run.stderr);
 }
+
+#[test]
+fn a_path_without_mappings_and_an_empty_filter_are_mistakes() {
+    let kopru = Kopru::new();
+    std::fs::create_dir(kopru.path().join("empty")).expect("a directory");
+    for command in ["check", "test"] {
+        for path in ["nowhere", "nowhere/items.toml", "empty"] {
+            let run = kopru.run(&["mapping", command, path]).expect(2);
+            assert!(run.stderr.contains(&format!("{path} holds no mapping")), "{}", run.stderr);
+        }
+    }
+    for command in [&["replay"][..], &["discard", "--reason", "r"]] {
+        let arguments = [&["dead-letters"], command, &["--filter", "", "--yes"]].concat();
+        let run = kopru.run(&arguments).expect(2);
+        assert!(run.stderr.contains("--filter is empty"), "{}", run.stderr);
+    }
+}

@@ -98,6 +98,10 @@ impl FilterArgs {
             attempts: self.attempts,
             text: self.text,
         };
+        // A variable of a script that is not set must not mean everything.
+        if self.terms.as_ref().is_some_and(|terms| terms.split(',').all(|term| term.trim().is_empty())) {
+            return Err(Failure::Usage("--filter is empty; say KEY=VALUE, or --all for every letter".to_owned()));
+        }
         for term in self.terms.iter().flat_map(|terms| terms.split(',')).filter(|term| !term.is_empty()) {
             let Some((key, value)) = term.split_once('=') else {
                 return Err(Failure::Usage(format!("`{term}` is not KEY=VALUE, as in --filter reason=too_long")));
