@@ -32,6 +32,7 @@ bench: setup
 	cargo bench --bench files -- --items 1000000
 	cargo bench --bench pull -- --memory-items 1000000 --rest-items 2000 $(ARGS)
 	cargo bench --bench push
+	cargo bench --bench letters
 
 prepare: setup
 	cargo sqlx --version >/dev/null 2>&1 || \

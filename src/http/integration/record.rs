@@ -63,6 +63,9 @@ pub(super) async fn show_one(
 ) -> Result<Response, Problem> {
     caller.require_any(&["integration:read", "integration:write"])?;
     let unknown = || unknown(pushed, code);
+    if !is_storable(code) {
+        return Err(unknown());
+    }
     let link = links::find(&engine.pool, &caller.instance, pushed.entity, code.trim_end_matches(' ')).await?;
     let link = link.ok_or_else(unknown)?;
     let (db, id) = (&engine.pool, link.internal_id);
@@ -97,6 +100,11 @@ pub(super) async fn show_one(
     })
 }
 
+/// No store keeps a NUL character, so no record has such a code.
+fn is_storable(code: &str) -> bool {
+    !code.contains('\0')
+}
+
 fn unknown(pushed: Pushed, code: &str) -> Problem {
     Problem::not_found(format!("there is no {} with the code {code}", pushed.entity.as_str().replace('_', " ")))
         .member("success", false)
@@ -106,6 +114,9 @@ fn unknown(pushed: Pushed, code: &str) -> Problem {
 pub(super) async fn remove(sender: Sender, pushed: Pushed, code: String) -> Result<Response, Problem> {
     let Sender { engine, caller, request, correlation_id } = sender;
     caller.require("integration:write")?;
+    if !is_storable(&code) {
+        return Err(unknown(pushed, &code));
+    }
     let actor = caller.actor();
     let shared = Arc::new((engine, caller, correlation_id, code));
     request

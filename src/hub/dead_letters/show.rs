@@ -11,7 +11,7 @@ use super::{
     marked::marked,
     store::LetterError,
 };
-use crate::mapping::{Explained, Fate, Format};
+use crate::mapping::{Effective, Explained, Fate, Format};
 
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -161,9 +161,24 @@ fn explain(engine: &Engine, letter: &Letter, format: Format, document: &[u8]) ->
         Err(unreadable) => Made { fate: "unreadable", detail: Some(unreadable.to_string()), fields: Vec::new() },
         Ok(records) => match records.into_iter().next() {
             None => Made { fate: "unreadable", detail: Some("it holds no record".to_owned()), fields: Vec::new() },
-            Some(record) => made(record),
+            Some(record) => with_parts(made(record), &mapping, format, document),
         },
     })
+}
+
+/// A record that its own mapping takes is refused all the same when one of its parts is.
+fn with_parts(made: Made, mapping: &Effective, format: Format, document: &[u8]) -> Made {
+    if made.fate != "change" || mapping.parts().is_empty() {
+        return made;
+    }
+    let document = mapping.map_with_parts(format, document).unwrap_or_default();
+    match document.iter().skip(1).find_map(|part| part.rejected.first()) {
+        None => made,
+        Some(refused) => {
+            let detail = format!("{} ({}): {}", refused.field, refused.source, refused.detail);
+            Made { fate: "rejected", detail: Some(detail), ..made }
+        }
+    }
 }
 
 fn made(record: Explained) -> Made {

@@ -267,3 +267,17 @@ async fn a_kept_item_is_replayed_when_its_brand_has_come() {
     assert_eq!(shown["brandCode"], "YENİ");
     assert_eq!(shown["prices"].as_array().map(Vec::len), Some(2));
 }
+
+#[tokio::test]
+async fn a_letter_tells_that_a_part_of_it_is_refused_still() {
+    let site = Site::new().await;
+    let bulk = products([with(product("A"), json!({ "listPrice": -1 })), with(product("B\u{0}"), json!({}))]);
+    let told = site.post("products/bulk", &bulk).await.ok();
+    assert_eq!(told["failedCount"], 2);
+    let id = told["items"][0]["deadLetterId"].as_str().and_then(|id| id.parse().ok()).expect("a letter");
+    let letter = kopru::hub::dead_letters::show(&site.hub.engine, id).await.expect("the store").expect("a letter");
+    let today = letter.today.expect("what the mapping makes of it");
+    assert_eq!(today.fate, "rejected");
+    assert!(today.detail.is_some_and(|detail| detail.contains("listPrice")));
+    assert!(!letter.next.contains("takes it"), "{}", letter.next);
+}

@@ -160,6 +160,9 @@ async fn codes_are_taken_byte_for_byte_and_percent_encoded_in_paths() {
     }
     assert_eq!(site.hub.count("commerce.product").await, 5);
     site.get("products/%FF").await.refused(400, "bad_request");
+    // No store keeps a NUL character, so nothing has such a code.
+    site.get("products/a%00b").await.refused(404, "not_found");
+    site.delete("products/a%00b").await.refused(404, "not_found");
 }
 
 #[tokio::test]
