@@ -71,7 +71,7 @@ async fn floor(url: &str, rows: i64) -> Result<u64, Box<dyn Error>> {
     let mut conn = store.connect().await?;
     let started = Instant::now();
     for page in pages.iter() {
-        apply(&mut conn, Work::Load { links: true }, page, now()).await?;
+        apply(&mut conn, Work::Load { links: true, units: false }, page, now()).await?;
     }
     let seconds = started.elapsed().as_secs_f64();
     drop(conn);

@@ -94,13 +94,13 @@ async fn measure(options: &Options) -> Result<Vec<Measurement>, CommandError> {
             store.reset().await?;
             let steps = match series {
                 0 => vec![
-                    ("first load", Work::Load { links: true }, &first),
+                    ("first load", Work::Load { links: true, units: false }, &first),
                     ("every row changed", Work::Change { links: true }, &second),
                     ("none changed, every statement run", Work::Change { links: true }, &second),
                     ("none changed, equal hashes dropped", Work::DropEqual, &second),
                 ],
                 1 => vec![
-                    ("no links: first load", Work::Load { links: false }, &first),
+                    ("no links: first load", Work::Load { links: false, units: false }, &first),
                     ("no links: every row changed", Work::Change { links: false }, &second),
                     ("no links: none changed", Work::Change { links: false }, &second),
                 ],

@@ -134,21 +134,28 @@ async fn write_items(
     Ok(())
 }
 
+async fn write_units(conn: &mut PgConnection, items: &[Item]) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("sql/units.sql"))
+        .bind(items.iter().map(|item| item.id).collect::<Vec<_>>())
+        .bind(items.iter().map(|item| item.barcode.as_str()).collect::<Vec<_>>())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     Load {
         links: bool,
+        /// Unit lines as well.
+        units: bool,
     },
     /// Products, links and events are written where something differs.
-    Change {
-        links: bool,
-    },
+    Change { links: bool },
     /// Hashes are read first; what is equal is dropped.
     DropEqual,
     /// Through the command that the hub calls, rules and all.
-    Command {
-        is_new: bool,
-    },
+    Command { is_new: bool },
 }
 
 /// One page in one transaction.
@@ -156,7 +163,12 @@ pub async fn apply(conn: &mut PgConnection, work: Work, page: &Page, now: DateTi
     let mut tx = conn.begin().await?;
     write_page(&mut tx, page, now).await?;
     match work {
-        Work::Load { links } => write_items(&mut tx, include_str!("sql/load.sql"), &page.items, links, now).await?,
+        Work::Load { links, units } => {
+            write_items(&mut tx, include_str!("sql/load.sql"), &page.items, links, now).await?;
+            if units {
+                write_units(&mut tx, &page.items).await?;
+            }
+        }
         Work::Change { links } => write_items(&mut tx, include_str!("sql/change.sql"), &page.items, links, now).await?,
         Work::DropEqual => {
             let differ = differing(&mut tx, &page.items).await?;

@@ -80,7 +80,7 @@ async fn floor(url: &str, rows: i64) -> Result<(u64, u64), Box<dyn Error>> {
         .collect();
     let pages = Arc::new(pages);
     let mut rates = Vec::new();
-    for work in [Work::Load { links: true }, Work::DropEqual] {
+    for work in [Work::Load { links: true, units: true }, Work::DropEqual] {
         let mut conn = store.connect().await?;
         let started = Instant::now();
         for page in pages.iter() {

@@ -88,9 +88,11 @@ async fn limit(url: &str, rows: i64, connections: usize) -> Result<Rates, Box<dy
     };
     let (first, second) = (pages(1), pages(2));
     let mut rates = Vec::new();
-    for (work, pages) in
-        [(Work::Load { links: true }, &first), (Work::Change { links: true }, &second), (Work::DropEqual, &second)]
-    {
+    for (work, pages) in [
+        (Work::Load { links: true, units: false }, &first),
+        (Work::Change { links: true }, &second),
+        (Work::DropEqual, &second),
+    ] {
         let mut open = Vec::new();
         for _ in 0..connections {
             open.push(store.connect().await?);

@@ -64,8 +64,8 @@ pub(super) struct RunArgs {
     /// Say what would change and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// What changed since then (RFC 3339), instead of since the last pass
-    #[arg(long, value_name = "TIME")]
+    /// What changed since then (RFC 3339), instead of since the last pass; a full pass has no beginning
+    #[arg(long, value_name = "TIME", conflicts_with = "full")]
     since: Option<DateTime<Utc>>,
 }
 

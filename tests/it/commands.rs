@@ -261,3 +261,15 @@ fn a_path_without_mappings_and_an_empty_filter_are_mistakes() {
         assert!(run.stderr.contains("--filter is empty"), "{}", run.stderr);
     }
 }
+
+#[test]
+fn a_mapping_file_in_another_code_page_is_one_error_among_all() {
+    let kopru = Kopru::new();
+    let system = kopru.path().join("mine/logo");
+    std::fs::create_dir_all(&system).expect("a directory");
+    std::fs::write(system.join("a.toml"), b"entity = \"brand\"\n# \xDEirket\n").expect("written");
+    std::fs::write(system.join("b.toml"), "entity = \"brnd\"\n").expect("written");
+    let run = kopru.run(&["mapping", "check", "mine"]).expect(1);
+    assert!(run.stdout.contains("a.toml:2:3: it is not UTF-8 from here on"), "{}", run.stdout);
+    assert!(run.stdout.contains("b.toml:1"), "{}", run.stdout);
+}

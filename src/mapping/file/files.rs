@@ -37,12 +37,18 @@ pub(super) struct FileRef<'f> {
 impl Files {
     /// `<dir>/<system>/<subject>.toml`; without a directory those that are compiled into the program.
     pub fn read(dir: Option<&Path>) -> Result<Files, Vec<Problem>> {
+        let (files, problems) = Files::read_all(dir);
+        if problems.is_empty() { Ok(files) } else { Err(problems) }
+    }
+
+    /// Those that can be read, beside what is wrong with the others.
+    pub(super) fn read_all(dir: Option<&Path>) -> (Files, Vec<Problem>) {
         let mut files = Files::default();
         let Some(dir) = dir else {
             for (path, text) in BUILT_IN {
                 files.put(path, &format!("mappings/{path}"), text);
             }
-            return Ok(files);
+            return (files, Vec::new());
         };
         let mut problems = Vec::new();
         for system in listed(dir, &mut problems).into_iter().filter(|path| path.is_dir()) {
@@ -60,7 +66,7 @@ impl Files {
                 }
             }
         }
-        if problems.is_empty() { Ok(files) } else { Err(problems) }
+        (files, problems)
     }
 
     /// Adds a file, or replaces the one of its path. `shown`: how it is called in messages.
@@ -117,14 +123,25 @@ fn listed(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
 }
 
 fn read_text(path: &Path) -> Result<String, Problem> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error.to_string()))?;
-    let read = file.take(LONGEST + 1).read_to_string(&mut text);
+    let read = file.take(LONGEST + 1).read_to_end(&mut bytes);
     read.map_err(|error| unreadable(path, &error.to_string()))?;
-    if text.len() as u64 > LONGEST {
+    if bytes.len() as u64 > LONGEST {
         return Err(unreadable(path, &format!("it is longer than {} MiB", LONGEST / (1024 * 1024))));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| {
+        let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + sound.iter().filter(|byte| **byte == b'\n').count();
+        let column = 1 + sound.iter().rev().take_while(|byte| **byte != b'\n').count();
+        Problem {
+            file: path.display().to_string(),
+            line,
+            column,
+            what: "it is not UTF-8 from here on".to_owned(),
+            remedy: "save it as UTF-8; an editor set to Turkish may write windows-1254".to_owned(),
+        }
+    })
 }
 
 fn unreadable(path: &Path, error: &str) -> Problem {

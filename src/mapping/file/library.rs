@@ -38,10 +38,10 @@ impl Library {
 
     /// The mappings that are sound, beside the problems of the others.
     pub fn inspect(dir: Option<&Path>) -> (Library, Vec<Problem>) {
-        match Files::read(dir) {
-            Ok(files) => Library::build(&files),
-            Err(problems) => (Library::default(), problems),
-        }
+        let (files, mut problems) = Files::read_all(dir);
+        let (library, found) = Library::build(&files);
+        problems.extend(found);
+        (library, problems)
     }
 
     /// Of the files that it was made of.
