@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::super::{
     deferral::Rival,
+    letter_ids,
     messages::{NewMessage, pack},
     pages::Failure,
 };
@@ -53,9 +54,7 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), 
     for letter in letters {
         let message = &letter.message;
         let hash = xxh3_128(&message.body);
-        // A record without a code is known by its content.
-        let key = message.key.clone().unwrap_or_else(|| format!("#{hash:032x}"));
-        let place = (message.connector.as_str(), message.entity.unwrap_or(""), key);
+        let place = (message.connector.as_str(), message.entity.unwrap_or(""), letter_ids::key_of(message));
         let overtaken = by_key.get(&place).is_some_and(|(_, held)| held.message.received_at > message.received_at);
         if !overtaken {
             by_key.insert(place, (hash, letter));
