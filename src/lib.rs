@@ -16,5 +16,7 @@ pub mod identity;
 pub mod mapping;
 pub mod money;
 pub mod outbox;
+pub mod page;
+pub mod principal;
 pub mod telemetry;
 pub mod turkish;

@@ -28,6 +28,8 @@ const ROOMS: &[Room] = &[
     Room { name: "config", uses: &[], never: &["axum", "tower_http", "reqwest", "sqlx"] },
     Room { name: "money", uses: &[], never: PURE },
     Room { name: "outbox", uses: &[], never: WEB },
+    Room { name: "page", uses: &[], never: PURE },
+    Room { name: "principal", uses: &[], never: PURE },
     Room { name: "telemetry", uses: &[], never: PURE },
     Room { name: "turkish", uses: &[], never: PURE },
     // Which database, and what size of pool, is a section of the configuration.
@@ -37,24 +39,35 @@ const ROOMS: &[Room] = &[
     // They do not know that there is a hub.
     Room {
         name: "commerce",
-        uses: &["canonical", "clock", "money", "outbox", "turkish"],
+        uses: &["audit", "canonical", "clock", "money", "outbox", "page", "principal", "turkish"],
         never: &["axum", "tower_http", "reqwest", "kopru_sdk"],
     },
     Room {
         name: "identity",
-        uses: &["audit", "clock", "outbox", "turkish"],
+        uses: &["audit", "clock", "outbox", "page", "principal", "turkish"],
         never: &["axum", "tower_http", "reqwest", "kopru_sdk"],
     },
     // Drives connectors, mappings and commands; knows no connector by name and no web server.
     Room {
         name: "hub",
-        uses: &["audit", "canonical", "clock", "commerce", "mapping", "money", "outbox", "turkish"],
+        uses: &[
+            "audit",
+            "canonical",
+            "clock",
+            "commerce",
+            "mapping",
+            "money",
+            "outbox",
+            "page",
+            "principal",
+            "turkish",
+        ],
         never: &["axum", "tower_http", "reqwest", "kopru_bundle"],
     },
     // Thin: commands and queries of others.
     Room {
         name: "http",
-        uses: &["audit", "canonical", "clock", "commerce", "hub", "identity", "mapping", "money"],
+        uses: &["audit", "canonical", "clock", "commerce", "hub", "identity", "mapping", "money", "page", "principal"],
         never: &["reqwest", "kopru_bundle"],
     },
     Room {
@@ -74,6 +87,8 @@ const ROOMS: &[Room] = &[
             "hub",
             "identity",
             "mapping",
+            "page",
+            "principal",
             "telemetry",
         ],
         never: &["axum", "tower_http"],
@@ -86,7 +101,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "demo",
-        uses: &["app", "audit", "clock", "config", "hub", "identity"],
+        uses: &["app", "audit", "clock", "config", "hub", "identity", "principal"],
         never: &["axum", "tower_http"],
     },
     // The composition root sees every room that is not above it.
@@ -104,6 +119,7 @@ const ROOMS: &[Room] = &[
             "identity",
             "mapping",
             "outbox",
+            "principal",
             "telemetry",
         ],
         never: &[],
@@ -122,6 +138,8 @@ const WITHOUT_SQL: &[&str] = &[
     "http",
     "mapping",
     "money",
+    "page",
+    "principal",
     "telemetry",
     "turkish",
 ];
