@@ -19,6 +19,7 @@
 //! - Fields have owners ([`ownership`]): a source does not overwrite what became the hub's.
 
 pub mod brands;
+pub mod carts;
 pub mod categories;
 mod check;
 mod claims;
