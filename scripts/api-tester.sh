@@ -1,9 +1,8 @@
 #!/bin/sh
-# Installs Schemathesis, which asks the served API what its description allows and more, into target/api-tester. Its version
-# is fixed, so that a run today finds what it found yesterday. Quick when it is there.
+# Installs Schemathesis, which asks the served API what its description allows and more, into target/api-tester. Its
+# version and those of all it stands on are fixed (api-tester.txt), so that a run today finds what it found yesterday. Quick
+# when it is there.
 set -eu
-
-version=4.32.5
 
 cd "$(dirname "$0")/.."
 home=${CARGO_TARGET_DIR:-target}/api-tester
@@ -12,7 +11,7 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-if [ "$(cat "$home/version" 2>/dev/null)" = "$version" ] && "$home/bin/schemathesis" --version >/dev/null 2>&1; then
+if cmp -s scripts/api-tester.txt "$home/installed.txt" && "$home/bin/schemathesis" --version >/dev/null 2>&1; then
     exit 0
 fi
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
@@ -24,8 +23,8 @@ if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     as_root apt-get update -q
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends python3 python3-venv
 fi
-say "installing Schemathesis $version into $home"
+say "installing Schemathesis into $home"
 rm -rf "$home"
 python3 -m venv "$home"
-"$home/bin/pip" install -q --disable-pip-version-check "schemathesis==$version"
-echo "$version" >"$home/version"
+"$home/bin/pip" install -q --disable-pip-version-check --no-deps -r scripts/api-tester.txt
+cp scripts/api-tester.txt "$home/installed.txt"
