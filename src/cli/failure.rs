@@ -46,7 +46,9 @@ impl From<AppError> for Failure {
         match error {
             AppError::Config(error) => error.into(),
             AppError::Database(error) => error.into(),
-            error @ (AppError::Engine(_) | AppError::Mappings(_)) => Failure::Usage(error.to_string()),
+            error @ (AppError::Engine(_) | AppError::Mappings(_) | AppError::Seal(_)) => {
+                Failure::Usage(error.to_string())
+            }
         }
     }
 }

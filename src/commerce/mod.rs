@@ -32,6 +32,7 @@ pub mod ownership;
 mod patch;
 pub mod price_lists;
 pub mod prices;
+pub mod pricing;
 pub mod products;
 pub mod show;
 mod snapshot;

@@ -19,6 +19,7 @@ use super::problem::Origin;
 pub struct Config {
     pub http: HttpConfig,
     pub rate_limit: RateLimitConfig,
+    pub auth: AuthConfig,
     pub database: DatabaseConfig,
     pub data: DataConfig,
     pub mappings: MappingsConfig,
@@ -45,6 +46,12 @@ pub struct RateLimitConfig {
     pub per_user_per_minute: u32,
     pub per_api_key_per_minute: u32,
     pub per_ip_per_minute: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// `None`: made in the data directory with the private server; with a url there is none.
+    pub master_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -234,6 +241,18 @@ impl Config {
             values: connector.settings.clone(),
             dir: self.data.dir.join("connectors").join(instance),
         })
+    }
+}
+
+impl Config {
+    /// Where the key of sealed secrets is, and whether it is made when it is missing: several daemons on one database
+    /// need the same one, so only the private server's is made by itself.
+    pub fn master_key(&self) -> Option<(PathBuf, bool)> {
+        match (&self.auth.master_key_file, &self.database.url) {
+            (Some(path), _) => Some((path.clone(), false)),
+            (None, None) => Some((self.data.dir.join("master.key"), true)),
+            (None, Some(_)) => None,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod catalogue;
 mod concurrency;
 mod customers;
 mod prices;
+mod pricing;
 mod product_parts;
 mod products;
 mod stock;
