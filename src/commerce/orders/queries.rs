@@ -208,7 +208,7 @@ pub(super) async fn insert(
     by: &Provenance<'_>,
     new: &NewRow<'_>,
 ) -> Result<Written, sqlx::Error> {
-    fn column<C>(lines: &[NewLine], of: impl Fn(&NewLine) -> C) -> Vec<C> {
+    fn column<'l, C>(lines: &'l [NewLine], of: impl Fn(&'l NewLine) -> C) -> Vec<C> {
         lines.iter().map(of).collect()
     }
     let lines = new.lines;

@@ -5,9 +5,9 @@ with placed as (
         customer_id, revision, created_at, updated_at, expires_at, confirmed_at, subtotal, discount, shipping, tax, total,
         number, state, payment_method, currency, origin, placed_by, approval_reasons, note, billing_address,
         shipping_address)
-    select $1, $2, $3, $3, clock_timestamp() + $4::interval, case when $5 then $3 end, $6, $7, $8, $9, $10,
+    select $1, $2::bigint, $3::timestamptz, $3, clock_timestamp() + $4::interval, case when $5::boolean then $3 end, $6, $7, $8, $9, $10,
         'ORD' || to_char($11::date, 'YYYYMMDD') || lpad(n.nnnn, greatest(4, length(n.nnnn)), '0'),
-        $12, $13, $14, $15, $15, $16::text[], $17, $18, $19
+        $12::text, $13, $14, $15::text, $15, $16::text[], $17, $18, $19
     from (
         select (nextval('commerce.sales_order_number_seq') - d.base)::text as nnnn
         from commerce.sales_order_day d where d.day = $11
