@@ -32,8 +32,8 @@ const ROOMS: &[Room] = &[
     Room { name: "principal", uses: &[], never: PURE },
     Room { name: "telemetry", uses: &[], never: PURE },
     Room { name: "turkish", uses: &[], never: PURE },
-    // Which database, and what size of pool, is a section of the configuration.
-    Room { name: "database", uses: &["config"], never: WEB },
+    // Which database, and what size of pool, is a section of the configuration; whose rows a transaction sees, a scope.
+    Room { name: "database", uses: &["config", "principal"], never: WEB },
     // Pure: an external document in, canonical changes out.
     Room { name: "mapping", uses: &["canonical", "money", "turkish"], never: PURE },
     // They do not know that there is a hub.
@@ -67,7 +67,20 @@ const ROOMS: &[Room] = &[
     // Thin: commands and queries of others.
     Room {
         name: "http",
-        uses: &["audit", "canonical", "clock", "commerce", "hub", "identity", "mapping", "money", "page", "principal"],
+        uses: &[
+            "audit",
+            "canonical",
+            "clock",
+            "commerce",
+            // Transactions that see one company's rows.
+            "database",
+            "hub",
+            "identity",
+            "mapping",
+            "money",
+            "page",
+            "principal",
+        ],
         never: &["reqwest", "kopru_bundle"],
     },
     Room {
