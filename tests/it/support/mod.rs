@@ -5,6 +5,7 @@ pub mod database;
 pub mod hub;
 pub mod kopru;
 pub mod system;
+pub mod tester;
 
 /// Whether scenarios run at their full size (`make soak`).
 #[expect(clippy::disallowed_methods, reason = "tests have no configuration but the environment")]
