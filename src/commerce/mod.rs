@@ -26,6 +26,7 @@ mod claims;
 mod code_lists;
 pub mod customers;
 mod error;
+pub mod invoices;
 pub mod orders;
 mod outcome;
 pub mod ownership;

@@ -22,7 +22,10 @@ pub fn statement_csv(statement: &Statement) -> Vec<u8> {
     row(&mut file, HEAD.map(Cow::Borrowed));
     let currency = statement.currency.as_str();
     let opening = [Cow::Owned(date(statement.from)), "".into(), "Devreden bakiye".into(), "".into(), "".into()];
-    row(&mut file, opening.into_iter().chain(["".into(), "".into()]).chain(balance(statement.opening_balance, currency)));
+    row(
+        &mut file,
+        opening.into_iter().chain(["".into(), "".into()]).chain(balance(statement.opening_balance, currency)),
+    );
     for line in &statement.movements {
         row(&mut file, cells(line, currency));
     }

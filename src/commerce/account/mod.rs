@@ -25,6 +25,7 @@ mod upsert;
 
 pub use csv::statement_csv;
 pub use entry::{EntryKind, LedgerUpsert};
+pub(super) use periods::ordered as check_ends;
 pub use periods::{BadPeriod, Period};
 pub use post::{PostError, Posting, post};
 pub use queries::{allocate_ids, ids_by_external_id};

@@ -44,7 +44,7 @@ impl Period {
 }
 
 /// Refuses two ends that are exchanged, and days that nobody means.
-pub(super) fn ordered(from: Option<NaiveDate>, to: Option<NaiveDate>) -> Result<(), BadPeriod> {
+pub(in crate::commerce) fn ordered(from: Option<NaiveDate>, to: Option<NaiveDate>) -> Result<(), BadPeriod> {
     if let Some(far) = from.into_iter().chain(to).find(|day| !(1900..3000).contains(&day.year())) {
         return Err(BadPeriod::Far(far));
     }

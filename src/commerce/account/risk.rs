@@ -78,24 +78,14 @@ pub async fn risk(
         .fetch_optional(&mut *conn)
         .await?;
     let Some(customer) = customer else { return Ok(None) };
-    let mut sums: Vec<CurrencyRisk> = sqlx::query_file_as!(
-        CurrencyRisk,
-        "src/commerce/account/sql/risk.sql",
-        customer_id,
-        today
-    )
-    .fetch_all(&mut *conn)
-    .await?;
+    let mut sums: Vec<CurrencyRisk> =
+        sqlx::query_file_as!(CurrencyRisk, "src/commerce/account/sql/risk.sql", customer_id, today)
+            .fetch_all(&mut *conn)
+            .await?;
     let own = match sums.iter().position(|sum| sum.currency == customer.currency) {
         Some(place) => sums.swap_remove(place),
         None => CurrencyRisk { currency: customer.currency.clone(), ..CurrencyRisk::default() },
     };
     sums.sort_by(|one, other| one.currency.cmp(&other.currency));
-    Ok(Some(Risk {
-        customer_id,
-        currency: customer.currency,
-        credit_limit: customer.credit_limit,
-        own,
-        others: sums,
-    }))
+    Ok(Some(Risk { customer_id, currency: customer.currency, credit_limit: customer.credit_limit, own, others: sums }))
 }
