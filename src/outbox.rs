@@ -27,6 +27,8 @@ pub enum EventType {
     ProductUpdated,
     PriceChanged,
     StockChanged,
+    InvoiceCreated,
+    ReturnRequested,
 }
 
 impl EventType {
@@ -35,6 +37,8 @@ impl EventType {
             EventType::ProductUpdated => "product.updated",
             EventType::PriceChanged => "price.changed",
             EventType::StockChanged => "stock.changed",
+            EventType::InvoiceCreated => "invoice.created",
+            EventType::ReturnRequested => "return.requested",
         }
     }
 
@@ -44,6 +48,8 @@ impl EventType {
             EventType::ProductUpdated => "product",
             EventType::PriceChanged => "price",
             EventType::StockChanged => "stock",
+            EventType::InvoiceCreated => "invoice",
+            EventType::ReturnRequested => "return",
         }
     }
 }
