@@ -20,6 +20,7 @@
 
 pub mod account;
 pub mod brands;
+pub mod carts;
 pub mod categories;
 mod check;
 mod claims;
