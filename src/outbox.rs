@@ -27,6 +27,8 @@ pub enum EventType {
     ProductUpdated,
     PriceChanged,
     StockChanged,
+    InvoiceCreated,
+    ReturnRequested,
     OrderCreated,
     OrderApproved,
     OrderConfirmed,
@@ -40,6 +42,8 @@ impl EventType {
             EventType::ProductUpdated => "product.updated",
             EventType::PriceChanged => "price.changed",
             EventType::StockChanged => "stock.changed",
+            EventType::InvoiceCreated => "invoice.created",
+            EventType::ReturnRequested => "return.requested",
             EventType::OrderCreated => "order.created",
             EventType::OrderApproved => "order.approved",
             EventType::OrderConfirmed => "order.confirmed",
@@ -54,6 +58,8 @@ impl EventType {
             EventType::ProductUpdated => "product",
             EventType::PriceChanged => "price",
             EventType::StockChanged => "stock",
+            EventType::InvoiceCreated => "invoice",
+            EventType::ReturnRequested => "return",
             EventType::OrderCreated
             | EventType::OrderApproved
             | EventType::OrderConfirmed

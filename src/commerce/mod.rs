@@ -18,6 +18,7 @@
 //!   is tried again at once.)
 //! - Fields have owners ([`ownership`]): a source does not overwrite what became the hub's.
 
+pub mod account;
 pub mod brands;
 pub mod carts;
 pub mod categories;
@@ -26,6 +27,7 @@ mod claims;
 mod code_lists;
 pub mod customers;
 mod error;
+pub mod invoices;
 pub mod orders;
 mod outcome;
 pub mod ownership;

@@ -2,6 +2,7 @@
 
 pub mod courier;
 pub mod database;
+pub mod dealers;
 pub mod hub;
 pub mod kopru;
 pub mod system;
