@@ -28,6 +28,7 @@ mod problem;
 mod rate_limit;
 mod router;
 mod server;
+mod shared_answers;
 
 pub use caller::Caller;
 pub use correlation::CorrelationId;
