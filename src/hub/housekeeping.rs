@@ -107,7 +107,7 @@ async fn mend_once(engine: &Engine) -> Result<(), sqlx::Error> {
 /// What is true of messages, for deliveries: expired leases, what is to be held, what may go.
 pub async fn mend_deliveries(engine: &Engine) -> Result<(), sqlx::Error> {
     let db = &engine.pool;
-    let returned = deliveries::store::reap_expired(db).await?;
+    let returned = deliveries::store::reap_expired(db, engine.id, &engine.in_hand()).await?;
     deliveries::store::hold_uncallable(db).await?;
     let mut ready = Vec::new();
     for (name, target) in engine.targets.now().iter() {
