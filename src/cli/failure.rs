@@ -46,7 +46,10 @@ impl From<AppError> for Failure {
         match error {
             AppError::Config(error) => error.into(),
             AppError::Database(error) => error.into(),
-            error @ (AppError::Engine(_) | AppError::Mappings(_)) => Failure::Usage(error.to_string()),
+            AppError::Keys(crate::identity::tokens::KeyProblem::Database(error)) => error.into(),
+            error @ (AppError::Keys(_) | AppError::Engine(_) | AppError::Mappings(_)) => {
+                Failure::Usage(error.to_string())
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ use super::problem::Origin;
 pub struct Config {
     pub http: HttpConfig,
     pub rate_limit: RateLimitConfig,
+    pub auth: AuthConfig,
     pub database: DatabaseConfig,
     pub data: DataConfig,
     pub mappings: MappingsConfig,
@@ -45,6 +46,12 @@ pub struct RateLimitConfig {
     pub per_user_per_minute: u32,
     pub per_api_key_per_minute: u32,
     pub per_ip_per_minute: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// `None`: in the store, or with the private server in the data directory.
+    pub signing_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]

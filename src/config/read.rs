@@ -10,19 +10,31 @@ use tracing_subscriber::EnvFilter;
 use super::{
     connectors, files,
     model::{
-        Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, MappingsConfig,
-        RateLimitConfig, RetentionConfig, RetryConfig,
+        AuthConfig, Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig,
+        MappingsConfig, RateLimitConfig, RetentionConfig, RetryConfig,
     },
     problem::Problem,
     section::{Section, secret},
     tree::Table,
 };
 
-const SECTIONS: [&str; 11] =
-    ["http", "rate_limit", "database", "data", "mappings", "hub", "retry", "retention", "log", "connectors", "files"];
+const SECTIONS: [&str; 12] = [
+    "http",
+    "rate_limit",
+    "auth",
+    "database",
+    "data",
+    "mappings",
+    "hub",
+    "retry",
+    "retention",
+    "log",
+    "connectors",
+    "files",
+];
 
 /// Sections that the contract names and that have no keys in this version.
-const EMPTY_SECTIONS: [&str; 3] = ["auth", "mail", "webhooks"];
+const EMPTY_SECTIONS: [&str; 2] = ["mail", "webhooks"];
 
 /// `Err` only when something was reported: then the connectors are all that is known.
 pub(super) fn config(
@@ -31,6 +43,7 @@ pub(super) fn config(
 ) -> Result<Config, BTreeMap<String, ConnectorConfig>> {
     let http = http(Section::of(&mut tree, "http", problems));
     let rate_limit = rate_limit(Section::of(&mut tree, "rate_limit", problems));
+    let auth = auth(Section::of(&mut tree, "auth", problems));
     let database = database(Section::of(&mut tree, "database", problems));
     let data = data(Section::of(&mut tree, "data", problems));
     let mappings = mappings(Section::of(&mut tree, "mappings", problems));
@@ -48,10 +61,11 @@ pub(super) fn config(
         let text = unknown_key(&key, &known).replacen("key", "section", 1);
         problems.push(Problem { origin: Some(node.origin), key, text });
     }
-    match (http, rate_limit, database, data, mappings, hub, retry, retention, log) {
+    match (http, rate_limit, auth, database, data, mappings, hub, retry, retention, log) {
         (
             Some(http),
             Some(rate_limit),
+            Some(auth),
             Some(database),
             Some(data),
             Some(mappings),
@@ -59,7 +73,20 @@ pub(super) fn config(
             Some(retry),
             Some(retention),
             Some(log),
-        ) => Ok(Config { http, rate_limit, database, data, mappings, hub, retry, retention, log, connectors, files }),
+        ) => Ok(Config {
+            http,
+            rate_limit,
+            auth,
+            database,
+            data,
+            mappings,
+            hub,
+            retry,
+            retention,
+            log,
+            connectors,
+            files,
+        }),
         _ => Err(connectors),
     }
 }
@@ -115,6 +142,12 @@ fn rate_limit(mut section: Section<'_>) -> Option<RateLimitConfig> {
         per_api_key_per_minute: per_api_key_per_minute?,
         per_ip_per_minute: per_ip_per_minute?,
     })
+}
+
+fn auth(mut section: Section<'_>) -> Option<AuthConfig> {
+    let file: Option<String> = section.value("signing_key_file");
+    section.finish();
+    Some(AuthConfig { signing_key_file: Some(file?).filter(|file| !file.trim().is_empty()).map(Into::into) })
 }
 
 fn database(mut section: Section<'_>) -> Option<DatabaseConfig> {

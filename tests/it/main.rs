@@ -11,5 +11,6 @@ mod hub;
 mod identity;
 mod mappings;
 mod migrations;
+mod people;
 mod push;
 mod support;

@@ -4,6 +4,8 @@ pub mod courier;
 pub mod database;
 pub mod hub;
 pub mod kopru;
+pub mod people;
+pub mod served;
 pub mod system;
 
 /// Whether scenarios run at their full size (`make soak`).
