@@ -3,5 +3,7 @@
 mod bad_days;
 mod deactivation;
 mod intake;
+mod parts;
+
 mod site;
 mod wire;
