@@ -4,6 +4,7 @@ mod bad_days;
 mod deactivation;
 mod intake;
 mod parts;
+mod previews;
 
 mod site;
 mod wire;
