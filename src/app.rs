@@ -10,7 +10,7 @@ use kopru_sdk::{Connector, Descriptor, StreamSpec, settings::unknown_key};
 use crate::{
     canonical::Entity,
     clock::Clock,
-    config::{Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, Problem, Sources},
+    config::{self, Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, Problem, Sources},
     database::{Database, DatabaseError},
     hub::{
         engine::{Engine, EngineError, EngineSettings, Handler, Instance, Stream},
@@ -117,6 +117,22 @@ pub fn folders(config: &Config, library: &Library) -> Result<Vec<Arc<Folder>>, C
     };
     let problems: Vec<Problem> = folders.iter().flat_map(wrong).collect();
     if problems.is_empty() { Ok(folders.into_iter().map(Arc::new).collect()) } else { Err(ConfigError(problems)) }
+}
+
+/// The folder in which a file of this name would lie for that instance; without one, what a folder is by itself.
+pub fn folder_for(config: &Config, instance: &str, name: &str) -> Folder {
+    let folders = config.files.iter().filter(|(_, files)| files.instance == instance);
+    let mut folders = folders.map(|(key, files)| folder(key, files));
+    folders.find(|folder| folder.take_of(name).is_some()).unwrap_or_else(|| Folder {
+        name: "NAME".to_owned(),
+        dir: PathBuf::new(),
+        instance: instance.to_owned(),
+        settle: Duration::ZERO,
+        every: Duration::ZERO,
+        max_bytes: u64::MAX,
+        takes: Vec::new(),
+        roots: config::exchange_roots(),
+    })
 }
 
 fn folder(name: &str, files: &FilesConfig) -> Folder {
