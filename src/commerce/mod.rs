@@ -19,11 +19,13 @@
 //! - Fields have owners ([`ownership`]): a source does not overwrite what became the hub's.
 
 pub mod brands;
+pub mod catalogue;
 pub mod categories;
 mod check;
 mod claims;
 mod code_lists;
 pub mod customers;
+pub mod editing;
 mod error;
 pub mod orders;
 mod outcome;
