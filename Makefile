@@ -2,7 +2,7 @@
 .POSIX:
 # Where rustup puts cargo, if the shell does not know it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
-.PHONY: help demo test check soak bench prepare clean setup
+.PHONY: help demo test check soak bench prepare clean setup api-tester
 
 help:
 	@echo 'make demo      build the release binary and run the hub with its sandboxes and demo data'
@@ -17,14 +17,14 @@ demo: setup
 	cargo build --release --locked
 	target/release/kopru demo $(ARGS)
 
-test: setup
+test: setup api-tester
 	scripts/with-test-cluster.sh scripts/run-tests.sh $(ARGS)
 
 check:
 	cargo fmt --all --check
 	SQLX_OFFLINE=true cargo clippy --workspace --all-targets -- -D warnings
 
-soak: setup
+soak: setup api-tester
 	KOPRU_SOAK=1 scripts/with-test-cluster.sh scripts/run-tests.sh --release $(ARGS)
 
 bench: setup
@@ -44,3 +44,6 @@ clean:
 
 setup:
 	@scripts/setup.sh
+
+api-tester:
+	@scripts/api-tester.sh

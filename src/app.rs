@@ -2,7 +2,7 @@
 //!
 //! A command opens the app, works, and closes it. Closing is what stops a private server that nobody else uses.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::NaiveTime;
 use kopru_sdk::{Connector, Descriptor, StreamSpec, settings::unknown_key};
@@ -23,6 +23,7 @@ use crate::{
         tokens::{KeyProblem, KeySource},
     },
     mapping::{self, Format, Library},
+    seal::{SealError, Sealer},
 };
 
 /// Why the app could not be opened.
@@ -38,6 +39,8 @@ pub enum AppError {
     Keys(#[from] KeyProblem),
     #[error("the mappings have errors, see `kopru mapping check`: {}", first_of(.0))]
     Mappings(Vec<mapping::Problem>),
+    #[error(transparent)]
+    Seal(#[from] SealError),
 }
 
 fn first_of(problems: &[mapping::Problem]) -> String {
@@ -83,6 +86,13 @@ impl App {
             (None, None) => KeySource::OwnFile(self.config.data.dir.join("signing-key.pem")),
         };
         People::new(self.database.pool.clone(), self.clock.clone(), source)
+    }
+
+    /// What seals readable secrets; `None`: no master key is configured, see `[auth]`.
+    pub fn sealer(&self) -> Result<Option<Sealer>, AppError> {
+        let key = self.config.master_key();
+        let read = |(path, make): (PathBuf, bool)| if make { Sealer::read_or_make(&path) } else { Sealer::read(&path) };
+        Ok(key.map(read).transpose()?)
     }
 
     pub async fn close(self) {

@@ -26,14 +26,17 @@ const ROOMS: &[Room] = &[
     Room { name: "canonical", uses: &["money", "turkish"], never: PURE },
     Room { name: "clock", uses: &[], never: PURE },
     Room { name: "config", uses: &[], never: &["axum", "tower_http", "reqwest", "sqlx"] },
+    // What it asks for is sent by the hub, which reads its rows.
+    Room { name: "mail", uses: &["seal"], never: WEB },
     Room { name: "money", uses: &[], never: PURE },
     Room { name: "outbox", uses: &[], never: WEB },
     Room { name: "page", uses: &[], never: PURE },
     Room { name: "principal", uses: &[], never: PURE },
+    Room { name: "seal", uses: &[], never: PURE },
     Room { name: "telemetry", uses: &[], never: PURE },
     Room { name: "turkish", uses: &[], never: PURE },
-    // Which database, and what size of pool, is a section of the configuration.
-    Room { name: "database", uses: &["config"], never: WEB },
+    // Which database, and what size of pool, is a section of the configuration; whose rows a transaction sees, a scope.
+    Room { name: "database", uses: &["config", "principal"], never: WEB },
     // Pure: an external document in, canonical changes out.
     Room { name: "mapping", uses: &["canonical", "money", "turkish"], never: PURE },
     // They do not know that there is a hub.
@@ -44,7 +47,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "identity",
-        uses: &["audit", "clock", "outbox", "page", "principal", "turkish"],
+        uses: &["audit", "clock", "mail", "outbox", "page", "principal", "seal", "turkish"],
         never: &["axum", "tower_http", "reqwest", "kopru_sdk"],
     },
     // Drives connectors, mappings and commands; knows no connector by name and no web server.
@@ -55,11 +58,13 @@ const ROOMS: &[Room] = &[
             "canonical",
             "clock",
             "commerce",
+            "mail",
             "mapping",
             "money",
             "outbox",
             "page",
             "principal",
+            "seal",
             "turkish",
         ],
         never: &["axum", "tower_http", "reqwest", "kopru_bundle"],
@@ -67,7 +72,22 @@ const ROOMS: &[Room] = &[
     // Thin: commands and queries of others.
     Room {
         name: "http",
-        uses: &["audit", "canonical", "clock", "commerce", "hub", "identity", "mapping", "money", "page", "principal"],
+        uses: &[
+            "audit",
+            "canonical",
+            "clock",
+            "commerce",
+            // Transactions that see one company's rows.
+            "database",
+            "hub",
+            "identity",
+            "mail",
+            "mapping",
+            "money",
+            "page",
+            "principal",
+            "seal",
+        ],
         never: &["reqwest", "kopru_bundle"],
     },
     Room {
@@ -86,9 +106,11 @@ const ROOMS: &[Room] = &[
             "http",
             "hub",
             "identity",
+            "mail",
             "mapping",
             "page",
             "principal",
+            "seal",
             "telemetry",
         ],
         never: &["axum", "tower_http"],
@@ -117,9 +139,11 @@ const ROOMS: &[Room] = &[
             "http",
             "hub",
             "identity",
+            "mail",
             "mapping",
             "outbox",
             "principal",
+            "seal",
             "telemetry",
         ],
         never: &[],

@@ -47,7 +47,7 @@ impl From<AppError> for Failure {
             AppError::Config(error) => error.into(),
             AppError::Database(error) => error.into(),
             AppError::Keys(crate::identity::tokens::KeyProblem::Database(error)) => error.into(),
-            error @ (AppError::Keys(_) | AppError::Engine(_) | AppError::Mappings(_)) => {
+            error @ (AppError::Keys(_) | AppError::Engine(_) | AppError::Mappings(_) | AppError::Seal(_)) => {
                 Failure::Usage(error.to_string())
             }
         }

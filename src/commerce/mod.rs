@@ -18,18 +18,23 @@
 //!   is tried again at once.)
 //! - Fields have owners ([`ownership`]): a source does not overwrite what became the hub's.
 
+pub mod account;
 pub mod brands;
+pub mod carts;
 pub mod categories;
 mod check;
 mod claims;
 mod code_lists;
 pub mod customers;
 mod error;
+pub mod invoices;
+pub mod orders;
 mod outcome;
 pub mod ownership;
 mod patch;
 pub mod price_lists;
 pub mod prices;
+pub mod pricing;
 pub mod products;
 pub mod show;
 mod snapshot;

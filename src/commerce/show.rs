@@ -24,7 +24,8 @@ pub async fn product<'e>(db: impl PgExecutor<'e>, id: i64) -> Result<Option<Valu
                 select jsonb_agg(jsonb_build_object('role', r.role, 'price', r.amount, 'currency', r.currency)
                                  order by r.role, r.code)
                 from commerce.price r
-                where r.product_id = p.id and r.is_active and r.role in ('list', 'dealer', 'cost')),
+                where r.product_id = p.id and r.customer_id is null and r.price_list_id is null
+                  and r.is_active and r.role in ('list', 'dealer', 'cost')),
             'stock', (
                 select jsonb_agg(jsonb_build_object('warehouseCode', w.code, 'quantity', s.quantity) order by w.code)
                 from commerce.stock_level s join commerce.warehouse w on w.id = s.warehouse_id

@@ -81,7 +81,7 @@ const fn statement(entity: Entity) -> &'static str {
 }
 
 /// What is bookkeeping, or follows from other fields.
-const LEFT_OUT: [&str; 17] = [
+const LEFT_OUT: [&str; 19] = [
     "id",
     "revision",
     "created_at",
@@ -91,6 +91,8 @@ const LEFT_OUT: [&str; 17] = [
     "deleted_at",
     "slug",
     "sellable",
+    "available",
+    "held",
     "tax_number_valid",
     "parent_id",
     "category_id",

@@ -42,7 +42,7 @@ const FIELD: &str = "units";
 const MAX_LINES: usize = 100;
 
 /// The main unit's quantity of lengths, weights, areas and volumes may be a fraction; of pieces it may not.
-fn usual_decimals(unit: &str) -> i16 {
+pub(crate) fn usual_decimals(unit: &str) -> i16 {
     match crate::turkish::fold(unit).as_str() {
         "kg" | "gr" | "g" | "ton" | "mt" | "m" | "metre" | "cm" | "km" | "m2" | "m3" | "lt" | "l" | "litre" | "ml" => 3,
         _ => 0,

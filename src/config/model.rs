@@ -52,6 +52,8 @@ pub struct RateLimitConfig {
 pub struct AuthConfig {
     /// `None`: in the store, or with the private server in the data directory.
     pub signing_key_file: Option<PathBuf>,
+    /// `None`: made in the data directory with the private server; with a url there is none.
+    pub master_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -241,6 +243,18 @@ impl Config {
             values: connector.settings.clone(),
             dir: self.data.dir.join("connectors").join(instance),
         })
+    }
+}
+
+impl Config {
+    /// Where the key of sealed secrets is, and whether it is made when it is missing: several daemons on one database
+    /// need the same one, so only the private server's is made by itself.
+    pub fn master_key(&self) -> Option<(PathBuf, bool)> {
+        match (&self.auth.master_key_file, &self.database.url) {
+            (Some(path), _) => Some((path.clone(), false)),
+            (None, None) => Some((self.data.dir.join("master.key"), true)),
+            (None, Some(_)) => None,
+        }
     }
 }
 

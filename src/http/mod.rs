@@ -29,6 +29,7 @@ mod problem;
 mod rate_limit;
 mod router;
 mod server;
+mod shared_answers;
 mod signed_in;
 
 pub use caller::Caller;

@@ -18,7 +18,7 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::problem::FieldError;
+use super::{problem::FieldError, shared_answers};
 
 /// The page loads its own files and nothing from elsewhere. Its styles are set on elements, therefore inline.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -124,7 +124,9 @@ pub(super) struct TooManyRequests(ProblemDocument);
 
 /// The whole description.
 pub fn document() -> utoipa::openapi::OpenApi {
-    super::router::documented().into_openapi()
+    let mut document = super::router::documented().into_openapi();
+    shared_answers::describe(&mut document);
+    document
 }
 
 /// The description and the pages that show it.

@@ -17,12 +17,13 @@ enum Keeps {
     History,
 }
 
-const TABLES: [(&str, Keeps); 5] = [
+const TABLES: [(&str, Keeps); 6] = [
     ("message_history", Keeps::History),
     ("payload_history", Keeps::Payloads),
     ("message_item", Keeps::History),
     ("attempt", Keeps::History),
     ("dead_letter_history", Keeps::History),
+    ("delivery_history", Keeps::History),
 ];
 
 /// Partitions hold a week; this many weeks ahead are always there.

@@ -9,6 +9,7 @@ mod files;
 mod http;
 mod hub;
 mod identity;
+mod mail;
 mod mappings;
 mod migrations;
 mod people;

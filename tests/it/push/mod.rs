@@ -2,6 +2,7 @@
 
 mod bad_days;
 mod deactivation;
+mod described;
 mod intake;
 mod site;
 mod wire;

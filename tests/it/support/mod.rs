@@ -2,11 +2,13 @@
 
 pub mod courier;
 pub mod database;
+pub mod dealers;
 pub mod hub;
 pub mod kopru;
 pub mod people;
 pub mod served;
 pub mod system;
+pub mod tester;
 
 /// Whether scenarios run at their full size (`make soak`).
 #[expect(clippy::disallowed_methods, reason = "tests have no configuration but the environment")]

@@ -1,0 +1,3 @@
+//! Mails: asked for in a transaction, sealed at rest.
+
+mod asked_for;
