@@ -18,6 +18,10 @@ use crate::{
         retry::RetrySchedule,
         sweeps::{Mode, SweepPolicy},
     },
+    identity::{
+        people::People,
+        tokens::{KeyProblem, KeySource},
+    },
     mapping::{self, Format, Library},
     seal::{SealError, Sealer},
 };
@@ -31,6 +35,8 @@ pub enum AppError {
     Database(#[from] DatabaseError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("people cannot sign in: {0}")]
+    Keys(#[from] KeyProblem),
     #[error("the mappings have errors, see `kopru mapping check`: {}", first_of(.0))]
     Mappings(Vec<mapping::Problem>),
     #[error(transparent)]
@@ -70,6 +76,16 @@ impl App {
         let settings =
             EngineSettings { mappings_dir: Some(self.config.mappings.dir.clone()), ..engine_settings(&self.config) };
         Ok(Engine::new(pool, self.clock.clone(), Arc::new(library), instances, handlers, settings)?)
+    }
+
+    /// What people need to sign in. The keys of the tokens are read when they are first needed.
+    pub fn people(&self) -> People {
+        let source = match (&self.config.auth.signing_key_file, &self.config.database.url) {
+            (Some(file), _) => KeySource::File(file.clone()),
+            (None, Some(_)) => KeySource::Store,
+            (None, None) => KeySource::OwnFile(self.config.data.dir.join("signing-key.pem")),
+        };
+        People::new(self.database.pool.clone(), self.clock.clone(), source)
     }
 
     /// What seals readable secrets; `None`: no master key is configured, see `[auth]`.

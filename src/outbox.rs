@@ -27,6 +27,13 @@ pub enum EventType {
     ProductUpdated,
     PriceChanged,
     StockChanged,
+    InvoiceCreated,
+    ReturnRequested,
+    OrderCreated,
+    OrderApproved,
+    OrderConfirmed,
+    OrderUpdated,
+    OrderCancelled,
 }
 
 impl EventType {
@@ -35,6 +42,13 @@ impl EventType {
             EventType::ProductUpdated => "product.updated",
             EventType::PriceChanged => "price.changed",
             EventType::StockChanged => "stock.changed",
+            EventType::InvoiceCreated => "invoice.created",
+            EventType::ReturnRequested => "return.requested",
+            EventType::OrderCreated => "order.created",
+            EventType::OrderApproved => "order.approved",
+            EventType::OrderConfirmed => "order.confirmed",
+            EventType::OrderUpdated => "order.updated",
+            EventType::OrderCancelled => "order.cancelled",
         }
     }
 
@@ -44,6 +58,13 @@ impl EventType {
             EventType::ProductUpdated => "product",
             EventType::PriceChanged => "price",
             EventType::StockChanged => "stock",
+            EventType::InvoiceCreated => "invoice",
+            EventType::ReturnRequested => "return",
+            EventType::OrderCreated
+            | EventType::OrderApproved
+            | EventType::OrderConfirmed
+            | EventType::OrderUpdated
+            | EventType::OrderCancelled => "order",
         }
     }
 }
@@ -103,6 +124,38 @@ pub async fn append(conn: &mut PgConnection, by: &Provenance<'_>, events: &Event
         &events.aggregate_ids,
         &events.revisions,
         &events.payloads,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The same for events of several types, by one statement: what one change of an aggregate tells of, in order.
+pub async fn append_all(conn: &mut PgConnection, by: &Provenance<'_>, all: &[Events]) -> Result<(), sqlx::Error> {
+    let count = all.iter().map(|events| events.payloads.len()).sum();
+    if count == 0 {
+        return Ok(());
+    }
+    let ids = ids_at(by.now, count);
+    let kinds = || all.iter().flat_map(|events| std::iter::repeat_n(events.kind, events.payloads.len()));
+    sqlx::query!(
+        r#"
+        insert into hub.outbox_event
+            (id, type, aggregate, aggregate_id, revision, origin, bulk, payload, correlation_id, created_at)
+        select e.id, e.type, e.aggregate, e.aggregate_id, e.revision, $1, $2, e.payload::jsonb, $3, $4
+        from unnest($5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[])
+             as e (id, type, aggregate, aggregate_id, revision, payload)
+        "#,
+        by.origin,
+        by.bulk,
+        by.correlation_id,
+        by.now,
+        &ids,
+        &kinds().map(EventType::as_str).collect::<Vec<_>>() as _,
+        &kinds().map(EventType::aggregate).collect::<Vec<_>>() as _,
+        &all.iter().flat_map(|events| events.aggregate_ids.iter().copied()).collect::<Vec<_>>(),
+        &all.iter().flat_map(|events| events.revisions.iter().copied()).collect::<Vec<_>>(),
+        &all.iter().flat_map(|events| events.payloads.iter().map(String::as_str)).collect::<Vec<_>>() as _,
     )
     .execute(conn)
     .await?;

@@ -35,8 +35,8 @@ const ROOMS: &[Room] = &[
     Room { name: "seal", uses: &[], never: PURE },
     Room { name: "telemetry", uses: &[], never: PURE },
     Room { name: "turkish", uses: &[], never: PURE },
-    // Which database, and what size of pool, is a section of the configuration.
-    Room { name: "database", uses: &["config"], never: WEB },
+    // Which database, and what size of pool, is a section of the configuration; whose rows a transaction sees, a scope.
+    Room { name: "database", uses: &["config", "principal"], never: WEB },
     // Pure: an external document in, canonical changes out.
     Room { name: "mapping", uses: &["canonical", "money", "turkish"], never: PURE },
     // They do not know that there is a hub.
@@ -77,6 +77,8 @@ const ROOMS: &[Room] = &[
             "canonical",
             "clock",
             "commerce",
+            // Transactions that see one company's rows.
+            "database",
             "hub",
             "identity",
             "mail",

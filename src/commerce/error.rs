@@ -68,10 +68,51 @@ fn rule_of(table: &str, constraint: &str) -> Option<(&'static str, &'static str)
         "product_unit" | "unit_set_line" => "units",
         "product_image" => "images",
         "customer_address" => "addresses",
+        // A line is told by its document's list.
+        "invoice_line" | "return_line" => "lines",
+        "ledger_entry" | "invoice" | "return_request" | "return_history" => {
+            let name = match column {
+                "external_id" => "externalId".to_owned(),
+                column => camel_case(column.strip_suffix("_id").unwrap_or(column)),
+            };
+            DOCUMENT_FIELDS.iter().copied().find(|field| *field == name)?
+        }
         _ => ownership::field_named(&camel_case(column.strip_suffix("_id").unwrap_or(column)))?,
     };
     Some((field, rule))
 }
+
+/// The fields of ledger entries, invoices and returns that a rule may name.
+const DOCUMENT_FIELDS: &[&str] = &[
+    "credit",
+    "currency",
+    "customer",
+    "debit",
+    "decided",
+    "decisionNote",
+    "description",
+    "discount",
+    "documentNumber",
+    "exchangeRate",
+    "externalId",
+    "kind",
+    "note",
+    "number",
+    "order",
+    "pdfUrl",
+    "profile",
+    "reason",
+    "received",
+    "reference",
+    "replacedBy",
+    "return",
+    "state",
+    "status",
+    "subtotal",
+    "tax",
+    "total",
+    "warehouse",
+];
 
 const SUFFIXES: &[(&str, &str)] = &[
     ("_fkey", "missing_reference"),
@@ -84,6 +125,7 @@ const SUFFIXES: &[(&str, &str)] = &[
     ("_known", "unknown_value"),
     ("_format", "format"),
     ("_object", "format"),
+    ("_agrees", "out_of_range"),
     ("_main_is_one", "main_factor"),
     ("_is_one", "main_factor"),
     ("one_main", "one_main"),
@@ -111,6 +153,9 @@ mod tests {
         include_str!("../../migrations/20261121001020_create_customers.sql"),
         include_str!("../../migrations/20261121001030_create_prices.sql"),
         include_str!("../../migrations/20261121001040_create_stock.sql"),
+        include_str!("../../migrations/20261121003400_create_ledger.sql"),
+        include_str!("../../migrations/20261121003410_create_invoices.sql"),
+        include_str!("../../migrations/20261121003420_create_returns.sql"),
     ];
 
     #[test]

@@ -18,7 +18,9 @@
 //!   is tried again at once.)
 //! - Fields have owners ([`ownership`]): a source does not overwrite what became the hub's.
 
+pub mod account;
 pub mod brands;
+pub mod carts;
 pub mod catalogue;
 pub mod categories;
 mod check;
@@ -27,6 +29,7 @@ mod code_lists;
 pub mod customers;
 pub mod editing;
 mod error;
+pub mod invoices;
 pub mod orders;
 mod outcome;
 pub mod ownership;

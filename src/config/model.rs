@@ -50,6 +50,8 @@ pub struct RateLimitConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthConfig {
+    /// `None`: in the store, or with the private server in the data directory.
+    pub signing_key_file: Option<PathBuf>,
     /// `None`: made in the data directory with the private server; with a url there is none.
     pub master_key_file: Option<PathBuf>,
 }

@@ -1,6 +1,6 @@
 //! From the merged tree to the typed configuration: types, ranges and unknown keys, all findings at once.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use chrono::NaiveTime;
 use ipnet::IpNet;
@@ -145,10 +145,13 @@ fn rate_limit(mut section: Section<'_>) -> Option<RateLimitConfig> {
 }
 
 fn auth(mut section: Section<'_>) -> Option<AuthConfig> {
-    let master_key_file: Option<String> = section.value("master_key_file");
+    let mut file = |key: &'static str| -> Option<Option<PathBuf>> {
+        let file: String = section.value(key)?;
+        Some(Some(file).filter(|path| !path.trim().is_empty()).map(Into::into))
+    };
+    let (signing_key_file, master_key_file) = (file("signing_key_file"), file("master_key_file"));
     section.finish();
-    let master_key_file = master_key_file?;
-    Some(AuthConfig { master_key_file: Some(master_key_file).filter(|path| !path.is_empty()).map(Into::into) })
+    Some(AuthConfig { signing_key_file: signing_key_file?, master_key_file: master_key_file? })
 }
 
 fn database(mut section: Section<'_>) -> Option<DatabaseConfig> {

@@ -12,5 +12,6 @@ mod identity;
 mod mail;
 mod mappings;
 mod migrations;
+mod people;
 mod push;
 mod support;

@@ -1,8 +1,11 @@
 //! The commerce commands, each test on a database of its own.
 
+mod account;
 mod catalogue;
 mod concurrency;
 mod customers;
+mod invoices;
+mod money_once;
 mod prices;
 mod pricing;
 mod product_parts;

@@ -2,8 +2,11 @@
 
 pub mod courier;
 pub mod database;
+pub mod dealers;
 pub mod hub;
 pub mod kopru;
+pub mod people;
+pub mod served;
 pub mod system;
 pub mod tester;
 

@@ -1,0 +1,18 @@
+//! Invoices as the ERP wrote them; nobody writes one here.
+//!
+//! Invariants
+//! - An invoice's lines say which lines of orders it is of; the invoiced quantity of an order's line is the sum over the
+//!   invoices that were not cancelled, in the order line's unit.
+//! - An invoice of an order of ours stands in the account provisionally until the ERP's own movement comes
+//!   ([`crate::commerce::account`]): what it takes from the exposure is owed from that moment on.
+//! - `invoice.created` tells of each invoice once; changes of one are shown and not told.
+
+mod entry;
+mod queries;
+mod reads;
+mod upsert;
+
+pub use entry::{InvoiceKind, InvoiceLine, InvoiceStatus, InvoiceUpsert};
+pub use queries::{allocate_ids, ids_by_external_id};
+pub use reads::{Invoice, InvoiceFilter, InvoiceHead, InvoiceLineView, invoice, invoices};
+pub use upsert::upsert_invoices;
