@@ -21,11 +21,13 @@
 pub mod account;
 pub mod brands;
 pub mod carts;
+pub mod catalogue;
 pub mod categories;
 mod check;
 mod claims;
 mod code_lists;
 pub mod customers;
+pub mod editing;
 mod error;
 pub mod invoices;
 pub mod orders;

@@ -1,5 +1,6 @@
 //! Statements on stock.
 
+use rust_decimal::Decimal;
 use sqlx::PgConnection;
 
 use super::upsert::Entry;
@@ -51,6 +52,13 @@ pub async fn places_by_id(conn: &mut PgConnection, ids: &[i64]) -> Result<Vec<(i
         .fetch_all(conn)
         .await?;
     Ok(found.into_iter().map(|row| (row.id, row.product_id, row.warehouse_id)).collect())
+}
+
+/// The figure of a level, which nobody else changes until the transaction ends.
+pub(crate) async fn quantity_of(conn: &mut PgConnection, id: i64) -> Result<Option<Decimal>, sqlx::Error> {
+    sqlx::query_scalar!("select quantity from commerce.stock_level where id = $1 for no key update", id)
+        .fetch_optional(conn)
+        .await
 }
 
 pub(super) async fn insert(conn: &mut PgConnection, cx: &WriteContext<'_>, new: &[&Entry]) -> Result<(), sqlx::Error> {
