@@ -12,5 +12,6 @@ mod identity;
 mod mail;
 mod mappings;
 mod migrations;
+mod orders;
 mod push;
 mod support;
