@@ -240,8 +240,8 @@ impl Plan {
                 Some(letter) => {
                     dead_letters::reopen(tx, letter, failure, missing.as_ref(), mapping_hash).await?;
                 }
-                None => fresh.push(NewLetter {
-                    message: NewMessage {
+                None => {
+                    let message = NewMessage {
                         id: claim.id,
                         kind: messages::DOCUMENT.into(),
                         connector: claim.connector.clone(),
@@ -257,11 +257,11 @@ impl Plan {
                         run_id: claim.run_id,
                         dead_letter_id: None,
                         received_at: claim.received_at,
-                    },
-                    failure: failure.clone(),
-                    missing: missing.clone(),
-                    attempts: claim.attempts + 1,
-                }),
+                    };
+                    let carried = dead_letters::carried_by(engine, &message);
+                    let (failure, missing) = (failure.clone(), missing.clone());
+                    fresh.push(NewLetter { message, failure, missing, attempts: claim.attempts + 1, carried });
+                }
             }
         }
         dead_letters::record(tx, &fresh).await?;

@@ -13,5 +13,6 @@ mod mail;
 mod mappings;
 mod migrations;
 mod orders;
+mod people;
 mod push;
 mod support;

@@ -315,7 +315,8 @@ async fn refuse(
             dead_letter_id: None,
             received_at: file.received_at,
         };
-        letters.push(NewLetter { message, failure: failure.clone(), missing: None, attempts: 1 });
+        let carried = dead_letters::carried(&reading.mapping, reading.format, &message.body);
+        letters.push(NewLetter { message, failure: failure.clone(), missing: None, attempts: 1, carried });
     }
     dead_letters::record(tx, &letters).await?;
     Ok(())

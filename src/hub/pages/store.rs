@@ -98,8 +98,9 @@ pub(in crate::hub) async fn store(
                 items.push(record, "failed", None);
                 if page.keeps_failed {
                     let missing = missing_of(failure, record.entity);
-                    let letter =
-                        NewLetter { message: document(record), failure: failure.clone(), missing, attempts: 1 };
+                    let message = document(record);
+                    let carried = dead_letters::carried(page.mapping, page.format, &message.body);
+                    let letter = NewLetter { message, failure: failure.clone(), missing, attempts: 1, carried };
                     letters.push((record.ordinal, letter));
                 }
             }
