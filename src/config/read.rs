@@ -1,6 +1,6 @@
 //! From the merged tree to the typed configuration: types, ranges and unknown keys, all findings at once.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use chrono::NaiveTime;
 use ipnet::IpNet;
