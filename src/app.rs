@@ -100,10 +100,10 @@ impl App {
     }
 }
 
-/// The mappings in force: those of the configured directory when it exists, else the built-in ones.
+/// The mappings in force: the built-in ones, and in the place of their systems those of the configured directory.
 pub fn library(config: &Config) -> Result<Library, AppError> {
     let dir = Some(config.mappings.dir.as_path()).filter(|dir| dir.is_dir());
-    Library::load(dir).map_err(AppError::Mappings)
+    Library::in_force(dir).map_err(AppError::Mappings)
 }
 
 /// The watched folders of the configuration; every mapping that they name must be there and read their format.
