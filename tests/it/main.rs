@@ -3,6 +3,7 @@
 mod commands;
 mod commerce;
 mod config;
+mod deliveries;
 mod e2e;
 mod embedded;
 mod files;
