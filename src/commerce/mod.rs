@@ -41,6 +41,7 @@ mod snapshot;
 pub mod stock;
 pub mod unit_sets;
 mod units;
+pub mod upkeep;
 pub mod warehouses;
 
 pub use code_lists::CodeListUpsert;
