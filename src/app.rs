@@ -10,7 +10,11 @@ use kopru_sdk::{Connector, Descriptor, StreamSpec, settings::unknown_key};
 use crate::{
     canonical::Entity,
     clock::Clock,
-    config::{self, Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, MailTls, Problem, Sources},
+    commerce::orders::{OrderRules, Policy},
+    config::{
+        self, AccountPolicy, Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, MailTls, OrdersConfig,
+        Problem, Sources,
+    },
     database::{Database, DatabaseError},
     hub::{
         deliveries::smtp::{self, Smtp},
@@ -101,6 +105,24 @@ impl App {
 
     pub async fn close(self) {
         self.database.close().await;
+    }
+}
+
+/// The rules that orders are placed by.
+pub fn order_rules(config: &OrdersConfig) -> OrderRules {
+    let policy = |policy| match policy {
+        AccountPolicy::Ignore => Policy::Ignore,
+        AccountPolicy::Hold => Policy::Hold,
+        AccountPolicy::Refuse => Policy::Refuse,
+    };
+    OrderRules {
+        approve_above: config.approve_above,
+        approve_first_orders: config.approve_first_orders,
+        over_limit: policy(config.over_limit),
+        overdue: policy(config.overdue),
+        unpaid_for: Duration::from_secs(u64::from(config.unpaid_minutes) * 60),
+        cart_for: Duration::from_secs(u64::from(config.cart_days) * 24 * 3600),
+        allow_zero_price: config.allow_zero_price,
     }
 }
 

@@ -60,6 +60,15 @@ impl Config {
                 "full_at": self.hub.full_at,
                 "workers": self.hub.workers,
             },
+            "orders": {
+                "approve_above": self.orders.approve_above.map_or_else(String::new, |amount| amount.to_string()),
+                "approve_first_orders": self.orders.approve_first_orders,
+                "over_limit": self.orders.over_limit,
+                "overdue": self.orders.overdue,
+                "unpaid_minutes": self.orders.unpaid_minutes,
+                "cart_days": self.orders.cart_days,
+                "allow_zero_price": self.orders.allow_zero_price,
+            },
             "retry": {
                 "delays_secs": self.retry.delays_secs,
                 "jitter": self.retry.jitter,

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | [`auth`] | signing in, staying signed in, signing out |
 //! | [`me`] | who is signed in |
+//! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
+//! | [`acting`] | how orders and carts are changed |
 //! | [`sent`], [`listed`] | bodies, and pages of lists |
 //!
 //! Invariants
@@ -12,10 +14,14 @@
 //! - What exists and is not the caller's is 404; what the caller's role may not do is 403.
 //! - No answer is stored by anybody but the caller's own browser, and one that holds a secret by nobody.
 
+mod acting;
 mod auth;
+mod cart;
 mod listed;
 mod me;
+mod orders;
 mod sent;
+mod tagged;
 
 use axum::http::{HeaderValue, header};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -28,5 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
     OpenApiRouter::new()
         .merge(auth::routes())
         .merge(me::routes())
+        .merge(cart::routes())
+        .merge(orders::routes())
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))
 }
