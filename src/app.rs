@@ -10,13 +10,17 @@ use kopru_sdk::{Connector, Descriptor, StreamSpec, settings::unknown_key};
 use crate::{
     canonical::Entity,
     clock::Clock,
-    config::{Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, Problem, Sources},
+    config::{self, Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, Problem, Sources},
     database::{Database, DatabaseError},
     hub::{
         engine::{Engine, EngineError, EngineSettings, Handler, Instance, Stream},
         files::{Folder, Take},
         retry::RetrySchedule,
         sweeps::{Mode, SweepPolicy},
+    },
+    identity::{
+        people::People,
+        tokens::{KeyProblem, KeySource},
     },
     mapping::{self, Format, Library},
     seal::{SealError, Sealer},
@@ -31,6 +35,8 @@ pub enum AppError {
     Database(#[from] DatabaseError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("people cannot sign in: {0}")]
+    Keys(#[from] KeyProblem),
     #[error("the mappings have errors, see `kopru mapping check`: {}", first_of(.0))]
     Mappings(Vec<mapping::Problem>),
     #[error(transparent)]
@@ -79,6 +85,16 @@ impl App {
         Ok(key.map(read).transpose()?)
     }
 
+    /// What people need to sign in. The keys of the tokens are read when they are first needed.
+    pub fn people(&self) -> People {
+        let source = match (&self.config.auth.signing_key_file, &self.config.database.url) {
+            (Some(file), _) => KeySource::File(file.clone()),
+            (None, Some(_)) => KeySource::Store,
+            (None, None) => KeySource::OwnFile(self.config.data.dir.join("signing-key.pem")),
+        };
+        People::new(self.database.pool.clone(), self.clock.clone(), source)
+    }
+
     pub async fn close(self) {
         self.database.close().await;
     }
@@ -101,6 +117,22 @@ pub fn folders(config: &Config, library: &Library) -> Result<Vec<Arc<Folder>>, C
     };
     let problems: Vec<Problem> = folders.iter().flat_map(wrong).collect();
     if problems.is_empty() { Ok(folders.into_iter().map(Arc::new).collect()) } else { Err(ConfigError(problems)) }
+}
+
+/// The folder in which a file of this name would lie for that instance; without one, what a folder is by itself.
+pub fn folder_for(config: &Config, instance: &str, name: &str) -> Folder {
+    let folders = config.files.iter().filter(|(_, files)| files.instance == instance);
+    let mut folders = folders.map(|(key, files)| folder(key, files));
+    folders.find(|folder| folder.take_of(name).is_some()).unwrap_or_else(|| Folder {
+        name: "NAME".to_owned(),
+        dir: PathBuf::new(),
+        instance: instance.to_owned(),
+        settle: Duration::ZERO,
+        every: Duration::ZERO,
+        max_bytes: u64::MAX,
+        takes: Vec::new(),
+        roots: config::exchange_roots(),
+    })
 }
 
 fn folder(name: &str, files: &FilesConfig) -> Folder {

@@ -65,12 +65,15 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let folders = app::folders(&app.config, engine.library.now().library()).map_err(AppError::Config)?;
     let mut daemon = Daemon::start(&engine).await?;
     daemon.watch(folders);
+    let people = app.people();
+    people.check().await.map_err(AppError::Keys)?;
     let shutdown = CancellationToken::new();
     reload_on_hangup(engine.clone(), shutdown.clone());
     let state = HttpState {
         engine: engine.clone(),
         pool: app.database.pool.clone(),
         clock: app.clock.clone(),
+        people: people.clone(),
         metrics,
         probes: Arc::new(HubProbes { pool: app.database.pool.clone(), engine: engine.clone() }),
     };
@@ -80,6 +83,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         drain: DRAIN,
         rate_limits: RateLimits {
             enabled: limits.enabled,
+            per_user: limits.per_user_per_minute,
             per_api_key: limits.per_api_key_per_minute,
             per_ip: limits.per_ip_per_minute,
         },

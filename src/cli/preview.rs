@@ -156,15 +156,8 @@ async fn document(global: &Global, args: &PreviewArgs, mapping: &Effective, app:
         Some(engine) => engine.database_now().await?,
         None => clock.now(),
     };
-    let subject = Subject {
-        connector: &instance,
-        may_create: engine.as_ref().is_none_or(|engine| engine.is_master(&instance, mapping.entity())),
-        mapping,
-        format,
-        received_at,
-    };
-    let pool = engine.as_ref().map(|engine| &engine.pool);
-    let found = preview(pool, &subject, &body, clock.now()).await.map_err(failed)?;
+    let subject = Subject { connector: &instance, mapping, format, received_at };
+    let found = preview(engine.as_ref(), &subject, &body).await.map_err(failed)?;
     if global.json {
         let Preview { counts, records, unmapped, skipped } = &found;
         return output::print_json(&json!({
@@ -207,7 +200,16 @@ fn cut(text: &str, longest: usize) -> String {
 }
 
 fn shown(record: &Record) -> String {
-    let mut told = format!("record {}  {}  {}", record.ordinal, record.code.as_deref().unwrap_or("-"), record.outcome);
+    let mut told = format!("record {}  {}", record.ordinal, told(record));
+    for part in &record.parts {
+        told.push_str(&format!("  {}  {}", part.entity, self::told(part).replace("\n ", "\n   ")));
+    }
+    told
+}
+
+/// A record without its parts.
+fn told(record: &Record) -> String {
+    let mut told = format!("{}  {}", record.code.as_deref().unwrap_or("-"), record.outcome);
     if let Some(reason) = &record.reason {
         told.push_str(&format!(" ({reason})"));
     }
@@ -228,7 +230,8 @@ fn shown(record: &Record) -> String {
     if !rows.is_empty() {
         told.push_str(&output::table(&["  FIELD", "FROM", "GIVEN", "VALUE"], &rows));
     }
-    for change in &record.changes {
+    // Of what is made the fields say it.
+    for change in record.changes.iter().filter(|_| record.outcome != "created") {
         told.push_str(&format!("  change {}: {} -> {}\n", change.field, change.from, change.to));
     }
     for missing in &record.missing {
@@ -284,9 +287,11 @@ async fn stored(global: &Global, app: &App, mapping: &Effective, limit: i64) -> 
             .collect();
         if rows.is_empty() { Ok(()) } else { output::print(&format!("\n{}", output::table(head, &rows))) }
     };
-    groups(&value["changes"], &["FIELD", "RECORDS", "FOR EXAMPLE"], |group| text(&group["field"]))?;
+    groups(&value["changes"], &["FIELD", "RECORDS", "FOR EXAMPLE"], |group| {
+        format!("{} {}", text(&group["entity"]), text(&group["field"]))
+    })?;
     groups(&value["failures"], &["FAILURE", "RECORDS", "FOR EXAMPLE"], |group| {
-        format!("{} {}", text(&group["reason"]), text(&group["field"]))
+        format!("{} {} {}", text(&group["reason"]), text(&group["entity"]), text(&group["field"]))
     })
 }
 

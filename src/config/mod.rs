@@ -19,6 +19,7 @@ mod section;
 mod show;
 mod tree;
 
+pub use files::exchange_roots;
 pub use load::{DEFAULTS, DEMO_FILE, Sources};
 pub use model::{
     Config, ConnectorConfig, DataConfig, DatabaseConfig, FileFormat, FilesConfig, HttpConfig, HubConfig, LogConfig,

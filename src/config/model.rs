@@ -52,6 +52,8 @@ pub struct RateLimitConfig {
 pub struct AuthConfig {
     /// `None`: made in the data directory with the private server; with a url there is none.
     pub master_key_file: Option<PathBuf>,
+    /// `None`: in the store, or with the private server in the data directory.
+    pub signing_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]

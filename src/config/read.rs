@@ -146,9 +146,10 @@ fn rate_limit(mut section: Section<'_>) -> Option<RateLimitConfig> {
 
 fn auth(mut section: Section<'_>) -> Option<AuthConfig> {
     let master_key_file: Option<String> = section.value("master_key_file");
+    let signing_key_file: Option<String> = section.value("signing_key_file");
     section.finish();
-    let master_key_file = master_key_file?;
-    Some(AuthConfig { master_key_file: Some(master_key_file).filter(|path| !path.is_empty()).map(Into::into) })
+    let path = |text: String| Some(text).filter(|text| !text.trim().is_empty()).map(Into::into);
+    Some(AuthConfig { master_key_file: path(master_key_file?), signing_key_file: path(signing_key_file?) })
 }
 
 fn database(mut section: Section<'_>) -> Option<DatabaseConfig> {

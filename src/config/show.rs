@@ -34,7 +34,10 @@ impl Config {
                 "per_api_key_per_minute": self.rate_limit.per_api_key_per_minute,
                 "per_ip_per_minute": self.rate_limit.per_ip_per_minute,
             },
-            "auth": { "master_key_file": self.auth.master_key_file.clone().unwrap_or_default() },
+            "auth": {
+                "master_key_file": self.auth.master_key_file.clone().unwrap_or_default(),
+                "signing_key_file": self.auth.signing_key_file.clone().unwrap_or_default(),
+            },
             "database": {
                 "url": url,
                 "auto_migrate": self.database.auto_migrate,

@@ -18,7 +18,7 @@ use super::{
     mappings::unmapped,
     pages::{
         ApplyContext, ApplyError, Failure, Fate, Incoming, Items, ItemsContext, StoredPage, StoredRecord, Verdict,
-        drop_overtaken, store,
+        by_key, drop_overtaken, store,
     },
     patience::Patience,
     runs::Tally,
@@ -133,6 +133,7 @@ pub async fn submit_alone(engine: &Engine, submission: &Submission<'_>) -> Resul
     loop {
         let submission = Submission { isolate: submission.isolate || patience.isolates(), ..submission.clone() };
         let mut tx = engine.pool.begin().await?;
+        by_key(&mut tx).await?;
         match submit(&mut tx, engine, &submission).await {
             Ok(submitted) => match tx.commit().await.map_err(ApplyError::from) {
                 Ok(()) => return Ok(submitted),

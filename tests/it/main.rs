@@ -13,5 +13,7 @@ mod identity;
 mod mail;
 mod mappings;
 mod migrations;
+mod orders;
+mod people;
 mod push;
 mod support;

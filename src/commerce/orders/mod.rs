@@ -7,9 +7,28 @@
 //! - A level of stock never holds more for orders than it had to sell when each was placed: reservations are made under
 //!   the levels' row locks, taken by rising id.
 //! - Totals are sums of lines ([`totals`]); what a product was called and cost then stands in its line.
+//! - What is read is read in a scope; what is not covered is not there.
 
+mod allocate;
+pub(crate) mod charge;
+mod credit;
+mod error;
+mod events;
 pub mod lines;
+mod moves;
+mod place;
+pub(crate) mod queries;
+mod read;
+mod rules;
 pub mod state;
 pub mod totals;
+pub(crate) mod view;
 
+pub use error::{NamedFault, OrderError};
+pub(crate) use events::istanbul_day;
+pub use moves::{approve, cancel, expire, paid, reject};
+pub use place::{AskedLine, MOST_LINES, NewOrder, OrderContext, place};
+pub use read::{ListError, OrderFilter, OrderKey, count, find, history, list};
+pub use rules::{ApprovalReason, OrderRules, Policy};
 pub use state::{Forbidden, PaymentMethod, State};
+pub use view::{HistoryLine, Order, OrderDiscount, OrderLine, OrderSummary};

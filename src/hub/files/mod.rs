@@ -9,6 +9,7 @@
 //! | [`apply`] | a slice in one transaction with the file's progress |
 //! | [`shelf`] | done/ and failed/, and the report beside the file |
 //! | [`watcher`] | rounds over one folder |
+//! | [`recorded`] | a kept file, read as it would be taken |
 //! | [`store`] | the rows |
 //!
 //! Invariants
@@ -22,6 +23,7 @@
 
 mod apply;
 pub mod folder;
+pub mod recorded;
 mod shelf;
 pub mod sightings;
 mod slices;

@@ -24,7 +24,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::database::{TestDatabase, server_url};
+use crate::support::{
+    database::{TestDatabase, server_url},
+    people::people,
+};
 
 const BODY_LIMIT: usize = 64 * 1024;
 
@@ -93,6 +96,7 @@ impl Daemon {
             engine: crate::support::hub::bare_engine(&database.pool),
             pool: database.pool.clone(),
             clock: Clock::system(),
+            people: people(&database.pool, &Clock::system()),
             metrics: kopru::telemetry::metrics(),
             probes: Arc::new(told),
         };
@@ -100,7 +104,7 @@ impl Daemon {
         let settings = Settings {
             body_limit_bytes: BODY_LIMIT,
             drain,
-            rate_limits: RateLimits { enabled: true, per_api_key: 500, per_ip: 1000 },
+            rate_limits: RateLimits { enabled: true, per_user: 10_000, per_api_key: 500, per_ip: 1000 },
             trusted_proxies: Vec::new(),
         };
         let server = Server::new(state, settings).routes(more).ops(Some(ops));

@@ -21,8 +21,8 @@ use crate::support::{database::TestDatabase, kopru::Kopru, system::page};
 async fn previewed(engine: &Engine, mapping: &str, body: &str) -> Preview {
     let mapping = engine.library.get(mapping).expect("a mapping");
     let received_at = engine.database_now().await.expect("the store");
-    let subject = Subject { connector: "erp", may_create: true, mapping: &mapping, format: Format::Json, received_at };
-    preview(Some(&engine.pool), &subject, body.as_bytes(), engine.clock.now()).await.expect("a preview")
+    let subject = Subject { connector: "erp", mapping: &mapping, format: Format::Json, received_at };
+    preview(Some(engine), &subject, body.as_bytes()).await.expect("a preview")
 }
 
 fn product(code: &str, version: i64, name: &str) -> Value {
@@ -138,7 +138,7 @@ async fn stored_payloads_tell_what_an_edit_would_change_and_what_would_fail() {
     assert_eq!((report.counts.updated, report.counts.unchanged), (30, 0));
     assert_eq!(
         report.changes[0],
-        json!({ "field": "name", "count": 30, "examples": [
+        json!({ "entity": "product", "field": "name", "count": 30, "examples": [
             { "code": "P20", "from": "p20", "to": "d20" },
             { "code": "P21", "from": "p21", "to": "d21" },
             { "code": "P22", "from": "p22", "to": "d22" },

@@ -5,6 +5,8 @@ pub mod database;
 pub mod dealers;
 pub mod hub;
 pub mod kopru;
+pub mod people;
+pub mod served;
 pub mod system;
 pub mod tester;
 

@@ -1,0 +1,353 @@
+//! What becomes of an order after it was placed: approved, rejected, paid, cancelled, expired.
+
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
+
+use super::{
+    PaymentMethod, State,
+    error::OrderError,
+    events::{Told, tell},
+    place::{OrderContext, actor, read_note},
+    queries::{interval, release},
+    read::{OrderKey, find},
+    view::Order,
+};
+use crate::{
+    audit::{self, Entry},
+    clock::Clock,
+    outbox::{EventType, Provenance},
+    principal::Scope,
+};
+
+/// Orders that one statement of [`expire`] takes.
+const BATCH: i64 = 100;
+
+/// An order under its row's lock.
+#[derive(Debug)]
+struct Held {
+    id: i64,
+    customer_id: i64,
+    revision: i64,
+    number: String,
+    state: String,
+    payment_method: String,
+    currency: String,
+    total: rust_decimal::Decimal,
+    is_sent: bool,
+    cancel_requested: bool,
+}
+
+impl Held {
+    fn state(&self) -> Result<State, OrderError> {
+        State::parse(&self.state).ok_or_else(|| decode(&self.state))
+    }
+
+    fn method(&self) -> Result<PaymentMethod, OrderError> {
+        PaymentMethod::parse(&self.payment_method).ok_or_else(|| decode(&self.payment_method))
+    }
+}
+
+/// A word that the table's own checks do not let in.
+fn decode(word: &str) -> OrderError {
+    OrderError::Database(sqlx::Error::Decode(format!("an order holds the unknown word `{word}`").into()))
+}
+
+/// One change of an order.
+struct Change<'a> {
+    to: State,
+    action: &'static str,
+    /// As it is audited: `order.approved`.
+    audited: &'static str,
+    /// What it tells, a revision each.
+    events: &'a [EventType],
+    cause: Option<&'static str>,
+    note: Option<&'a str>,
+}
+
+/// A person of the house lets a waiting order through.
+pub async fn approve(
+    conn: &mut PgConnection,
+    cx: &OrderContext<'_>,
+    order: i64,
+    note: Option<&str>,
+) -> Result<Order, OrderError> {
+    let note = checked(note)?;
+    let held = lock(conn, cx.principal.scope(), order).await?;
+    let to = held.method()?.next();
+    if held.state()? != State::PendingApproval {
+        return Err(super::Forbidden { from: held.state()?, to }.into());
+    }
+    let events: &[EventType] = match to {
+        State::Confirmed => &[EventType::OrderApproved, EventType::OrderConfirmed],
+        _ => &[EventType::OrderApproved],
+    };
+    let note = note.as_deref();
+    let change = Change { to, action: "approved", audited: "order.approved", events, cause: None, note };
+    make(conn, &cx.by, &held, &change, cx.rules.unpaid_for).await?;
+    shown(conn, cx, order).await
+}
+
+/// A person of the house does not.
+pub async fn reject(
+    conn: &mut PgConnection,
+    cx: &OrderContext<'_>,
+    order: i64,
+    note: Option<&str>,
+) -> Result<Order, OrderError> {
+    let note = checked(note)?;
+    let held = lock(conn, cx.principal.scope(), order).await?;
+    if held.state()? != State::PendingApproval {
+        return Err(super::Forbidden { from: held.state()?, to: State::Cancelled }.into());
+    }
+    let change = Change {
+        to: State::Cancelled,
+        action: "rejected",
+        audited: "order.rejected",
+        events: &[EventType::OrderCancelled],
+        cause: Some("rejected"),
+        note: note.as_deref(),
+    };
+    make(conn, &cx.by, &held, &change, cx.rules.unpaid_for).await?;
+    shown(conn, cx, order).await
+}
+
+/// Cancels an order that no ERP has; of one that was sent it is asked for, and the ERP's word decides.
+pub async fn cancel(
+    conn: &mut PgConnection,
+    cx: &OrderContext<'_>,
+    order: i64,
+    note: Option<&str>,
+) -> Result<Order, OrderError> {
+    let note = checked(note)?;
+    let held = lock(conn, cx.principal.scope(), order).await?;
+    held.state()?.to(State::Cancelled)?;
+    if held.is_sent {
+        // Asked for once; again changes nothing.
+        if !held.cancel_requested {
+            request_cancel(conn, &cx.by, &held, note.as_deref()).await?;
+        }
+    } else {
+        let change = Change {
+            to: State::Cancelled,
+            action: "cancelled",
+            audited: "order.cancelled",
+            events: &[EventType::OrderCancelled],
+            cause: Some("cancelled"),
+            note: note.as_deref(),
+        };
+        make(conn, &cx.by, &held, &change, cx.rules.unpaid_for).await?;
+    }
+    shown(conn, cx, order).await
+}
+
+/// The card was charged: the order is one. Who charged an order that cannot be confirmed any more gets the refusal, and
+/// has to look at the money.
+pub async fn paid(conn: &mut PgConnection, cx: &OrderContext<'_>, order: i64) -> Result<Order, OrderError> {
+    let held = lock(conn, cx.principal.scope(), order).await?;
+    if held.state()? != State::PendingPayment {
+        return Err(super::Forbidden { from: held.state()?, to: State::Confirmed }.into());
+    }
+    let change = Change {
+        to: State::Confirmed,
+        action: "paid",
+        audited: "order.paid",
+        events: &[EventType::OrderConfirmed],
+        cause: None,
+        note: None,
+    };
+    make(conn, &cx.by, &held, &change, cx.rules.unpaid_for).await?;
+    shown(conn, cx, order).await
+}
+
+/// Cancels what was not paid in time, in batches; gives how many. Several daemons may do it at once: each takes what no
+/// other has in hand.
+pub async fn expire(pool: &PgPool, clock: &Clock) -> Result<usize, OrderError> {
+    let mut expired = 0;
+    loop {
+        let mut tx = pool.begin().await?;
+        let due = sqlx::query_as!(
+            Held,
+            r#"
+            select id, customer_id, revision, number, state, payment_method, currency, total,
+                sent_at is not null as "is_sent!", cancel_requested_at is not null as "cancel_requested!"
+            from commerce.sales_order
+            where state = 'pending_payment' and expires_at <= clock_timestamp()
+            order by expires_at
+            limit $1
+            for no key update skip locked
+            "#,
+            BATCH,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let by = Provenance { origin: "hub", bulk: false, correlation_id: "order-expiry", now: clock.now() };
+        let change = Change {
+            to: State::Cancelled,
+            action: "expired",
+            audited: "order.expired",
+            events: &[EventType::OrderCancelled],
+            cause: Some("expired"),
+            note: None,
+        };
+        for held in &due {
+            write(&mut tx, &by, held, &change, None).await?;
+        }
+        // All at once, so that the levels of all of them are locked in one order.
+        let ids: Vec<i64> = due.iter().map(|held| held.id).collect();
+        release(&mut tx, by.now, &ids, "expired").await?;
+        tx.commit().await?;
+        expired += due.len();
+        if i64::try_from(due.len()).unwrap_or(BATCH) < BATCH {
+            return Ok(expired);
+        }
+    }
+}
+
+fn checked(note: Option<&str>) -> Result<Option<String>, OrderError> {
+    let mut faults = Vec::new();
+    let note = read_note(note, &mut faults);
+    if faults.is_empty() { Ok(note) } else { Err(OrderError::Invalid(faults)) }
+}
+
+async fn lock(conn: &mut PgConnection, scope: Scope, order: i64) -> Result<Held, OrderError> {
+    let held = sqlx::query_as!(
+        Held,
+        r#"
+        select id, customer_id, revision, number, state, payment_method, currency, total,
+            sent_at is not null as "is_sent!", cancel_requested_at is not null as "cancel_requested!"
+        from commerce.sales_order
+        where id = $1 and ($2 or customer_id = $3)
+        for no key update
+        "#,
+        order,
+        scope.is_house(),
+        scope.company_id(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    held.ok_or(OrderError::NotFound)
+}
+
+async fn shown(conn: &mut PgConnection, cx: &OrderContext<'_>, order: i64) -> Result<Order, OrderError> {
+    find(conn, cx.principal.scope(), OrderKey::Id(order)).await?.ok_or(OrderError::NotFound)
+}
+
+/// A change of state, with what it does to stock.
+async fn make(
+    conn: &mut PgConnection,
+    by: &Provenance<'_>,
+    held: &Held,
+    change: &Change<'_>,
+    unpaid_for: std::time::Duration,
+) -> Result<(), OrderError> {
+    let expires_in = (change.to == State::PendingPayment).then_some(unpaid_for);
+    write(conn, by, held, change, expires_in).await?;
+    match change.to {
+        State::Confirmed => {
+            sqlx::query!("update commerce.sales_order_line set confirmed = ordered where order_id = $1", held.id)
+                .execute(conn)
+                .await?;
+        }
+        State::Cancelled => release(conn, by.now, &[held.id], "cancelled").await?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Row, history, events and audit of a change of state.
+async fn write(
+    conn: &mut PgConnection,
+    by: &Provenance<'_>,
+    held: &Held,
+    change: &Change<'_>,
+    expires_in: Option<std::time::Duration>,
+) -> Result<(), OrderError> {
+    let from = held.state()?;
+    let to = from.to(change.to)?;
+    let revision = held.revision + i64::try_from(change.events.len()).unwrap_or(1);
+    sqlx::query!(
+        "with changed as (
+            update commerce.sales_order
+            set state = $2, revision = $3, updated_at = $4, expires_at = clock_timestamp() + $5::interval,
+                confirmed_at = case when $2 = 'confirmed' then $4 else confirmed_at end
+            where id = $1
+         )
+         insert into commerce.sales_order_history
+            (order_id, revision, at, action, from_state, state, actor, correlation_id, note)
+         values ($1, $3, $4, $6, $7, $2, $8, $9, $10)",
+        held.id,
+        to.as_str(),
+        revision,
+        by.now,
+        expires_in.map(interval) as _,
+        change.action,
+        from.as_str(),
+        by.origin,
+        by.correlation_id,
+        change.note,
+    )
+    .execute(&mut *conn)
+    .await?;
+    announce(conn, by, held, to, change.events, change.cause, change.audited).await
+}
+
+async fn request_cancel(
+    conn: &mut PgConnection,
+    by: &Provenance<'_>,
+    held: &Held,
+    note: Option<&str>,
+) -> Result<(), OrderError> {
+    sqlx::query!(
+        "with changed as (
+            update commerce.sales_order
+            set cancel_requested_at = $3, revision = $2, updated_at = $3
+            where id = $1
+         )
+         insert into commerce.sales_order_history
+            (order_id, revision, at, action, from_state, state, actor, correlation_id, note)
+         values ($1, $2, $3, 'cancel_requested', $4, $4, $5, $6, $7)",
+        held.id,
+        held.revision + 1,
+        by.now,
+        held.state,
+        by.origin,
+        by.correlation_id,
+        note,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let state = held.state()?;
+    let (events, cause) = (&[EventType::OrderUpdated], Some("cancel_requested"));
+    announce(conn, by, held, state, events, cause, "order.cancel_requested").await
+}
+
+async fn announce(
+    conn: &mut PgConnection,
+    by: &Provenance<'_>,
+    held: &Held,
+    state: State,
+    events: &[EventType],
+    cause: Option<&'static str>,
+    audited: &'static str,
+) -> Result<(), OrderError> {
+    let told = Told {
+        id: held.id,
+        number: &held.number,
+        customer_id: held.customer_id,
+        state: state.as_str(),
+        payment_method: &held.payment_method,
+        total: held.total,
+        currency: &held.currency,
+        revision: held.revision + 1,
+        cause,
+    };
+    tell(conn, by, events, &told).await?;
+    let entry = Entry {
+        action: audited,
+        subject_kind: "order",
+        subject: held.number.clone(),
+        detail: json!({ "id": held.id, "from": held.state, "to": state.as_str() }),
+    };
+    audit::record(conn, actor(by), &[entry]).await?;
+    Ok(())
+}
