@@ -10,7 +10,11 @@ use kopru_sdk::{Connector, Descriptor, StreamSpec, settings::unknown_key};
 use crate::{
     canonical::Entity,
     clock::Clock,
-    config::{Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, MailTls, Problem, Sources},
+    commerce::orders::{OrderRules, Policy},
+    config::{
+        self, AccountPolicy, Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, MailTls, OrdersConfig,
+        Problem, Sources,
+    },
     database::{Database, DatabaseError},
     hub::{
         deliveries::smtp::{self, Smtp},
@@ -18,6 +22,10 @@ use crate::{
         files::{Folder, Take},
         retry::RetrySchedule,
         sweeps::{Mode, SweepPolicy},
+    },
+    identity::{
+        people::People,
+        tokens::{KeyProblem, KeySource},
     },
     mail,
     mapping::{self, Format, Library},
@@ -33,6 +41,8 @@ pub enum AppError {
     Database(#[from] DatabaseError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("people cannot sign in: {0}")]
+    Keys(#[from] KeyProblem),
     #[error("the mappings have errors, see `kopru mapping check`: {}", first_of(.0))]
     Mappings(Vec<mapping::Problem>),
     #[error(transparent)]
@@ -83,15 +93,43 @@ impl App {
         Ok(key.map(read).transpose()?)
     }
 
+    /// What people need to sign in. The keys of the tokens are read when they are first needed.
+    pub fn people(&self) -> People {
+        let source = match (&self.config.auth.signing_key_file, &self.config.database.url) {
+            (Some(file), _) => KeySource::File(file.clone()),
+            (None, Some(_)) => KeySource::Store,
+            (None, None) => KeySource::OwnFile(self.config.data.dir.join("signing-key.pem")),
+        };
+        People::new(self.database.pool.clone(), self.clock.clone(), source)
+    }
+
     pub async fn close(self) {
         self.database.close().await;
     }
 }
 
-/// The mappings in force: those of the configured directory when it exists, else the built-in ones.
+/// The rules that orders are placed by.
+pub fn order_rules(config: &OrdersConfig) -> OrderRules {
+    let policy = |policy| match policy {
+        AccountPolicy::Ignore => Policy::Ignore,
+        AccountPolicy::Hold => Policy::Hold,
+        AccountPolicy::Refuse => Policy::Refuse,
+    };
+    OrderRules {
+        approve_above: config.approve_above,
+        approve_first_orders: config.approve_first_orders,
+        over_limit: policy(config.over_limit),
+        overdue: policy(config.overdue),
+        unpaid_for: Duration::from_secs(u64::from(config.unpaid_minutes) * 60),
+        cart_for: Duration::from_secs(u64::from(config.cart_days) * 24 * 3600),
+        allow_zero_price: config.allow_zero_price,
+    }
+}
+
+/// The mappings in force: the built-in ones, and in the place of their systems those of the configured directory.
 pub fn library(config: &Config) -> Result<Library, AppError> {
     let dir = Some(config.mappings.dir.as_path()).filter(|dir| dir.is_dir());
-    Library::load(dir).map_err(AppError::Mappings)
+    Library::in_force(dir).map_err(AppError::Mappings)
 }
 
 /// The configured mail server, or none. What it needs elsewhere in the configuration is missed here.
@@ -151,6 +189,22 @@ pub fn folders(config: &Config, library: &Library) -> Result<Vec<Arc<Folder>>, C
     };
     let problems: Vec<Problem> = folders.iter().flat_map(wrong).collect();
     if problems.is_empty() { Ok(folders.into_iter().map(Arc::new).collect()) } else { Err(ConfigError(problems)) }
+}
+
+/// The folder in which a file of this name would lie for that instance; without one, what a folder is by itself.
+pub fn folder_for(config: &Config, instance: &str, name: &str) -> Folder {
+    let folders = config.files.iter().filter(|(_, files)| files.instance == instance);
+    let mut folders = folders.map(|(key, files)| folder(key, files));
+    folders.find(|folder| folder.take_of(name).is_some()).unwrap_or_else(|| Folder {
+        name: "NAME".to_owned(),
+        dir: PathBuf::new(),
+        instance: instance.to_owned(),
+        settle: Duration::ZERO,
+        every: Duration::ZERO,
+        max_bytes: u64::MAX,
+        takes: Vec::new(),
+        roots: config::exchange_roots(),
+    })
 }
 
 fn folder(name: &str, files: &FilesConfig) -> Folder {

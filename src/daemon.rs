@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{self, App, AppError},
+    commerce::upkeep,
     database,
     http::{HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     hub::{
@@ -47,6 +48,7 @@ pub struct Running {
     daemon: Daemon,
     server: tokio::task::JoinHandle<()>,
     trimming: tokio::task::JoinHandle<()>,
+    tending: tokio::task::JoinHandle<()>,
     shutdown: CancellationToken,
 }
 
@@ -65,12 +67,16 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let folders = app::folders(&app.config, engine.library.now().library()).map_err(AppError::Config)?;
     let mut daemon = Daemon::start(&engine).await?;
     daemon.watch(folders);
+    let people = app.people();
+    people.check().await.map_err(AppError::Keys)?;
     let shutdown = CancellationToken::new();
     reload_on_hangup(engine.clone(), shutdown.clone());
     let state = HttpState {
         engine: engine.clone(),
         pool: app.database.pool.clone(),
         clock: app.clock.clone(),
+        people: people.clone(),
+        order_rules: app::order_rules(&app.config.orders),
         metrics,
         probes: Arc::new(HubProbes { pool: app.database.pool.clone(), engine: engine.clone() }),
     };
@@ -80,6 +86,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         drain: DRAIN,
         rate_limits: RateLimits {
             enabled: limits.enabled,
+            per_user: limits.per_user_per_minute,
             per_api_key: limits.per_api_key_per_minute,
             per_ip: limits.per_ip_per_minute,
         },
@@ -89,7 +96,8 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let server = tokio::spawn(server);
     let trimming = trim::run(app.database.pool.clone(), app.config.retention.history_days, shutdown.clone());
     let trimming = tokio::spawn(trimming);
-    Ok(Running { address, engine, daemon, server, trimming, shutdown })
+    let tending = tokio::spawn(upkeep::run(app.database.pool.clone(), app.clock.clone(), shutdown.clone()));
+    Ok(Running { address, engine, daemon, server, trimming, tending, shutdown })
 }
 
 impl Running {
@@ -101,6 +109,9 @@ impl Running {
         }
         if self.trimming.await.is_err() {
             tracing::warn!("the trimming of old answers and uses ended badly");
+        }
+        if self.tending.await.is_err() {
+            tracing::warn!("the upkeep of orders and carts ended badly");
         }
         self.daemon.stop().await;
     }

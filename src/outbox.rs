@@ -121,8 +121,8 @@ pub async fn append(conn: &mut PgConnection, by: &Provenance<'_>, events: &Event
         with added as (
             insert into hub.outbox_event
                 (id, type, aggregate, aggregate_id, revision, origin, bulk, payload, correlation_id, created_at)
-            select e.id, $1, $2, e.aggregate_id, e.revision, $3, $4, e.payload::jsonb, $5, $6
-            from unnest($7::uuid[], $8::bigint[], $9::bigint[], $10::text[]) as e (id, aggregate_id, revision, payload)
+            select unnest($7::uuid[]), $1, $2, unnest($8::bigint[]), unnest($9::bigint[]), $3, $4,
+                unnest($10::text[])::jsonb, $5, $6
         ), noted as (
             insert into hub.outbox_unrouted (event_id)
             select e.id from unnest($7::uuid[]) with ordinality as e (id, place)

@@ -46,7 +46,8 @@ impl From<AppError> for Failure {
         match error {
             AppError::Config(error) => error.into(),
             AppError::Database(error) => error.into(),
-            error @ (AppError::Engine(_) | AppError::Mappings(_) | AppError::Seal(_)) => {
+            AppError::Keys(crate::identity::tokens::KeyProblem::Database(error)) => error.into(),
+            error @ (AppError::Keys(_) | AppError::Engine(_) | AppError::Mappings(_) | AppError::Seal(_)) => {
                 Failure::Usage(error.to_string())
             }
         }

@@ -11,6 +11,7 @@ use std::{
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use kopru_sdk::settings::{Secret, Settings};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Origin;
@@ -25,6 +26,7 @@ pub struct Config {
     pub data: DataConfig,
     pub mappings: MappingsConfig,
     pub hub: HubConfig,
+    pub orders: OrdersConfig,
     pub retry: RetryConfig,
     pub retention: RetentionConfig,
     pub log: LogConfig,
@@ -55,6 +57,8 @@ pub struct RateLimitConfig {
 pub struct AuthConfig {
     /// `None`: made in the data directory with the private server; with a url there is none.
     pub master_key_file: Option<PathBuf>,
+    /// `None`: in the store, or with the private server in the data directory.
+    pub signing_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -102,6 +106,28 @@ pub struct HubConfig {
     /// `HH:MM`, or empty for never.
     pub full_at: String,
     pub workers: usize,
+}
+
+/// Which orders a person has to approve, and how long things are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrdersConfig {
+    /// `None`: however much they cost.
+    pub approve_above: Option<Decimal>,
+    pub approve_first_orders: u32,
+    pub over_limit: AccountPolicy,
+    pub overdue: AccountPolicy,
+    pub unpaid_minutes: u32,
+    pub cart_days: u32,
+    pub allow_zero_price: bool,
+}
+
+/// What is done about an order that a dealer's account does not bear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountPolicy {
+    Ignore,
+    Hold,
+    Refuse,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, net::IpAddr};
 use chrono::NaiveTime;
 use ipnet::IpNet;
 use kopru_sdk::settings::unknown_key;
+use rust_decimal::Decimal;
 use tracing_subscriber::EnvFilter;
 
 use super::{
     connectors, files,
     model::{
         AuthConfig, Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, MailConfig,
-        MappingsConfig, RateLimitConfig, RetentionConfig, RetryConfig,
+        MappingsConfig, OrdersConfig, RateLimitConfig, RetentionConfig, RetryConfig,
     },
     problem::Problem,
     section::{Section, secret},
@@ -27,6 +28,7 @@ const SECTIONS: [&str; 13] = [
     "data",
     "mappings",
     "hub",
+    "orders",
     "retry",
     "retention",
     "log",
@@ -50,6 +52,7 @@ pub(super) fn config(
     let data = data(Section::of(&mut tree, "data", problems));
     let mappings = mappings(Section::of(&mut tree, "mappings", problems));
     let hub = hub(Section::of(&mut tree, "hub", problems));
+    let orders = orders(Section::of(&mut tree, "orders", problems));
     let retry = retry(Section::of(&mut tree, "retry", problems));
     let retention = retention(Section::of(&mut tree, "retention", problems));
     let log = log(Section::of(&mut tree, "log", problems));
@@ -63,7 +66,7 @@ pub(super) fn config(
         let text = unknown_key(&key, &known).replacen("key", "section", 1);
         problems.push(Problem { origin: Some(node.origin), key, text });
     }
-    match (http, rate_limit, auth, mail, database, data, mappings, hub, retry, retention, log) {
+    match (http, rate_limit, auth, mail, database, data, mappings, hub, orders, retry, retention, log) {
         (
             Some(http),
             Some(rate_limit),
@@ -73,6 +76,7 @@ pub(super) fn config(
             Some(data),
             Some(mappings),
             Some(hub),
+            Some(orders),
             Some(retry),
             Some(retention),
             Some(log),
@@ -85,6 +89,7 @@ pub(super) fn config(
             data,
             mappings,
             hub,
+            orders,
             retry,
             retention,
             log,
@@ -154,9 +159,10 @@ fn rate_limit(mut section: Section<'_>) -> Option<RateLimitConfig> {
 
 fn auth(mut section: Section<'_>) -> Option<AuthConfig> {
     let master_key_file: Option<String> = section.value("master_key_file");
+    let signing_key_file: Option<String> = section.value("signing_key_file");
     section.finish();
-    let master_key_file = master_key_file?;
-    Some(AuthConfig { master_key_file: Some(master_key_file).filter(|path| !path.is_empty()).map(Into::into) })
+    let path = |text: String| Some(text).filter(|text| !text.trim().is_empty()).map(Into::into);
+    Some(AuthConfig { master_key_file: path(master_key_file?), signing_key_file: path(signing_key_file?) })
 }
 
 fn mail(mut section: Section<'_>) -> Option<MailConfig> {
@@ -232,6 +238,33 @@ pub(super) fn time_of_day(text: &str) -> Result<String, String> {
         Ok(time) => Ok(time.format("%H:%M").to_string()),
         Err(_) => Err(format!("`{text}` is not a time of day, as in 03:30")),
     }
+}
+
+fn orders(mut section: Section<'_>) -> Option<OrdersConfig> {
+    let approve_above = section.parsed("approve_above", |text| match text.parse::<Decimal>() {
+        Ok(amount) if !amount.is_sign_negative() => Ok(amount),
+        _ => Err(format!("`{text}` is no amount, as in 250000.00")),
+    });
+    let approve_first_orders: Option<u32> = section.value("approve_first_orders");
+    let over_limit = section.value("over_limit");
+    let overdue = section.value("overdue");
+    let unpaid_minutes: Option<u32> = section.value("unpaid_minutes");
+    let cart_days: Option<u32> = section.value("cart_days");
+    let allow_zero_price = section.value("allow_zero_price");
+    section.require("approve_first_orders", approve_first_orders.is_none_or(|n| n <= 1_000), "must be at most 1000");
+    let minutes = unpaid_minutes.is_none_or(|n| (1..=10_080).contains(&n));
+    section.require("unpaid_minutes", minutes, "must be between 1 and 10080 (a week)");
+    section.require("cart_days", cart_days.is_none_or(|n| (1..=365).contains(&n)), "must be between 1 and 365");
+    section.finish();
+    Some(OrdersConfig {
+        approve_above: approve_above?,
+        approve_first_orders: approve_first_orders?,
+        over_limit: over_limit?,
+        overdue: overdue?,
+        unpaid_minutes: unpaid_minutes?,
+        cart_days: cart_days?,
+        allow_zero_price: allow_zero_price?,
+    })
 }
 
 fn retry(mut section: Section<'_>) -> Option<RetryConfig> {

@@ -35,7 +35,10 @@ impl Config {
                 "per_api_key_per_minute": self.rate_limit.per_api_key_per_minute,
                 "per_ip_per_minute": self.rate_limit.per_ip_per_minute,
             },
-            "auth": { "master_key_file": self.auth.master_key_file.clone().unwrap_or_default() },
+            "auth": {
+                "master_key_file": self.auth.master_key_file.clone().unwrap_or_default(),
+                "signing_key_file": self.auth.signing_key_file.clone().unwrap_or_default(),
+            },
             "mail": {
                 "host": self.mail.host,
                 "port": self.mail.port,
@@ -56,6 +59,15 @@ impl Config {
                 "timezone": self.hub.timezone.name(),
                 "full_at": self.hub.full_at,
                 "workers": self.hub.workers,
+            },
+            "orders": {
+                "approve_above": self.orders.approve_above.map_or_else(String::new, |amount| amount.to_string()),
+                "approve_first_orders": self.orders.approve_first_orders,
+                "over_limit": self.orders.over_limit,
+                "overdue": self.orders.overdue,
+                "unpaid_minutes": self.orders.unpaid_minutes,
+                "cart_days": self.orders.cart_days,
+                "allow_zero_price": self.orders.allow_zero_price,
             },
             "retry": {
                 "delays_secs": self.retry.delays_secs,

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
-    http::{HeaderName, StatusCode},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::identity::{
     api_keys::KeyRing,
+    people::People,
     uses::{Outcome, Use, UseCounter},
 };
 
@@ -32,6 +33,7 @@ pub(super) const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 pub(super) struct Gate {
     pub pool: PgPool,
     pub keys: KeyRing,
+    pub people: People,
     pub uses: UseCounter,
     pub limits: RateLimiter,
     pub in_hand: Arc<InHand>,
@@ -51,6 +53,7 @@ pub(super) struct Access {
 struct Note {
     /// Taken out of the headers, so that nothing behind the gate can write it anywhere.
     shown: Option<String>,
+    bearer: Option<String>,
     used: Option<(Option<i64>, Outcome)>,
     window: Option<Window>,
 }
@@ -59,6 +62,11 @@ impl Access {
     /// The key that was shown. `None`: no such header.
     pub fn shown_key(&self) -> Option<String> {
         self.lock().shown.clone()
+    }
+
+    /// The access token that was shown. `None`: no such header.
+    pub fn shown_token(&self) -> Option<String> {
+        self.lock().bearer.clone()
     }
 
     /// What became of the key; the last word counts.
@@ -93,7 +101,8 @@ pub(super) async fn guard(
         [one] => one.to_str().unwrap_or_default().to_owned(),
         _ => String::new(),
     });
-    let access = Arc::new(Access { gate, address, note: Mutex::new(Note { shown, ..Note::default() }) });
+    let bearer = take_bearer(request.headers_mut());
+    let access = Arc::new(Access { gate, address, note: Mutex::new(Note { shown, bearer, ..Note::default() }) });
     request.extensions_mut().insert(Arc::clone(&access));
     let exempt = request.uri().path().starts_with("/health/");
     let method = request.method().as_str().to_owned();
@@ -126,4 +135,18 @@ pub(super) async fn guard(
         window.write(response.headers_mut());
     }
     response
+}
+
+/// The token of `Authorization: Bearer …`. Several headers, another scheme or no text: shown, and no token of anybody's.
+fn take_bearer(headers: &mut HeaderMap) -> Option<String> {
+    let sent: Vec<_> = headers.get_all(header::AUTHORIZATION).iter().cloned().collect();
+    headers.remove(header::AUTHORIZATION);
+    match sent.as_slice() {
+        [] => None,
+        [one] => {
+            let (scheme, token) = one.to_str().ok().and_then(|text| text.split_once(' ')).unwrap_or_default();
+            Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim().to_owned() } else { String::new() })
+        }
+        _ => Some(String::new()),
+    }
 }

@@ -4,8 +4,8 @@
 //! - Every response carries `X-Correlation-ID`, and every error is one problem document (RFC 9457), made in
 //!   [`problem`] and nowhere else, whoever refused: a handler, an extractor, a limit, a panic.
 //! - A request body is bounded before anyone reads it, and a refused sender still gets to read the answer.
-//! - Every request passes the gate ([`access`]) before any route: the address's limit, then the key. A key never gets
-//!   behind the gate, so nothing there can write it down.
+//! - Every request passes the gate ([`access`]) before any route: the address's limit, then the key or token. Neither
+//!   gets behind the gate, so nothing there can write it down.
 //! - What a route answers is described where it is registered: `/openapi.json` has no list of its own.
 //! - `/metrics` answers on this machine or on the operations listener, never to the world.
 //! - When the shutdown begins, no connection is taken any more, what is in hand is finished, and that has an end.
@@ -14,6 +14,7 @@
 //! [`Settings`], from the composition root.
 
 mod access;
+mod api;
 mod api_key;
 mod body;
 mod caller;
@@ -29,6 +30,7 @@ mod rate_limit;
 mod router;
 mod server;
 mod shared_answers;
+mod signed_in;
 
 pub use caller::Caller;
 pub use correlation::CorrelationId;
@@ -39,3 +41,4 @@ pub use problem::{FieldError, Problem};
 pub use rate_limit::RateLimits;
 pub use router::{HttpState, Settings};
 pub use server::{Server, Waits};
+pub use signed_in::SignedIn;

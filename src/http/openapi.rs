@@ -14,7 +14,7 @@ use serde::Serialize;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::{
     IntoResponses, Modify, OpenApi, ToSchema,
-    openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
+    openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -39,7 +39,10 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags(
+        (name = "auth", description = "Signing in, and who is signed in"),
+        (name = "cart", description = "What a dealer's user means to buy"),
         (name = "integration", description = "What an ERP pushes, with an API key"),
+        (name = "orders", description = "Orders of dealers"),
         (name = "operations", description = "Health and metrics")
     ),
     components(schemas(ProblemDocument, FieldError)),
@@ -53,7 +56,11 @@ impl Modify for KeyScheme {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let text = "`kopru api-key create` makes one";
         let scheme = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("X-API-Key", text)));
-        document.components.get_or_insert_default().add_security_scheme("apiKey", scheme);
+        let text = "`POST /api/v1/auth/login` gives one";
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(text));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("apiKey", scheme);
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
     }
 }
 
@@ -91,6 +98,31 @@ pub(super) enum Refused {
     #[response(status = 429, content_type = "application/problem+json")]
     TooMany(ProblemDocument),
 }
+
+/// What is answered to somebody who may not pass.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the variants describe; problems are what is answered")]
+pub(super) enum Denied {
+    /// No access token, or one that is foreign, expired, or of a session that has ended
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(ProblemDocument),
+    /// The caller's role may not do this
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(ProblemDocument),
+    /// Too many requests; `Retry-After` says when to come back
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(ProblemDocument),
+}
+
+/// The same for routes that anybody may call.
+#[derive(IntoResponses)]
+#[response(
+    status = 429,
+    content_type = "application/problem+json",
+    description = "Too many requests; `Retry-After` says when to come back"
+)]
+#[expect(dead_code, reason = "it describes; problems are what is answered")]
+pub(super) struct TooManyRequests(ProblemDocument);
 
 /// The whole description.
 pub fn document() -> utoipa::openapi::OpenApi {

@@ -22,20 +22,22 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     access::{self, Gate},
-    api_key, body, correlation, health,
+    api, api_key, body, correlation, health,
     health::{Probes, Readiness},
     integration, metrics,
     openapi::{self, Base},
     problem::{self, Problem},
     rate_limit::RateLimits,
 };
-use crate::{clock::Clock, hub::engine::Engine};
+use crate::{clock::Clock, commerce::orders::OrderRules, hub::engine::Engine, identity::people::People};
 
 #[derive(Clone)]
 pub struct HttpState {
     pub engine: Engine,
     pub pool: PgPool,
     pub clock: Clock,
+    pub people: People,
+    pub order_rules: OrderRules,
     pub metrics: PrometheusHandle,
     pub probes: Arc<dyn Probes>,
 }
@@ -86,6 +88,7 @@ pub(super) fn documented() -> OpenApiRouter<PublicState> {
         .merge(metrics::routes().layer(from_fn(metrics::from_here_only)))
         .merge(api_key::routes())
         .merge(integration::routes())
+        .merge(api::routes())
 }
 
 /// What the world sees. `more` are the routes of the rooms around us.

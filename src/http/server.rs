@@ -120,6 +120,7 @@ impl Server {
 fn gate(state: &HttpState, settings: &Settings, waits: Waits) -> Gate {
     Gate {
         pool: state.pool.clone(),
+        people: state.people.clone(),
         keys: KeyRing::new(state.pool.clone(), state.clock.clone()).remembering(waits.fresh_keys),
         uses: UseCounter::new(state.pool.clone(), state.clock.clone()),
         limits: RateLimiter::new(settings.rate_limits.clone()),

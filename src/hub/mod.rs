@@ -5,7 +5,7 @@
 //! | [`states`] | the words |
 //! | [`engine`], [`daemon`] | what the parts share; the parts started and stopped together |
 //! | [`scheduler`], [`pull`], [`runs`], [`cursors`], [`streams`] | polling: who, when, page by page |
-//! | [`pages`], [`entities`], [`links`] | how records reach the commerce tables |
+//! | [`pages`], [`entities`], [`links`], [`owners`] | how records reach the commerce tables, and whose they are |
 //! | [`files`] | watched folders: files of any size, taken once |
 //! | [`intake`] | documents that a caller hands over and waits for |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
@@ -51,6 +51,7 @@ pub mod links;
 pub mod mappings;
 pub mod messages;
 pub mod meters;
+pub mod owners;
 pub mod pages;
 pub mod patience;
 pub mod pull;

@@ -223,13 +223,17 @@ async fn work_handled(
     let ids: Vec<Uuid> = batch.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
     outcomes.retain(|(message, _)| ours.contains(&message.id));
-    settle_letters(&mut tx, &outcomes).await?;
+    settle_letters(engine, &mut tx, &outcomes).await?;
     messages::finish(&mut tx, engine.id, started_at, &outcomes).await?;
     tx.commit().await
 }
 
 /// The letters of what died, and of replays.
-async fn settle_letters(tx: &mut PgConnection, outcomes: &[(&Claimed, Finish)]) -> Result<(), sqlx::Error> {
+async fn settle_letters(
+    engine: &Engine,
+    tx: &mut PgConnection,
+    outcomes: &[(&Claimed, Finish)],
+) -> Result<(), sqlx::Error> {
     let mut fresh = Vec::new();
     let mut replayed = Vec::new();
     for (message, finish) in outcomes {
@@ -237,7 +241,7 @@ async fn settle_letters(tx: &mut PgConnection, outcomes: &[(&Claimed, Finish)]) 
         match (message.dead_letter_id, failure) {
             (Some(letter), Some(failure)) => dead_letters::reopen(tx, letter, failure, None, None).await?,
             (Some(letter), None) => replayed.push(letter),
-            (None, Some(failure)) => fresh.push(letter_of(message, failure.clone())),
+            (None, Some(failure)) => fresh.push(letter_of(engine, message, failure.clone())),
             (None, None) => {}
         }
     }
@@ -279,29 +283,27 @@ async fn give_back_held(engine: &Engine, started_at: DateTime<Utc>, batch: &[Cla
     tx.commit().await
 }
 
-fn letter_of(message: &Claimed, failure: Failure) -> NewLetter {
-    NewLetter {
-        message: NewMessage {
-            id: message.id,
-            kind: message.kind.clone().into(),
-            connector: message.connector.clone(),
-            stream: message.stream.clone(),
-            entity: message.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
-            key: message.key.clone(),
-            version: message.version(),
-            mapping: message.mapping.clone(),
-            mapping_hash: None,
-            format: documents::format_word(&message.format),
-            body: unpack(&message.body).unwrap_or_else(|_| message.body.clone()),
-            correlation_id: message.correlation_id.clone(),
-            run_id: message.run_id,
-            dead_letter_id: None,
-            received_at: message.received_at,
-        },
-        failure,
-        missing: None,
-        attempts: message.attempts + 1,
-    }
+fn letter_of(engine: &Engine, message: &Claimed, failure: Failure) -> NewLetter {
+    let attempts = message.attempts + 1;
+    let message = NewMessage {
+        id: message.id,
+        kind: message.kind.clone().into(),
+        connector: message.connector.clone(),
+        stream: message.stream.clone(),
+        entity: message.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
+        key: message.key.clone(),
+        version: message.version(),
+        mapping: message.mapping.clone(),
+        mapping_hash: None,
+        format: documents::format_word(&message.format),
+        body: unpack(&message.body).unwrap_or_else(|_| message.body.clone()),
+        correlation_id: message.correlation_id.clone(),
+        run_id: message.run_id,
+        dead_letter_id: None,
+        received_at: message.received_at,
+    };
+    let carried = dead_letters::carried_by(engine, &message);
+    NewLetter { message, failure, missing: None, attempts, carried }
 }
 
 /// Puts a claimed message among the dead letters by itself.
@@ -314,7 +316,7 @@ async fn bury(engine: &Engine, message: &Claimed, failure: Failure) -> Result<()
     match message.dead_letter_id {
         Some(letter) => dead_letters::reopen(&mut tx, letter, &failure, None, None).await?,
         None => {
-            dead_letters::record(&mut tx, &[letter_of(message, failure.clone())]).await?;
+            dead_letters::record(&mut tx, &[letter_of(engine, message, failure.clone())]).await?;
         }
     }
     let finish = Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) };

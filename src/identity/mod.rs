@@ -1,4 +1,13 @@
-//! Who calls: API keys, what they may do, how they were used, and the answers that a repeated request gets again.
+//! Who calls: people and API keys, what they may do, how keys were used, and the answers that a repeated request gets again.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`people`] | signing in, staying signed in, signing out |
+//! | [`users`] | the people themselves |
+//! | [`email`], [`passwords`], `lockout` | one spelling of an address; hashing; waits after failures |
+//! | [`tokens`], [`sessions`] | access tokens and their keys; refresh tokens and their families |
+//! | [`api_keys`], [`uses`] | keys of machines, and how they were used |
+//! | [`idempotency`], [`trim`] | kept answers; what is old goes |
 //!
 //! Invariants
 //! - A key is stored as a hash only and compared in constant time; its text is shown once, when it is made.
@@ -10,6 +19,13 @@
 //! Deliberately absent: headers, status codes, rate limits. Those are the web server's.
 
 pub mod api_keys;
+pub mod email;
 pub mod idempotency;
+mod lockout;
+pub mod passwords;
+pub mod people;
+pub mod sessions;
+pub mod tokens;
 pub mod trim;
+pub mod users;
 pub mod uses;

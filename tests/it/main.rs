@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one module a surface. Each test that needs a database gets one of its own.
 
+mod access;
 mod commands;
 mod commerce;
 mod config;
@@ -13,5 +14,7 @@ mod identity;
 mod mail;
 mod mappings;
 mod migrations;
+mod orders;
+mod people;
 mod push;
 mod support;

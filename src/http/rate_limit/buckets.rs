@@ -29,6 +29,7 @@ pub(super) enum Subject {
     /// An IPv6 network of 64 bits, which one subscriber has whole, counts as one.
     Address(u128),
     Key(i64),
+    User(i64),
     Crowd(u64),
 }
 

@@ -1,4 +1,4 @@
-//! How much each address and each key may ask.
+//! How much each address, each key and each person may ask.
 //!
 //! Invariants
 //! - A limit is a bucket of its size that refills evenly within a minute.
@@ -34,6 +34,7 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimits {
     pub enabled: bool,
+    pub per_user: u32,
     pub per_api_key: u32,
     pub per_ip: u32,
 }
@@ -80,6 +81,10 @@ impl RateLimiter {
     pub fn key(&self, id: i64, own: Option<u32>) -> Option<Result<Window, Exceeded>> {
         let limit = own.unwrap_or(self.limits.per_api_key);
         self.limits.enabled.then(|| self.buckets.take(self.share(limit), Subject::Key(id)))
+    }
+
+    pub fn user(&self, id: i64) -> Option<Result<Window, Exceeded>> {
+        self.limits.enabled.then(|| self.buckets.take(self.share(self.limits.per_user), Subject::User(id)))
     }
 
     /// Somebody at this address failed to authenticate.
@@ -133,7 +138,7 @@ mod tests {
     use super::*;
 
     fn limiter(per_ip: u32) -> RateLimiter {
-        RateLimiter::new(RateLimits { enabled: true, per_api_key: 4, per_ip })
+        RateLimiter::new(RateLimits { enabled: true, per_user: 6, per_api_key: 4, per_ip })
     }
 
     fn limit_of(limiter: &RateLimiter, address: &str) -> u32 {
@@ -164,6 +169,7 @@ mod tests {
         limiter.set_daemons(2);
         assert_eq!(limit_of(&limiter, "203.0.113.9"), 5);
         assert_eq!(limiter.key(1, None).expect("limited").map(|window| window.limit), Ok(2));
+        assert_eq!(limiter.user(1).expect("limited").map(|window| window.limit), Ok(3));
         assert_eq!(limiter.key(2, Some(60)).expect("limited").map(|window| window.limit), Ok(30));
         limiter.set_daemons(1_000);
         assert_eq!(limit_of(&limiter, "203.0.113.9"), 1);
@@ -184,8 +190,9 @@ mod tests {
 
     #[test]
     fn nothing_is_limited_when_it_is_switched_off() {
-        let limiter = RateLimiter::new(RateLimits { enabled: false, per_api_key: 1, per_ip: 1 });
+        let limiter = RateLimiter::new(RateLimits { enabled: false, per_user: 1, per_api_key: 1, per_ip: 1 });
         assert_eq!(limiter.address("203.0.113.9".parse().expect("an address")), None);
         assert_eq!(limiter.key(1, Some(1)), None);
+        assert_eq!(limiter.user(1), None);
     }
 }

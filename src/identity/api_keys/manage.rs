@@ -7,16 +7,16 @@ use serde_json::json;
 use sqlx::{PgConnection, PgExecutor};
 
 use super::{
-    SCOPES,
+    is_scope, known_scopes,
     secret::{self, KeyText},
 };
 use crate::audit::{self, Actor, Entry};
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    #[error("`{0}` is no scope; known are {known}", known = SCOPES.join(", "))]
+    #[error("`{0}` is no scope; known are {known}", known = known_scopes())]
     UnknownScope(String),
-    #[error("a key needs at least one scope: {known}", known = SCOPES.join(", "))]
+    #[error("a key needs at least one scope: {known}", known = known_scopes())]
     NoScope,
     #[error("a key's name has 1 to 100 characters and no line breaks")]
     Name,
@@ -124,7 +124,7 @@ fn check(new: &NewKey, now: DateTime<Utc>) -> Result<(), KeyError> {
     if !begins || !letters.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
         return Err(KeyError::Instance(new.instance.clone()));
     }
-    if let Some(scope) = new.scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
+    if let Some(scope) = new.scopes.iter().find(|scope| !is_scope(scope)) {
         return Err(KeyError::UnknownScope(scope.clone()));
     }
     if new.scopes.is_empty() {

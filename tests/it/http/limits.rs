@@ -7,7 +7,7 @@ use super::site::{KEY_ROUTE, Site, problem};
 use crate::support::hub::eventually;
 
 fn limits(per_api_key: u32, per_ip: u32) -> RateLimits {
-    RateLimits { enabled: true, per_api_key, per_ip }
+    RateLimits { enabled: true, per_user: per_api_key, per_api_key, per_ip }
 }
 
 fn header(response: &Response, name: &str) -> u64 {

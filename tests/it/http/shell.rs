@@ -16,6 +16,7 @@ use axum::{
 use chrono::DateTime;
 use kopru::{
     clock::Clock,
+    commerce::orders::OrderRules,
     http::{Failure, HttpState, OpenBreaker, Probes, Problem, RateLimits, Server, Settings},
 };
 use reqwest::{Client, Response, StatusCode};
@@ -24,7 +25,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::database::{TestDatabase, server_url};
+use crate::support::{
+    database::{TestDatabase, server_url},
+    people::people,
+};
 
 const BODY_LIMIT: usize = 64 * 1024;
 
@@ -93,6 +97,8 @@ impl Daemon {
             engine: crate::support::hub::bare_engine(&database.pool),
             pool: database.pool.clone(),
             clock: Clock::system(),
+            people: people(&database.pool, &Clock::system()),
+            order_rules: OrderRules::default(),
             metrics: kopru::telemetry::metrics(),
             probes: Arc::new(told),
         };
@@ -100,7 +106,7 @@ impl Daemon {
         let settings = Settings {
             body_limit_bytes: BODY_LIMIT,
             drain,
-            rate_limits: RateLimits { enabled: true, per_api_key: 500, per_ip: 1000 },
+            rate_limits: RateLimits { enabled: true, per_user: 10_000, per_api_key: 500, per_ip: 1000 },
             trusted_proxies: Vec::new(),
         };
         let server = Server::new(state, settings).routes(more).ops(Some(ops));

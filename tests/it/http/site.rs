@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use kopru::{
     audit::Actor,
     clock::Clock,
+    commerce::orders::OrderRules,
     http::{
         Answer, Caller, Failure, HttpState, Idempotent, OpenBreaker, Probes, Problem, RateLimits, Server, Settings,
         Stop, Waits,
@@ -26,7 +27,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{database::TestDatabase, hub::bare_engine};
+use crate::support::{database::TestDatabase, hub::bare_engine, people::people};
 
 pub const BODY_LIMIT: usize = 64 * 1024;
 pub const KEY_ROUTE: &str = "/api/integration";
@@ -82,7 +83,7 @@ impl Site {
 
     pub async fn with(change: impl FnOnce(&mut Build)) -> Site {
         let mut build = Build {
-            rate_limits: RateLimits { enabled: true, per_api_key: 10_000, per_ip: 10_000 },
+            rate_limits: RateLimits { enabled: true, per_user: 10_000, per_api_key: 10_000, per_ip: 10_000 },
             trusted_proxies: Vec::new(),
             daemons: 1,
             servers: 1,
@@ -107,6 +108,8 @@ impl Site {
                 engine: bare_engine(&database.pool),
                 pool: database.pool.clone(),
                 clock: clock.clone(),
+                people: people(&database.pool, &clock),
+                order_rules: OrderRules::default(),
                 metrics: kopru::telemetry::metrics(),
                 probes: Arc::new(Alone(build.daemons)),
             };

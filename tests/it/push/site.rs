@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use kopru::{
     audit::Actor,
+    commerce::orders::OrderRules,
     http::{Failure, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     identity::api_keys::{self, NewKey},
 };
@@ -14,7 +15,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::intake;
-use crate::support::hub::{ERP, Hub};
+use crate::support::{
+    hub::{ERP, Hub},
+    people::people,
+};
 
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
@@ -85,13 +89,15 @@ impl Site {
             engine: hub.engine.clone(),
             pool: hub.pool().clone(),
             clock: hub.engine.clock.clone(),
+            people: people(hub.pool(), &hub.engine.clock),
+            order_rules: OrderRules::default(),
             metrics: kopru::telemetry::metrics(),
             probes: Arc::new(Quiet),
         };
         let settings = Settings {
             body_limit_bytes: BODY_LIMIT,
             drain: Duration::from_secs(5),
-            rate_limits: RateLimits { enabled: false, per_api_key: 1, per_ip: 1 },
+            rate_limits: RateLimits { enabled: false, per_user: 1, per_api_key: 1, per_ip: 1 },
             trusted_proxies: Vec::new(),
         };
         let shutdown = CancellationToken::new();

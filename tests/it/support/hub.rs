@@ -15,6 +15,7 @@ use kopru::{
         worker,
     },
     mapping::Library,
+    principal::Role,
 };
 use kopru_sdk::{Pass, StreamSpec};
 use serde_json::Value;
@@ -22,6 +23,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use super::{
     database::TestDatabase,
+    people,
     system::{System, TestConnector},
 };
 
@@ -225,6 +227,11 @@ impl Hub {
 
     pub fn pool(&self) -> &PgPool {
         &self.database.pool
+    }
+
+    /// The access token of a new user of this role; a dealer's belongs to a company.
+    pub async fn token(&self, role: Role, company: Option<i64>) -> String {
+        people::signed_in(self.pool(), &self.engine.clock, role, company).await.1
     }
 
     /// A run from beginning to end, as `sync run` does it without a daemon.

@@ -6,6 +6,8 @@ pub mod dealers;
 pub mod hub;
 pub mod kopru;
 pub mod listener;
+pub mod people;
+pub mod served;
 pub mod system;
 pub mod tester;
 

@@ -1,0 +1,40 @@
+//! The commerce API under `/api/v1`: what a dealer's portal and the back office call.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`auth`] | signing in, staying signed in, signing out |
+//! | [`me`] | who is signed in |
+//! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
+//! | [`acting`] | how orders and carts are changed |
+//! | [`sent`], [`listed`] | bodies, and pages of lists |
+//!
+//! Invariants
+//! - A route begins with [`SignedIn`](super::signed_in::SignedIn) and asks it for the permission; routes of [`auth`] are for those
+//!   who are not signed in.
+//! - What exists and is not the caller's is 404; what the caller's role may not do is 403.
+//! - No answer is stored by anybody but the caller's own browser, and one that holds a secret by nobody.
+
+mod acting;
+mod auth;
+mod cart;
+mod listed;
+mod me;
+mod orders;
+mod sent;
+mod tagged;
+
+use axum::http::{HeaderValue, header};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::router::PublicState;
+
+pub(super) fn routes() -> OpenApiRouter<PublicState> {
+    let private = HeaderValue::from_static("private, no-cache");
+    OpenApiRouter::new()
+        .merge(auth::routes())
+        .merge(me::routes())
+        .merge(cart::routes())
+        .merge(orders::routes())
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))
+}
