@@ -88,7 +88,8 @@ fn encoded_words(text: &str) -> String {
                 _ => None,
             }
         });
-        if !read.is_empty() && !(encoded_before && decoded.is_some()) {
+        let joined = encoded_before && decoded.is_some();
+        if !(read.is_empty() || joined) {
             read.push(' ');
         }
         encoded_before = decoded.is_some();
