@@ -160,6 +160,8 @@ impl Probes for HubProbes {
     }
 
     async fn before_metrics(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(meters::show_breakers(&self.engine, &self.engine.instance_names()).await?)
+        let mut names = self.engine.instance_names();
+        names.extend(self.engine.targets.names());
+        Ok(meters::show_breakers(&self.engine, &names).await?)
     }
 }

@@ -123,7 +123,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "demo",
-        uses: &["app", "audit", "clock", "config", "hub", "identity", "principal"],
+        uses: &["app", "audit", "clock", "config", "hub", "identity", "principal", "seal"],
         never: &["axum", "tower_http"],
     },
     // The composition root sees every room that is not above it.

@@ -126,7 +126,10 @@ async fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(results) => {
-            println!("{:<42} {:>11} {:>9} {:>10} {:>9} {:>9}", "orders of 5 lines", "connections", "seconds", "a second", "p50 ms", "p99 ms");
+            println!(
+                "{:<42} {:>11} {:>9} {:>10} {:>9} {:>9}",
+                "orders of 5 lines", "connections", "seconds", "a second", "p50 ms", "p99 ms"
+            );
             for it in results {
                 println!(
                     "{:<42} {:>11} {:>9.2} {:>10} {:>9.2} {:>9.2}",

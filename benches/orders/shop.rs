@@ -63,15 +63,7 @@ impl Shop {
             pool.execute(AssertSqlSafe(text)).await?;
         }
         pool.close().await;
-        Ok(Shop {
-            url: url.to_owned(),
-            options,
-            name,
-            products,
-            dealers,
-            rules: OrderRules::default(),
-            now: now(),
-        })
+        Ok(Shop { url: url.to_owned(), options, name, products, dealers, rules: OrderRules::default(), now: now() })
     }
 
     pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {

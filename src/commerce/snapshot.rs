@@ -81,7 +81,7 @@ const fn statement(entity: Entity) -> &'static str {
 }
 
 /// What is bookkeeping, or follows from other fields.
-const LEFT_OUT: [&str; 19] = [
+const LEFT_OUT: [&str; 20] = [
     "id",
     "revision",
     "created_at",
@@ -90,6 +90,7 @@ const LEFT_OUT: [&str; 19] = [
     "updated_by",
     "deleted_at",
     "slug",
+    "search_text",
     "sellable",
     "available",
     "held",

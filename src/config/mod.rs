@@ -23,8 +23,8 @@ pub use files::exchange_roots;
 pub use load::{DEFAULTS, DEMO_FILE, Sources};
 pub use model::{
     AccountPolicy, Config, ConnectorConfig, DataConfig, DatabaseConfig, FileFormat, FilesConfig, HttpConfig, HubConfig,
-    LogConfig, LogFormat, MappingsConfig, OrdersConfig, RateLimitConfig, RetentionConfig, RetryConfig, StreamConfig,
-    TakeConfig,
+    LogConfig, LogFormat, MailConfig, MailTls, MappingsConfig, OrdersConfig, RateLimitConfig, RetentionConfig,
+    RetryConfig, StreamConfig, TakeConfig,
 };
 pub use problem::{ConfigError, Origin, Problem};
-pub use show::connectors_toml;
+pub use show::toml_of;

@@ -21,6 +21,7 @@ pub struct Config {
     pub http: HttpConfig,
     pub rate_limit: RateLimitConfig,
     pub auth: AuthConfig,
+    pub mail: MailConfig,
     pub database: DatabaseConfig,
     pub data: DataConfig,
     pub mappings: MappingsConfig,
@@ -40,6 +41,8 @@ pub struct HttpConfig {
     pub body_limit_bytes: usize,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where people reach us; empty: not said.
+    pub public_url: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +59,26 @@ pub struct AuthConfig {
     pub master_key_file: Option<PathBuf>,
     /// `None`: in the store, or with the private server in the data directory.
     pub signing_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct MailConfig {
+    /// Empty: no mail is sent.
+    pub host: String,
+    pub port: u16,
+    pub tls: MailTls,
+    pub user: String,
+    pub password: Secret,
+    pub from: String,
+    pub timeout_secs: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailTls {
+    Starttls,
+    Tls,
+    Plain,
 }
 
 #[derive(Debug, Clone)]

@@ -20,6 +20,7 @@ use super::{
     retry::{Next, next_after},
     states::{BreakerState, MessageState},
     streams,
+    verdict::{self, Tries, Verdict, failure_of},
 };
 use crate::canonical::Entity;
 
@@ -248,56 +249,19 @@ async fn settle_letters(
     dead_letters::record(tx, &fresh).await
 }
 
-/// What a fault means for a message: the one place where the retry policy, the breaker and the pause meet. To hold it
-/// means that everything of its system is to be held.
+/// What a fault means for a message. To hold it means that everything of its system is to be held.
 async fn judge(engine: &Engine, connector: &str, message: &Claimed, fault: &Fault) -> Result<Finish, sqlx::Error> {
-    let settings = &engine.settings;
     let failure = failure_of(fault);
-    let number = u32::try_from(message.attempts + 1).unwrap_or(u32::MAX);
-    match next_after(fault, &settings.retry) {
-        Next::Retry | Next::FindFirst => {}
-        // However often it asks for patience, the message is not to blame.
-        Next::Wait { at_least } => {
-            let delay = settings.retry.delay_after(number).or(settings.retry.delays.last().copied());
-            return Ok(Finish::Retry { after: delay.unwrap_or_default().max(at_least), failure });
+    let tries = Tries { before: message.attempts, first_at: message.first_attempt_at };
+    Ok(match verdict::judge(engine, connector, tries, fault).await? {
+        Verdict::Retry { after } => Finish::Retry { after, failure },
+        Verdict::Hold => Finish::Hold { failure },
+        Verdict::Pause(cause) => {
+            streams::cut_off(engine, connector, cause, &failure.detail).await?;
+            Finish::Hold { failure }
         }
-        Next::PauseConnector => {
-            streams::cut_off(engine, connector, fault.cause(), &failure.detail).await?;
-            return Ok(Finish::Hold { failure });
-        }
-        Next::DeadLetter => {
-            return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
-        }
-    }
-    let state = note_fault(engine, connector, &failure, settings.breaker_threshold).await?;
-    if state == BreakerState::Closed {
-        if let Some(delay) = settings.retry.delay_after(number) {
-            return Ok(Finish::Retry { after: delay, failure });
-        }
-        // Out of attempts. It is the message's fault only if its system worked for others meanwhile.
-        let answered_others = sqlx::query_scalar!(
-            r#"select exists (select from hub.breaker where connector = $1 and last_success_at > $2) as "yes!""#,
-            connector,
-            message.first_attempt_at,
-        )
-        .fetch_one(&engine.pool)
-        .await?;
-        if answered_others {
-            return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
-        }
-        note_fault(engine, connector, &failure, 1).await?;
-    }
-    Ok(Finish::Hold { failure })
-}
-
-async fn note_fault(
-    engine: &Engine,
-    connector: &str,
-    failure: &Failure,
-    threshold: u32,
-) -> Result<BreakerState, sqlx::Error> {
-    let probe_after = engine.settings.probe_after;
-    breaker::record_fault(&engine.pool, connector, &failure.detail, threshold, probe_after).await
+        Verdict::Dead => Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) },
+    })
 }
 
 async fn hold(engine: &Engine, connector: &str, handler: &Arc<dyn Handler>) -> Result<(), sqlx::Error> {
@@ -317,25 +281,6 @@ async fn give_back_held(engine: &Engine, started_at: DateTime<Utc>, batch: &[Cla
         .execute(&mut *tx)
         .await?;
     tx.commit().await
-}
-
-fn failure_of(fault: &Fault) -> Failure {
-    match fault {
-        Fault::Permanent(refusal) => Failure {
-            cause: fault.cause(),
-            reason: refusal.reason.clone(),
-            field: refusal.field.clone(),
-            value: refusal.value.clone(),
-            detail: refusal.detail.clone(),
-        },
-        other => Failure {
-            cause: other.cause(),
-            reason: other.class().to_owned(),
-            field: None,
-            value: None,
-            detail: other.to_string(),
-        },
-    }
 }
 
 fn letter_of(engine: &Engine, message: &Claimed, failure: Failure) -> NewLetter {

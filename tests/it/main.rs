@@ -1,8 +1,10 @@
 //! Integration tests: one binary, one module a surface. Each test that needs a database gets one of its own.
 
+mod access;
 mod commands;
 mod commerce;
 mod config;
+mod deliveries;
 mod e2e;
 mod embedded;
 mod files;

@@ -26,4 +26,5 @@ mod explain;
 mod query;
 
 pub use explain::{Candidate, Explanation, Verdict, explain};
+pub(crate) use query::pricing_sql;
 pub use query::{Ask, Dealer, Priced, Rule, prices_for};

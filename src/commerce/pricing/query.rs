@@ -80,6 +80,8 @@ macro_rules! pricing_sql {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/commerce/pricing/sql/net.sql"))
     };
 }
+pub(crate) use pricing_sql;
+
 const PRICES: &str = concat!(
     pricing_sql!(dealer),
     ", asked as (
@@ -101,10 +103,9 @@ const PRICES: &str = concat!(
     cross join dealer d
     cross join lateral (select a.id, a.unit, a.vat_rate) p ",
     pricing_sql!(winner),
-    // What no price column could hold is no price.
     " where w.id is not null and ",
     pricing_sql!(net),
-    " < 10000000000000"
+    " is not null"
 );
 
 #[derive(Debug, FromRow)]

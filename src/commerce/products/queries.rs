@@ -9,6 +9,25 @@ use crate::commerce::{WriteContext, claims::Holder, code_lists::keys, units::Sto
 
 keys!("product", "products");
 
+pub(crate) async fn code_of(conn: &mut PgConnection, id: i64) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!("select code from commerce.product where id = $1", id).fetch_optional(conn).await
+}
+
+/// The same, and nobody else changes the product until the transaction ends.
+pub(crate) async fn lock_code(conn: &mut PgConnection, id: i64) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!("select code from commerce.product where id = $1 for no key update", id)
+        .fetch_optional(conn)
+        .await
+}
+
+/// Addresses and descriptions of a product's images, in their order.
+pub(crate) async fn images(conn: &mut PgConnection, id: i64) -> Result<Vec<(String, Option<String>)>, sqlx::Error> {
+    let rows = sqlx::query!("select url, alt from commerce.product_image where product_id = $1 order by position", id)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.url, row.alt)).collect())
+}
+
 /// A known product after the update: `changed` are the fields that got another value, `revision` is the one before.
 #[derive(Debug)]
 pub(super) struct Seen {

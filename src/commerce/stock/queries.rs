@@ -1,5 +1,6 @@
 //! Statements on stock.
 
+use rust_decimal::Decimal;
 use sqlx::PgConnection;
 
 use super::upsert::Entry;
@@ -53,13 +54,19 @@ pub async fn places_by_id(conn: &mut PgConnection, ids: &[i64]) -> Result<Vec<(i
     Ok(found.into_iter().map(|row| (row.id, row.product_id, row.warehouse_id)).collect())
 }
 
+/// The figure of a level, which nobody else changes until the transaction ends.
+pub(crate) async fn quantity_of(conn: &mut PgConnection, id: i64) -> Result<Option<Decimal>, sqlx::Error> {
+    sqlx::query_scalar!("select quantity from commerce.stock_level where id = $1 for no key update", id)
+        .fetch_optional(conn)
+        .await
+}
+
 pub(super) async fn insert(conn: &mut PgConnection, cx: &WriteContext<'_>, new: &[&Entry]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into commerce.stock_level
             (id, product_id, warehouse_id, quantity, on_hand, reserved_remote, on_order, created_at, updated_at)
-         select i.id, i.product_id, i.warehouse_id, i.quantity, i.on_hand, i.reserved, i.on_order, $8, $8
-         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[],
-            $7::numeric[]) as i (id, product_id, warehouse_id, quantity, on_hand, reserved, on_order)",
+         select unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::numeric[]),
+            unnest($5::numeric[]), unnest($6::numeric[]), unnest($7::numeric[]), $8, $8",
         &column(new, |e| e.id),
         &column(new, |e| e.product),
         &column(new, |e| e.warehouse),

@@ -30,4 +30,6 @@ pub use plans::{Action, Outcome, Plan, PlanDetail, PlanError, Share, cancel, for
 pub use replay::{EditError, edit, replay};
 pub use show::{Earlier, LetterDetail, Made, Sibling, show};
 pub use slices::{Slice, slice};
-pub use store::{Arrival, LetterError, NewLetter, fingerprint, record, reopen, resolve, supersede};
+pub use store::{
+    Arrival, LetterError, NewLetter, called_off, fingerprint, overtaken, record, reopen, resolve, supersede,
+};

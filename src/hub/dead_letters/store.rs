@@ -210,6 +210,20 @@ pub async fn resolve(
     close(db, ids, "replaying", resolution, by, note).await
 }
 
+/// Ends letters of deliveries that a newer one has made needless, being replayed or not.
+pub async fn overtaken(db: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    close(db, ids, "dead", "superseded", "hub", None).await?;
+    close(db, ids, "replaying", "superseded", "hub", None).await?;
+    Ok(())
+}
+
+/// Ends letters of deliveries that a person has called off, being replayed or not.
+pub async fn called_off(db: &mut PgConnection, ids: &[Uuid], by: &str, reason: &str) -> Result<(), sqlx::Error> {
+    close(db, ids, "dead", "discarded", by, Some(reason)).await?;
+    close(db, ids, "replaying", "discarded", by, Some(reason)).await?;
+    Ok(())
+}
+
 /// Moves letters that are in `state` to history.
 pub(super) async fn close(
     db: &mut PgConnection,

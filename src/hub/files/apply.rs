@@ -26,7 +26,7 @@ use crate::{
         leases, links,
         messages::{self, NewMessage},
         meters,
-        pages::{ApplyError, Failure},
+        pages::{ApplyError, Failure, by_key},
         patience::Patience,
         pull::is_outage,
         runs::Tally,
@@ -119,6 +119,7 @@ async fn apply_with_patience(scope: &Scope<'_>, slice: &Slice) -> Result<(), Fil
 async fn apply_slice(scope: &Scope<'_>, slice: &Slice, isolate: bool) -> Result<(), FilesError> {
     let Scope { engine, folder, file, .. } = scope;
     let mut tx = engine.pool.begin().await.map_err(ApplyError::from)?;
+    by_key(&mut tx).await.map_err(ApplyError::from)?;
     let mut outcome = Outcome::default();
     for segment in &slice.segments {
         match &segment.operation {

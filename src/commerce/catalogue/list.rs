@@ -1,0 +1,275 @@
+//! A page of products with a dealer's prices.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use sqlx::{Arguments, FromRow, PgPool, Postgres, QueryBuilder, postgres::PgArguments};
+
+use super::{
+    Viewer,
+    filter::{Filter, Sort},
+};
+use crate::{
+    commerce::pricing::{Rule, pricing_sql},
+    page::{BadPage, Page, PageRequest},
+};
+
+/// A category or a brand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub id: i64,
+    pub code: String,
+    pub name: String,
+}
+
+/// The dealer's net price of one main unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Price {
+    pub amount: Decimal,
+    pub currency: String,
+    pub rule: Rule,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub id: i64,
+    pub code: String,
+    pub sku: Option<String>,
+    pub name: String,
+    pub slug: String,
+    pub short_description: Option<String>,
+    pub unit: Option<String>,
+    pub vat_rate: Option<Decimal>,
+    pub minimum_order_quantity: Option<Decimal>,
+    pub order_multiple: Option<Decimal>,
+    pub variant_group: Option<String>,
+    pub is_featured: bool,
+    pub is_active: bool,
+    pub updated_at: DateTime<Utc>,
+    pub category: Option<Named>,
+    pub brand: Option<Named>,
+    pub price: Option<Price>,
+    pub in_stock: bool,
+    /// In the main unit, all warehouses together; `None`: not for this viewer, or it is not counted.
+    pub stock: Option<Decimal>,
+    pub image: Option<String>,
+}
+
+#[derive(Debug, FromRow)]
+struct Row {
+    id: i64,
+    code: String,
+    sku: Option<String>,
+    name: String,
+    slug: String,
+    short_description: Option<String>,
+    unit: Option<String>,
+    vat_rate: Option<Decimal>,
+    minimum_order_quantity: Option<Decimal>,
+    order_multiple: Option<Decimal>,
+    variant_group: Option<String>,
+    is_featured: bool,
+    is_active: bool,
+    track_stock: bool,
+    updated_at: DateTime<Utc>,
+    category_id: Option<i64>,
+    category_code: Option<String>,
+    category_name: Option<String>,
+    brand_id: Option<i64>,
+    brand_code: Option<String>,
+    brand_name: Option<String>,
+    amount: Option<Decimal>,
+    currency: Option<String>,
+    rule: Option<Rule>,
+    stock: Option<Decimal>,
+    image: Option<String>,
+}
+
+/// Behind which product a page begins.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Key {
+    Text(String, i64),
+    Id(i64),
+}
+
+const COLUMNS: &str = "p.id, p.category_id, p.brand_id, p.code, p.sku, p.name, p.slug, p.short_description, p.unit, p.vat_rate,
+    p.minimum_order_quantity, p.order_multiple, p.variant_group, p.is_featured, p.is_active, p.track_stock, p.updated_at";
+/// One main unit is asked for.
+const ASKED: &str = " cross join dealer d
+    cross join (select 1::numeric as quantity, 1::numeric as asked_numerator, 1::numeric as asked_denominator) a ";
+const PRICED: &str =
+    concat!(", case when w.id is not null then ", pricing_sql!(net), " end as amount, w.currency, w.role as rule");
+/// Sorted as if it cost more than anything, or less.
+const NO_PRICE_LAST: &str = "10000000000000";
+const NO_PRICE_FIRST: &str = "-1";
+
+/// A page of the list.
+pub async fn list(
+    db: &PgPool,
+    viewer: &Viewer,
+    filter: &Filter,
+    sort: Sort,
+    page: &PageRequest,
+) -> Result<Result<Page<Listed>, BadPage>, sqlx::Error> {
+    let after = match page.after::<Key>(sort.list()) {
+        Ok(after) => after,
+        Err(bad) => return Ok(Err(bad)),
+    };
+    if filter.references.find_nothing() {
+        return Ok(Ok(page.page(sort.list(), Vec::new(), |_: &Listed| 0)));
+    }
+    let Ok(mut statement) = begin(viewer) else { return Ok(Err(BadPage::Cursor)) };
+    let priced = by_price(filter, sort);
+    statement.push(" select p.*");
+    if !priced {
+        statement.push(PRICED);
+    }
+    statement.push(
+        ", c.code as category_code, c.name as category_name, b.code as brand_code, b.name as brand_name,
+         (select sum(s.available) from commerce.stock_level s where s.product_id = p.id) as stock,
+         (select i.url from commerce.product_image i where i.product_id = p.id order by i.position limit 1) as image
+         from (",
+    );
+    push_products(&mut statement, viewer, filter, priced);
+    if let Some(after) = after
+        && !push_after(&mut statement, sort, &after)
+    {
+        return Ok(Err(BadPage::Cursor));
+    }
+    push_order(&mut statement, sort);
+    statement.push(" limit ").push_bind(page.rows()).push(") p");
+    if !priced {
+        statement.push(ASKED).push(pricing_sql!(winner));
+    }
+    statement
+        .push(" left join commerce.category c on c.id = p.category_id left join commerce.brand b on b.id = p.brand_id");
+    push_order(&mut statement, sort);
+    // What narrows is planned with its values: a common word and a rare one want different ways.
+    let keep_plan = filter.is_empty() && !priced;
+    let rows: Vec<Row> = statement.build_query_as().persistent(keep_plan).fetch_all(db).await?;
+    let listed = page.page(sort.list(), rows, |row| key(row, sort));
+    Ok(Ok(listed.map(|row| listed_as(row, viewer))))
+}
+
+/// How many products the whole list has.
+pub async fn count(db: &PgPool, viewer: &Viewer, filter: &Filter) -> Result<i64, sqlx::Error> {
+    if filter.references.find_nothing() {
+        return Ok(0);
+    }
+    let mut statement = begin(viewer).map_err(sqlx::Error::Encode)?;
+    statement.push(" select count(*) from (");
+    push_products(&mut statement, viewer, filter, filter.needs_price());
+    statement.push(") p");
+    statement.build_query_scalar().persistent(false).fetch_one(db).await
+}
+
+const fn by_price(filter: &Filter, sort: Sort) -> bool {
+    filter.min_price.is_some() || filter.max_price.is_some() || matches!(sort, Sort::Price | Sort::PriceDescending)
+}
+
+fn begin(viewer: &Viewer) -> Result<QueryBuilder<Postgres>, sqlx::error::BoxDynError> {
+    let mut arguments = PgArguments::default();
+    arguments.add(viewer.dealer.customer_id)?;
+    arguments.add(viewer.day)?;
+    arguments.add(viewer.dealer.allow_zero_price)?;
+    Ok(QueryBuilder::with_arguments(pricing_sql!(dealer), arguments))
+}
+
+/// `select … from product p where …`, with the price when something asks for it.
+fn push_products(statement: &mut QueryBuilder<Postgres>, viewer: &Viewer, filter: &Filter, priced: bool) {
+    if !priced {
+        statement.push("select ").push(COLUMNS).push(" from commerce.product p");
+        filter.push(statement, viewer.sees_all);
+        return;
+    }
+    statement.push("select p.* from (select ").push(COLUMNS).push(PRICED).push(" from commerce.product p");
+    statement.push(ASKED).push(pricing_sql!(winner));
+    filter.push(statement, viewer.sees_all);
+    statement.push(") p where true");
+    if let Some(least) = filter.min_price {
+        statement.push(" and p.amount >= ").push_bind(least);
+    }
+    if let Some(most) = filter.max_price {
+        statement.push(" and p.amount <= ").push_bind(most);
+    }
+}
+
+/// Whether the key is one of this order.
+fn push_after(statement: &mut QueryBuilder<Postgres>, sort: Sort, after: &Key) -> bool {
+    match (sort, after) {
+        (Sort::Name | Sort::NameDescending, Key::Text(name, id)) if !name.contains('\0') => {
+            let (column, sign) = ("p.name collate \"tr-x-icu\"", if sort == Sort::Name { ">" } else { "<" });
+            statement.push(format!(" and ({column}, p.id) {sign} (")).push_bind(name.clone());
+            statement.push(" collate \"tr-x-icu\", ").push_bind(*id).push(")");
+        }
+        (Sort::Price | Sort::PriceDescending, Key::Text(amount, id)) => {
+            let Ok(amount) = amount.parse::<Decimal>() else { return false };
+            let (missing, sign) = if sort == Sort::Price { (NO_PRICE_LAST, ">") } else { (NO_PRICE_FIRST, "<") };
+            statement.push(format!(" and (coalesce(p.amount, {missing}), p.id) {sign} (")).push_bind(amount);
+            statement.push(", ").push_bind(*id).push(")");
+        }
+        (Sort::Code, Key::Text(code, _)) if !code.contains('\0') => {
+            statement.push(" and p.code > ").push_bind(code.clone());
+        }
+        (Sort::Newest, Key::Id(id)) => {
+            statement.push(" and p.id < ").push_bind(*id);
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn push_order(statement: &mut QueryBuilder<Postgres>, sort: Sort) {
+    statement.push(" order by ");
+    match sort {
+        Sort::Name => statement.push("p.name collate \"tr-x-icu\", p.id"),
+        Sort::NameDescending => statement.push("p.name collate \"tr-x-icu\" desc, p.id desc"),
+        Sort::Price => statement.push(format!("coalesce(p.amount, {NO_PRICE_LAST}), p.id")),
+        Sort::PriceDescending => statement.push(format!("coalesce(p.amount, {NO_PRICE_FIRST}) desc, p.id desc")),
+        Sort::Newest => statement.push("p.id desc"),
+        Sort::Code => statement.push("p.code"),
+    };
+}
+
+fn key(row: &Row, sort: Sort) -> Key {
+    let amount = |missing: &str| row.amount.map_or_else(|| missing.to_owned(), |amount| amount.to_string());
+    match sort {
+        Sort::Name | Sort::NameDescending => Key::Text(row.name.clone(), row.id),
+        Sort::Price => Key::Text(amount(NO_PRICE_LAST), row.id),
+        Sort::PriceDescending => Key::Text(amount(NO_PRICE_FIRST), row.id),
+        Sort::Newest => Key::Id(row.id),
+        Sort::Code => Key::Text(row.code.clone(), row.id),
+    }
+}
+
+pub(super) fn named(id: Option<i64>, code: Option<String>, name: Option<String>) -> Option<Named> {
+    Some(Named { id: id?, code: code?, name: name? })
+}
+
+fn listed_as(row: Row, viewer: &Viewer) -> Listed {
+    let price = row.amount.zip(row.currency).zip(row.rule);
+    let stock = row.stock.unwrap_or_default();
+    Listed {
+        id: row.id,
+        code: row.code,
+        sku: row.sku,
+        name: row.name,
+        slug: row.slug,
+        short_description: row.short_description,
+        unit: row.unit,
+        vat_rate: row.vat_rate,
+        minimum_order_quantity: row.minimum_order_quantity,
+        order_multiple: row.order_multiple,
+        variant_group: row.variant_group,
+        is_featured: row.is_featured,
+        is_active: row.is_active,
+        updated_at: row.updated_at,
+        category: named(row.category_id, row.category_code, row.category_name),
+        brand: named(row.brand_id, row.brand_code, row.brand_name),
+        price: price.map(|((amount, currency), rule)| Price { amount, currency, rule }),
+        in_stock: !row.track_stock || stock > Decimal::ZERO,
+        stock: (viewer.sees_stock && row.track_stock).then_some(stock),
+        image: row.image,
+    }
+}

@@ -1,0 +1,40 @@
+//! The catalogue as people read it: lists with a dealer's prices, one product, the category tree, brands.
+//!
+//! Invariants
+//! - A page is one statement, whoever asks: its products, their prices for the dealer, their stock. References of a filter
+//!   (category with all below it, brand) are looked up before it.
+//! - What a page costs does not depend on how many products there are, as long as it is sorted by name, code or age. Sorting
+//!   or filtering by price has to price every product that the other filters leave.
+//! - Dealers see active products that nobody deleted; people who edit products see all when they ask for it.
+//! - Stock is told in figures to who may see it, to others as yes or no; a cost to nobody without the permission.
+//! - Figures of prices in different currencies are compared as they are: nothing here knows exchange rates.
+
+mod detail;
+mod filter;
+mod list;
+mod reader;
+mod search;
+mod tree;
+
+pub use detail::{Detail, Image, Level, Unit, Which};
+pub use filter::{Filter, Found, References, Sort};
+pub use list::{Listed, Named, Price};
+pub use reader::Reader;
+pub use search::{BadSearch, Words};
+pub use tree::{Brand, Category};
+
+use chrono::NaiveDate;
+
+use crate::commerce::pricing::Dealer;
+
+/// Who reads, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Viewer {
+    pub dealer: Dealer,
+    /// Of Istanbul.
+    pub day: NaiveDate,
+    pub sees_stock: bool,
+    pub sees_costs: bool,
+    /// Products that are out of use or deleted as well.
+    pub sees_all: bool,
+}

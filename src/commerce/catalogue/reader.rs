@@ -1,0 +1,82 @@
+//! The one door to the catalogue for whoever shows it.
+
+use chrono::NaiveDate;
+use sqlx::PgPool;
+
+use super::{
+    Viewer,
+    detail::{self, Detail, Which},
+    filter::{self, Filter, References, Sort},
+    list::{self, Listed},
+    tree::{self, Brand, Category},
+};
+use crate::{
+    commerce::pricing::{self, Ask, Dealer, Explanation, Priced},
+    page::{BadPage, Page, PageRequest},
+};
+
+/// Reads the catalogue. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pool: PgPool,
+    allow_zero_price: bool,
+}
+
+impl Reader {
+    pub fn new(pool: PgPool, allow_zero_price: bool) -> Reader {
+        Reader { pool, allow_zero_price }
+    }
+
+    /// Who asks for the prices of this customer; of none, for what holds for everybody.
+    pub fn dealer(&self, customer_id: Option<i64>) -> Dealer {
+        Dealer { customer_id, allow_zero_price: self.allow_zero_price }
+    }
+
+    pub async fn has_customer(&self, id: i64) -> Result<bool, sqlx::Error> {
+        let found = sqlx::query_scalar!("select id from commerce.customer where id = $1 and deleted_at is null", id);
+        Ok(found.fetch_optional(&self.pool).await?.is_some())
+    }
+
+    pub async fn references(&self, category: Option<&str>, brand: Option<&str>) -> Result<References, sqlx::Error> {
+        if category.is_none() && brand.is_none() {
+            return Ok(References::default());
+        }
+        let mut conn = self.pool.acquire().await?;
+        filter::find_references(&mut conn, category, brand).await
+    }
+
+    pub async fn list(
+        &self,
+        viewer: &Viewer,
+        filter: &Filter,
+        sort: Sort,
+        page: &PageRequest,
+    ) -> Result<Result<Page<Listed>, BadPage>, sqlx::Error> {
+        list::list(&self.pool, viewer, filter, sort, page).await
+    }
+
+    pub async fn count(&self, viewer: &Viewer, filter: &Filter) -> Result<i64, sqlx::Error> {
+        list::count(&self.pool, viewer, filter).await
+    }
+
+    pub async fn product(&self, viewer: &Viewer, which: Which<'_>) -> Result<Option<Detail>, sqlx::Error> {
+        detail::product(&self.pool, viewer, which).await
+    }
+
+    pub async fn price(&self, dealer: Dealer, day: NaiveDate, ask: &Ask) -> Result<Option<Priced>, sqlx::Error> {
+        let priced = pricing::prices_for(&self.pool, dealer, day, std::slice::from_ref(ask)).await?;
+        Ok(priced.into_iter().next().flatten())
+    }
+
+    pub async fn explain(&self, dealer: Dealer, day: NaiveDate, ask: &Ask) -> Result<Explanation, sqlx::Error> {
+        pricing::explain(&self.pool, dealer, day, ask).await
+    }
+
+    pub async fn categories(&self) -> Result<Vec<Category>, sqlx::Error> {
+        tree::categories(&self.pool).await
+    }
+
+    pub async fn brands(&self, page: &PageRequest) -> Result<Result<Page<Brand>, BadPage>, sqlx::Error> {
+        tree::brands(&self.pool, page).await
+    }
+}
