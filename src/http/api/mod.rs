@@ -4,7 +4,10 @@
 //! | --- | --- |
 //! | [`auth`] | signing in, staying signed in, signing out |
 //! | [`me`] | who is signed in |
-//! | [`sent`], [`listed`] | bodies, and pages of lists |
+//! | [`account`], [`invoices`], [`returns`] | what a dealer owes, what it was invoiced, what it sends back |
+//! | [`customers`] | dealer companies |
+//! | [`sent`], [`listed`], [`asked`], [`tagged`] | bodies, pages of lists, queries, answers with a tag |
+//! | [`doing`] | who changes something |
 //!
 //! Invariants
 //! - A route begins with [`SignedIn`](super::signed_in::SignedIn) and asks it for the permission; routes of [`auth`] are for those
@@ -12,10 +15,17 @@
 //! - What exists and is not the caller's is 404; what the caller's role may not do is 403.
 //! - No answer is stored by anybody but the caller's own browser, and one that holds a secret by nobody.
 
+mod account;
+mod asked;
 mod auth;
+mod customers;
+mod doing;
+mod invoices;
 mod listed;
 mod me;
+mod returns;
 mod sent;
+mod tagged;
 
 use axum::http::{HeaderValue, header};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -28,5 +38,9 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
     OpenApiRouter::new()
         .merge(auth::routes())
         .merge(me::routes())
+        .merge(account::routes())
+        .merge(invoices::routes())
+        .merge(returns::routes())
+        .merge(customers::routes())
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))
 }

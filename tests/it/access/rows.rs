@@ -89,7 +89,7 @@ async fn owners(pool: &PgPool) -> BTreeMap<String, String> {
 }
 
 /// Something of everything, for one dealer.
-async fn belongings(pool: &PgPool, name: &str, goods: i64, store: i64) -> i64 {
+pub(super) async fn belongings(pool: &PgPool, name: &str, goods: i64, store: i64) -> i64 {
     let dealer = customer(pool, name, Some(100)).await;
     let (order, line) = order(pool, dealer, goods, 5, "delivered").await;
     delivered(pool, line, 5).await;
