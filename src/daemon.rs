@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{self, App, AppError},
+    commerce::upkeep,
     database,
     http::{HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     hub::{
@@ -47,6 +48,7 @@ pub struct Running {
     daemon: Daemon,
     server: tokio::task::JoinHandle<()>,
     trimming: tokio::task::JoinHandle<()>,
+    tending: tokio::task::JoinHandle<()>,
     shutdown: CancellationToken,
 }
 
@@ -74,6 +76,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         pool: app.database.pool.clone(),
         clock: app.clock.clone(),
         people: people.clone(),
+        order_rules: app::order_rules(&app.config.orders),
         metrics,
         probes: Arc::new(HubProbes { pool: app.database.pool.clone(), engine: engine.clone() }),
     };
@@ -93,7 +96,8 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let server = tokio::spawn(server);
     let trimming = trim::run(app.database.pool.clone(), app.config.retention.history_days, shutdown.clone());
     let trimming = tokio::spawn(trimming);
-    Ok(Running { address, engine, daemon, server, trimming, shutdown })
+    let tending = tokio::spawn(upkeep::run(app.database.pool.clone(), app.clock.clone(), shutdown.clone()));
+    Ok(Running { address, engine, daemon, server, trimming, tending, shutdown })
 }
 
 impl Running {
@@ -105,6 +109,9 @@ impl Running {
         }
         if self.trimming.await.is_err() {
             tracing::warn!("the trimming of old answers and uses ended badly");
+        }
+        if self.tending.await.is_err() {
+            tracing::warn!("the upkeep of orders and carts ended badly");
         }
         self.daemon.stop().await;
     }
@@ -153,6 +160,8 @@ impl Probes for HubProbes {
     }
 
     async fn before_metrics(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(meters::show_breakers(&self.engine, &self.engine.instance_names()).await?)
+        let mut names = self.engine.instance_names();
+        names.extend(self.engine.targets.names());
+        Ok(meters::show_breakers(&self.engine, &names).await?)
     }
 }

@@ -80,8 +80,13 @@ pub(super) async fn run(global: &Global, args: PreviewArgs) -> Result<(), Failur
 async fn with_store(global: &Global, args: &PreviewArgs, app: &App, name: &str, shelf: &Shelf) -> Result<(), Failure> {
     overlay::refresh(&app.database.pool, shelf).await?;
     let mapping = chosen(&shelf.now(), name)?;
+    let own = match (&args.instance, app.engine()) {
+        (Some(instance), _) => Some(instance.clone()),
+        (None, engine) => instance_of(&engine?, name).map(str::to_owned),
+    };
+    let mapping = own.and_then(|instance| shelf.get_for(&instance, name)).unwrap_or(mapping);
     match args.stored {
-        Some(limit) => stored(global, app, &mapping, limit).await,
+        Some(limit) => stored(global, app, &shelf.now(), &mapping, limit).await,
         None => document(global, args, &mapping, Some(app)).await,
     }
 }
@@ -99,7 +104,7 @@ fn library(config: &Config, args: &PreviewArgs) -> Result<(String, Shelf), Failu
         (args.mapping.clone(), args.file.clone())
     };
     let dir = Some(config.mappings.dir.as_path()).filter(|dir| dir.is_dir());
-    let mut files = Files::read(dir).map_err(AppError::Mappings)?;
+    let mut files = Files::in_force(dir).map_err(AppError::Mappings)?;
     if let Some(file) = file {
         files.put_file(&format!("{name}.toml"), &file).map_err(|problem| AppError::Mappings(vec![problem]))?;
     }
@@ -252,10 +257,16 @@ fn summary(counts: &Value, offline: bool) -> String {
     names.iter().map(|name| format!("{name} {}", counts[name])).collect::<Vec<_>>().join(", ")
 }
 
-async fn stored(global: &Global, app: &App, mapping: &Effective, limit: i64) -> Result<(), Failure> {
+async fn stored(
+    global: &Global,
+    app: &App,
+    in_force: &InForce,
+    mapping: &Effective,
+    limit: i64,
+) -> Result<(), Failure> {
     let engine = app.engine()?;
     let bar = if std::io::stderr().is_terminal() && !global.json { ProgressBar::new(0) } else { ProgressBar::hidden() };
-    let report = preview_stored(&engine, mapping, limit, |done, all| {
+    let report = preview_stored(&engine, in_force, mapping.name(), limit, |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     })

@@ -27,8 +27,8 @@ mod check;
 mod claims;
 mod code_lists;
 pub mod customers;
-pub mod editing;
 mod day;
+pub mod editing;
 mod error;
 pub mod invoices;
 pub mod orders;
@@ -45,6 +45,7 @@ mod snapshot;
 pub mod stock;
 pub mod unit_sets;
 mod units;
+pub mod upkeep;
 pub mod warehouses;
 
 pub use code_lists::CodeListUpsert;

@@ -41,9 +41,11 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     tags(
         (name = "account", description = "What a dealer owes and was invoiced"),
         (name = "auth", description = "Signing in, and who is signed in"),
+        (name = "cart", description = "What a dealer's user means to buy"),
         (name = "customers", description = "Dealer companies"),
         (name = "integration", description = "What an ERP pushes, with an API key"),
         (name = "operations", description = "Health and metrics"),
+        (name = "orders", description = "Orders of dealers"),
         (name = "returns", description = "What dealers send back")
     ),
     components(schemas(ProblemDocument, FieldError)),

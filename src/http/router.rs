@@ -29,7 +29,7 @@ use super::{
     problem::{self, Problem},
     rate_limit::RateLimits,
 };
-use crate::{clock::Clock, hub::engine::Engine, identity::people::People};
+use crate::{clock::Clock, commerce::orders::OrderRules, hub::engine::Engine, identity::people::People};
 
 #[derive(Clone)]
 pub struct HttpState {
@@ -37,6 +37,7 @@ pub struct HttpState {
     pub pool: PgPool,
     pub clock: Clock,
     pub people: People,
+    pub order_rules: OrderRules,
     pub metrics: PrometheusHandle,
     pub probes: Arc<dyn Probes>,
 }

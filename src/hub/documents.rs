@@ -50,7 +50,7 @@ pub async fn work(
     let claimed: Vec<&Claimed> = claimed.iter().filter(|message| ours.contains(&message.id)).collect();
     let ids: Vec<Uuid> = ours.into_iter().collect();
     let bodies: Vec<Result<Vec<u8>, std::io::Error>> = claimed.iter().map(|message| unpack(&message.body)).collect();
-    let mapping = mapping_name.and_then(|name| engine.library.get(name));
+    let mapping = mapping_name.and_then(|name| engine.library.get_for(connector, name));
 
     let mut plan = Plan::default();
     let mut mapped: Vec<Option<Vec<Mapped<'_>>>> = Vec::with_capacity(claimed.len());

@@ -104,7 +104,8 @@ async fn mend_once(engine: &Engine) -> Result<(), sqlx::Error> {
     mend_deliveries(engine).await
 }
 
-async fn mend_deliveries(engine: &Engine) -> Result<(), sqlx::Error> {
+/// What is true of messages, for deliveries: expired leases, what is to be held, what may go.
+pub async fn mend_deliveries(engine: &Engine) -> Result<(), sqlx::Error> {
     let db = &engine.pool;
     let returned = deliveries::store::reap_expired(db).await?;
     deliveries::store::hold_uncallable(db).await?;

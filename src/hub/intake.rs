@@ -154,7 +154,7 @@ pub async fn submit(
 ) -> Result<Submitted, IntakeError> {
     let mapping = engine
         .library
-        .get(submission.mapping)
+        .get_for(submission.connector, submission.mapping)
         .ok_or_else(|| IntakeError::UnknownMapping(submission.mapping.to_owned()))?;
     let document = mapping.map_with_parts(submission.format, submission.body)?;
     submit_mapped(tx, engine, submission, &mapping, &document).await

@@ -4,6 +4,7 @@ mod access;
 mod commands;
 mod commerce;
 mod config;
+mod deliveries;
 mod e2e;
 mod embedded;
 mod files;

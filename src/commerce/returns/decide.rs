@@ -57,11 +57,7 @@ pub async fn decide(
 }
 
 /// Locks a return that may become `to`. Gives its state and the revision that it is led to.
-pub(super) async fn lock(
-    conn: &mut PgConnection,
-    id: i64,
-    to: ReturnState,
-) -> Result<(ReturnState, i64), ReturnError> {
+pub(super) async fn lock(conn: &mut PgConnection, id: i64, to: ReturnState) -> Result<(ReturnState, i64), ReturnError> {
     let row = sqlx::query!("select state, revision from commerce.return_request where id = $1 for no key update", id)
         .fetch_optional(conn)
         .await?

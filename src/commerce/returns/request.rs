@@ -194,7 +194,9 @@ impl Delivered {
         }
         let left = (self.delivered - self.asked).max(Decimal::ZERO).normalize();
         let delivered = self.delivered.normalize();
-        (asked > left).then(|| ("too_many", format!("{asked} is more than the {left} that may come back of {delivered} delivered")))
+        (asked > left).then(|| {
+            ("too_many", format!("{asked} is more than the {left} that may come back of {delivered} delivered"))
+        })
     }
 }
 

@@ -11,7 +11,7 @@ mod arrivals;
 mod queries;
 mod upsert;
 
-pub(crate) use queries::quantity_of;
 pub use arrivals::{Arrival, take_in};
+pub(crate) use queries::quantity_of;
 pub use queries::{allocate_ids, ids_by_place, places_by_id};
 pub use upsert::{StockUpsert, upsert_stock};

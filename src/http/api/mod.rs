@@ -8,6 +8,8 @@
 //! | [`customers`] | dealer companies |
 //! | [`sent`], [`listed`], [`asked`], [`tagged`] | bodies, pages of lists, queries, answers with a tag |
 //! | [`doing`] | who changes something |
+//! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
+//! | [`acting`] | how orders and carts are changed |
 //!
 //! Invariants
 //! - A route begins with [`SignedIn`](super::signed_in::SignedIn) and asks it for the permission; routes of [`auth`] are for those
@@ -16,13 +18,16 @@
 //! - No answer is stored by anybody but the caller's own browser, and one that holds a secret by nobody.
 
 mod account;
+mod acting;
 mod asked;
 mod auth;
+mod cart;
 mod customers;
 mod doing;
 mod invoices;
 mod listed;
 mod me;
+mod orders;
 mod returns;
 mod sent;
 mod tagged;
@@ -42,5 +47,7 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
         .merge(invoices::routes())
         .merge(returns::routes())
         .merge(customers::routes())
+        .merge(cart::routes())
+        .merge(orders::routes())
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))
 }

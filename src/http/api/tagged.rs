@@ -38,9 +38,10 @@ impl Tagged {
     /// Compared weakly, as `If-None-Match` is.
     fn is_among(&self, known: &HeaderValue) -> bool {
         let Ok(known) = known.to_str() else { return false };
-        known.split(',').map(str::trim).any(|tag| {
-            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.tag.as_bytes()
-        })
+        known
+            .split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.tag.as_bytes())
     }
 }
 

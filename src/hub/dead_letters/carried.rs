@@ -20,7 +20,7 @@ pub fn carried(mapping: &Effective, format: Format, body: &[u8]) -> Vec<String> 
 
 /// The same by the mapping that the message names, if it names one.
 pub fn carried_by(engine: &Engine, message: &NewMessage) -> Vec<String> {
-    let mapping = message.mapping.as_deref().and_then(|name| engine.library.get(name));
+    let mapping = message.mapping.as_deref().and_then(|name| engine.library.get_for(&message.connector, name));
     mapping.map_or_else(Vec::new, |mapping| carried(&mapping, parse_format(message.format), &message.body))
 }
 

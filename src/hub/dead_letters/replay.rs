@@ -106,13 +106,16 @@ impl From<sqlx::Error> for EditError {
 /// refuses, or that is of another record, changes nothing. What came stays beside it.
 pub async fn edit(engine: &Engine, by: Actor<'_>, id: Uuid, document: &[u8]) -> Result<(), EditError> {
     let db = &engine.pool;
-    let letter = sqlx::query!("select kind, stream, key, mapping, format, body from hub.dead_letter where id = $1", id)
-        .fetch_optional(db)
-        .await?
-        .ok_or(EditError::Unknown(id))?;
+    let letter = sqlx::query!(
+        "select kind, connector, stream, key, mapping, format, body from hub.dead_letter where id = $1",
+        id
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(EditError::Unknown(id))?;
     if letter.kind == messages::DOCUMENT {
         let name = letter.mapping.unwrap_or_default();
-        let mapping = engine.library.get(&name).ok_or(EditError::NoMapping(name))?;
+        let mapping = engine.library.get_for(&letter.connector, &name).ok_or(EditError::NoMapping(name))?;
         let format = Format::parse(&letter.format).unwrap_or(Format::Json);
         check(&mapping, format, document, letter.key.as_deref()).map_err(EditError::Refused)?;
     } else if letter.kind == deliveries::KIND {

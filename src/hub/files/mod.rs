@@ -78,9 +78,9 @@ impl From<ApplyError> for FilesError {
     }
 }
 
-/// The mapping of this name that is in force.
-fn mapping_of(engine: &Engine, name: &str) -> Option<Effective> {
-    engine.library.get(name)
+/// The mapping of this name that is in force for the folder's instance.
+fn mapping_of(engine: &Engine, folder: &Folder, name: &str) -> Option<Effective> {
+    engine.library.get_for(&folder.instance, name)
 }
 
 /// Runs what waits for a disk away from the tasks that must not wait.

@@ -11,13 +11,11 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
+    InForce,
     preview::{Groups, PreviewError, Subject},
     trial::{Counts, entity_of, judge},
 };
-use crate::{
-    hub::{documents::parse_format, engine::Engine, messages::unpack, pages::Verdict},
-    mapping::Effective,
-};
+use crate::hub::{documents::parse_format, engine::Engine, messages::unpack, pages::Verdict};
 
 /// What would become of everything that was looked at.
 #[derive(Debug, Clone, Serialize)]
@@ -47,15 +45,16 @@ struct Stored {
     received_at: DateTime<Utc>,
 }
 
-/// Looks at the last `limit` of them, the newest first. `seen` is told how many are done.
+/// Looks at the last `limit` payloads of a mapping and its letters, the newest first, each by the rules for its instance. `seen` is told how many are done.
 pub async fn preview_stored(
     engine: &Engine,
-    mapping: &Effective,
+    in_force: &InForce,
+    name: &str,
     limit: i64,
     mut seen: impl FnMut(usize, usize),
 ) -> Result<Report, PreviewError> {
     let pool = &engine.pool;
-    let ids = last(pool, mapping.name(), limit).await?;
+    let ids = last(pool, name, limit).await?;
     let mut report = Report {
         payloads: 0,
         letters: 0,
@@ -78,6 +77,8 @@ pub async fn preview_stored(
         report.letters += usize::from(*is_letter);
         report.since = Some(report.since.map_or(stored.received_at, |since| since.min(stored.received_at)));
         let body = unpack(&stored.body)?;
+        let Some(mapping) = in_force.get_for(&stored.connector, name) else { continue };
+        let mapping = &mapping;
         let subject = Subject {
             connector: &stored.connector,
             mapping,

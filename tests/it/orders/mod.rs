@@ -7,6 +7,7 @@ mod moves;
 mod numbers;
 mod placement;
 mod refusals;
+mod routes;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kopru::{

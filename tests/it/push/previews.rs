@@ -99,8 +99,8 @@ async fn stored_pushes_tell_what_would_become_of_their_prices() {
     push(&hub, "integration/products", &products([with(product("C"), json!({ "currency": "abc" }))])).await;
     hub.execute("update commerce.price set amount = 1 where code = 'A|list'").await;
     hub.execute("update hub.external_ref set content_hash = null where external_code = 'A|list'").await;
-    let mapping = hub.engine.library.get("integration/products").expect("a mapping");
-    let report = preview_stored(&hub.engine, &mapping, 10, |_, _| {}).await.expect("a report");
+    let in_force = hub.engine.library.now();
+    let report = preview_stored(&hub.engine, &in_force, "integration/products", 10, |_, _| {}).await.expect("a report");
     assert_eq!((report.payloads, report.letters, report.counts.updated, report.counts.unchanged), (2, 1, 1, 1));
     assert_eq!(
         report.changes,

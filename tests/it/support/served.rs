@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use kopru::{
     clock::Clock,
+    commerce::orders::OrderRules,
     http::{Failure, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings, Waits},
     identity::{people::People, tokens::KeySource},
     principal::Role,
@@ -63,6 +64,7 @@ impl Served {
             pool: hub.pool().clone(),
             clock: clock.clone(),
             people: People::remembering(hub.pool().clone(), clock.clone(), KeySource::Store, fresh),
+            order_rules: OrderRules::default(),
             metrics: kopru::telemetry::metrics(),
             probes: Arc::new(Well),
         };
