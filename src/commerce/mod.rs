@@ -27,7 +27,6 @@ mod check;
 mod claims;
 mod code_lists;
 pub mod customers;
-mod day;
 pub mod editing;
 mod error;
 pub mod invoices;
@@ -49,7 +48,6 @@ pub mod upkeep;
 pub mod warehouses;
 
 pub use code_lists::CodeListUpsert;
-pub use day::day_of;
 pub use error::{CommandError, violation_of};
 pub use outcome::{Outcome, Violation};
 pub use patch::Patch;

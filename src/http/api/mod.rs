@@ -4,9 +4,12 @@
 //! | --- | --- |
 //! | [`auth`] | signing in, staying signed in, signing out |
 //! | [`me`] | who is signed in |
+//! | [`account`], [`invoices`], [`returns`] | what a dealer owes, what it was invoiced, what it sends back |
+//! | [`customers`] | dealer companies |
+//! | [`sent`], [`listed`], [`asked`], [`tagged`] | bodies, pages of lists, queries, answers with a tag |
+//! | [`doing`] | who changes something |
 //! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
 //! | [`acting`] | how orders and carts are changed |
-//! | [`sent`], [`listed`] | bodies, and pages of lists |
 //!
 //! Invariants
 //! - A route begins with [`SignedIn`](super::signed_in::SignedIn) and asks it for the permission; routes of [`auth`] are for those
@@ -14,12 +17,18 @@
 //! - What exists and is not the caller's is 404; what the caller's role may not do is 403.
 //! - No answer is stored by anybody but the caller's own browser, and one that holds a secret by nobody.
 
+mod account;
 mod acting;
+mod asked;
 mod auth;
 mod cart;
+mod customers;
+mod doing;
+mod invoices;
 mod listed;
 mod me;
 mod orders;
+mod returns;
 mod sent;
 mod tagged;
 
@@ -34,6 +43,10 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
     OpenApiRouter::new()
         .merge(auth::routes())
         .merge(me::routes())
+        .merge(account::routes())
+        .merge(invoices::routes())
+        .merge(returns::routes())
+        .merge(customers::routes())
         .merge(cart::routes())
         .merge(orders::routes())
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))

@@ -63,33 +63,31 @@ async fn owners(pool: &PgPool) -> BTreeMap<String, String> {
     .fetch_all(pool)
     .await
     .expect("keys");
-    let mut owners = BTreeMap::from([("commerce.customer".to_owned(), "t.id".to_owned())]);
-    owners.extend(columns.into_iter().map(|(table, column)| (table, format!("t.{column}"))));
+    // `{}` stands for the row.
+    let mut owners = BTreeMap::from([("commerce.customer".to_owned(), "{}.id".to_owned())]);
+    owners.extend(columns.into_iter().map(|(table, column)| (table, format!("{{}}.{column}"))));
     loop {
         let before = owners.len();
         for (table, column, target, key) in &keys {
-            // Ids of people are named by what was done, and a price by the list that it is in.
+            // A price says who it is for, not who ordered at it.
             if owners.contains_key(table) || READ_BY_THE_HOUSE_ALONE.contains(&target.as_str()) {
                 continue;
             }
             if let Some(owner) = owners.get(target) {
-                let owner = owner.replace("t.", "o.");
-                let nested = if owner.starts_with('(') { owner.replace("o.", "t.") } else { owner };
-                let path = match nested.starts_with('(') {
-                    true => format!("(select {nested} from {target} t where t.{key} = OUTER.{column})"),
-                    false => format!("(select {nested} from {target} o where o.{key} = t.{column})"),
-                };
-                owners.insert(table.clone(), path.replace("OUTER", "t"));
+                let row = format!("r{}", owners.len());
+                let owner = owner.replace("{}", &row);
+                let path = format!("(select {owner} from {target} {row} where {row}.{key} = {{}}.{column})");
+                owners.insert(table.clone(), path);
             }
         }
         if owners.len() == before {
-            return owners;
+            return owners.into_iter().map(|(table, owner)| (table, owner.replace("{}", "t"))).collect();
         }
     }
 }
 
 /// Something of everything, for one dealer.
-async fn belongings(pool: &PgPool, name: &str, goods: i64, store: i64) -> i64 {
+pub(super) async fn belongings(pool: &PgPool, name: &str, goods: i64, store: i64) -> i64 {
     let dealer = customer(pool, name, Some(100)).await;
     let (order, line) = order(pool, dealer, goods, 5, "delivered").await;
     delivered(pool, line, 5).await;
