@@ -6,10 +6,12 @@
 //! - What is not built yet is a check without a verdict, never one that passes.
 
 mod checks;
+mod drop;
 mod key;
 mod sandbox;
 
 pub use checks::{Check, Report, StreamLine, once};
+pub use drop::drop_sample;
 pub use key::api_key;
 pub use sandbox::{SandboxError, SandboxProcess};
 
@@ -42,11 +44,13 @@ pub fn write_description(dir: &Path, description: &Value) -> io::Result<PathBuf>
     write_private(&dir.join(DESCRIPTION_FILE), &format!("{description:#}\n"))
 }
 
-/// Writes the connectors of the simulated systems where every command on this data directory finds them.
-pub fn write_connectors(dir: &Path, sandbox: &SandboxProcess) -> io::Result<PathBuf> {
+/// Writes the connectors of the simulated systems, and the watched folder, where every command on this data directory
+/// finds them.
+pub fn write_config(dir: &Path, sandbox: &SandboxProcess) -> io::Result<PathBuf> {
     let text = format!(
-        "# Written by `kopru demo`: the simulated systems, for other commands on this data directory.\n\n{}",
-        config::connectors_toml(sandbox.settings())
+        "# Written by `kopru demo`: the simulated systems, for other commands on this data directory.\n\n{}\n{}",
+        config::connectors_toml(sandbox.settings()),
+        drop::config_toml(dir)?
     );
     write_private(&dir.join(config::DEMO_FILE), &text)
 }
