@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{self, App, AppError},
     database,
-    http::{HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
+    http::{Catalogue, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     hub::{
         breaker,
         daemon::Daemon,
@@ -23,6 +23,7 @@ use crate::{
         states::BreakerState,
     },
     identity::trim,
+    media::MediaError,
     telemetry,
 };
 
@@ -32,6 +33,8 @@ pub enum DaemonError {
     App(#[from] AppError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Media(#[from] MediaError),
     #[error("cannot listen on {address}: {source}; choose another address with [http] listen or --listen")]
     Listen { address: SocketAddr, source: io::Error },
 }
@@ -89,7 +92,14 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         },
         trusted_proxies: http.trusted_proxies.clone(),
     };
-    let server = Server::new(state, settings).ops(ops).run(listener, shutdown.clone());
+    let catalogue = &app.config.catalogue;
+    let catalogue = Catalogue::open(
+        app.database.pool.clone(),
+        catalogue.allow_zero_price,
+        catalogue.cache_mb * 1024 * 1024,
+        &app.config.data.dir.join("media"),
+    )?;
+    let server = Server::new(state, settings).catalogue(catalogue).ops(ops).run(listener, shutdown.clone());
     let server = tokio::spawn(server);
     let trimming = trim::run(app.database.pool.clone(), app.config.retention.history_days, shutdown.clone());
     let trimming = tokio::spawn(trimming);

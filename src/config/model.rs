@@ -20,6 +20,7 @@ pub struct Config {
     pub http: HttpConfig,
     pub rate_limit: RateLimitConfig,
     pub auth: AuthConfig,
+    pub catalogue: CatalogueConfig,
     pub database: DatabaseConfig,
     pub data: DataConfig,
     pub mappings: MappingsConfig,
@@ -38,6 +39,12 @@ pub struct HttpConfig {
     pub body_limit_bytes: usize,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogueConfig {
+    pub allow_zero_price: bool,
+    pub cache_mb: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

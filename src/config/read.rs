@@ -10,18 +10,19 @@ use tracing_subscriber::EnvFilter;
 use super::{
     connectors, files,
     model::{
-        AuthConfig, Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig,
-        MappingsConfig, RateLimitConfig, RetentionConfig, RetryConfig,
+        AuthConfig, CatalogueConfig, Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig,
+        LogConfig, MappingsConfig, RateLimitConfig, RetentionConfig, RetryConfig,
     },
     problem::Problem,
     section::{Section, secret},
     tree::Table,
 };
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "http",
     "rate_limit",
     "auth",
+    "catalogue",
     "database",
     "data",
     "mappings",
@@ -44,6 +45,7 @@ pub(super) fn config(
     let http = http(Section::of(&mut tree, "http", problems));
     let rate_limit = rate_limit(Section::of(&mut tree, "rate_limit", problems));
     let auth = auth(Section::of(&mut tree, "auth", problems));
+    let catalogue = catalogue(Section::of(&mut tree, "catalogue", problems));
     let database = database(Section::of(&mut tree, "database", problems));
     let data = data(Section::of(&mut tree, "data", problems));
     let mappings = mappings(Section::of(&mut tree, "mappings", problems));
@@ -61,11 +63,12 @@ pub(super) fn config(
         let text = unknown_key(&key, &known).replacen("key", "section", 1);
         problems.push(Problem { origin: Some(node.origin), key, text });
     }
-    match (http, rate_limit, auth, database, data, mappings, hub, retry, retention, log) {
+    match (http, rate_limit, auth, catalogue, database, data, mappings, hub, retry, retention, log) {
         (
             Some(http),
             Some(rate_limit),
             Some(auth),
+            Some(catalogue),
             Some(database),
             Some(data),
             Some(mappings),
@@ -77,6 +80,7 @@ pub(super) fn config(
             http,
             rate_limit,
             auth,
+            catalogue,
             database,
             data,
             mappings,
@@ -107,6 +111,21 @@ fn http(mut section: Section<'_>) -> Option<HttpConfig> {
         body_limit_bytes: body_limit_bytes?,
         trusted_proxies: trusted_proxies?,
     })
+}
+
+fn catalogue(mut section: Section<'_>) -> Option<CatalogueConfig> {
+    let allow_zero_price = section.value("allow_zero_price");
+    let cache_mb: Option<u64> = section.value("cache_mb");
+    let most = 1024 * 1024;
+    let cache_mb = match cache_mb {
+        Some(size) if size > most => {
+            section.wrong("cache_mb", format!("is {size}; at most {most} are possible"));
+            None
+        }
+        size => size,
+    };
+    section.finish();
+    Some(CatalogueConfig { allow_zero_price: allow_zero_price?, cache_mb: cache_mb? })
 }
 
 /// A list of networks; a bare address is a network of one.

@@ -34,6 +34,10 @@ impl Config {
                 "per_api_key_per_minute": self.rate_limit.per_api_key_per_minute,
                 "per_ip_per_minute": self.rate_limit.per_ip_per_minute,
             },
+            "catalogue": {
+                "allow_zero_price": self.catalogue.allow_zero_price,
+                "cache_mb": self.catalogue.cache_mb,
+            },
             "auth": {
                 "signing_key_file": self.auth.signing_key_file.clone().unwrap_or_default(),
                 "master_key_file": self.auth.master_key_file.clone().unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one module a surface. Each test that needs a database gets one of its own.
 
+mod catalogue;
 mod commands;
 mod commerce;
 mod config;

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | [`auth`] | signing in, staying signed in, signing out |
 //! | [`me`] | who is signed in |
-//! | [`sent`], [`listed`] | bodies, and pages of lists |
+//! | [`products`], [`categories`] | the catalogue |
+//! | [`sent`], [`listed`], [`tagged`] | bodies, pages of lists, answers with a tag |
 //!
 //! Invariants
 //! - A route begins with [`SignedIn`](super::signed_in::SignedIn) and asks it for the permission; routes of [`auth`] are for those
@@ -13,9 +14,14 @@
 //! - No answer is stored by anybody but the caller's own browser, and one that holds a secret by nobody.
 
 mod auth;
+mod categories;
 mod listed;
 mod me;
+mod products;
 mod sent;
+mod tagged;
+
+pub(super) use products::Answers;
 
 use axum::http::{HeaderValue, header};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -28,5 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
     OpenApiRouter::new()
         .merge(auth::routes())
         .merge(me::routes())
+        .merge(products::routes())
+        .merge(categories::routes())
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))
 }

@@ -24,6 +24,11 @@ impl Tagged {
         Ok(Tagged { body: body.into(), tag })
     }
 
+    /// Of the body, in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.body.len()
+    }
+
     /// What a request with these headers is answered.
     pub(super) fn answer(self, headers: &HeaderMap) -> Response {
         let private = HeaderValue::from_static("private, no-cache");
@@ -38,9 +43,10 @@ impl Tagged {
     /// Compared weakly, as `If-None-Match` is.
     fn is_among(&self, known: &HeaderValue) -> bool {
         let Ok(known) = known.to_str() else { return false };
-        known.split(',').map(str::trim).any(|tag| {
-            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.tag.as_bytes()
-        })
+        known
+            .split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.tag.as_bytes())
     }
 }
 
