@@ -9,7 +9,7 @@ mod reading;
 
 use kopru::principal::Role;
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
 use crate::support::{
