@@ -10,9 +10,14 @@ use kopru_sdk::{Connector, Descriptor, StreamSpec, settings::unknown_key};
 use crate::{
     canonical::Entity,
     clock::Clock,
-    config::{Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, Problem, Sources},
+    commerce::orders::{OrderRules, Policy},
+    config::{
+        self, AccountPolicy, Config, ConfigError, ConnectorConfig, FileFormat, FilesConfig, MailTls, OrdersConfig,
+        Problem, Sources,
+    },
     database::{Database, DatabaseError},
     hub::{
+        deliveries::smtp::{self, Smtp},
         engine::{Engine, EngineError, EngineSettings, Handler, Instance, Stream},
         files::{Folder, Take},
         retry::RetrySchedule,
@@ -22,6 +27,7 @@ use crate::{
         people::People,
         tokens::{KeyProblem, KeySource},
     },
+    mail,
     mapping::{self, Format, Library},
     seal::{SealError, Sealer},
 };
@@ -75,7 +81,16 @@ impl App {
         let pool = self.database.pool.clone();
         let settings =
             EngineSettings { mappings_dir: Some(self.config.mappings.dir.clone()), ..engine_settings(&self.config) };
-        Ok(Engine::new(pool, self.clock.clone(), Arc::new(library), instances, handlers, settings)?)
+        let engine = Engine::new(pool, self.clock.clone(), Arc::new(library), instances, handlers, settings)?;
+        engine.targets.put(mail::TARGET, Arc::new(mail_target(&self.config, self.sealer()?)?));
+        Ok(engine)
+    }
+
+    /// What seals readable secrets; `None`: no master key is configured, see `[auth]`.
+    pub fn sealer(&self) -> Result<Option<Sealer>, AppError> {
+        let key = self.config.master_key();
+        let read = |(path, make): (PathBuf, bool)| if make { Sealer::read_or_make(&path) } else { Sealer::read(&path) };
+        Ok(key.map(read).transpose()?)
     }
 
     /// What people need to sign in. The keys of the tokens are read when they are first needed.
@@ -88,22 +103,79 @@ impl App {
         People::new(self.database.pool.clone(), self.clock.clone(), source)
     }
 
-    /// What seals readable secrets; `None`: no master key is configured, see `[auth]`.
-    pub fn sealer(&self) -> Result<Option<Sealer>, AppError> {
-        let key = self.config.master_key();
-        let read = |(path, make): (PathBuf, bool)| if make { Sealer::read_or_make(&path) } else { Sealer::read(&path) };
-        Ok(key.map(read).transpose()?)
-    }
-
     pub async fn close(self) {
         self.database.close().await;
     }
 }
 
-/// The mappings in force: those of the configured directory when it exists, else the built-in ones.
+/// The rules that orders are placed by.
+pub fn order_rules(config: &OrdersConfig) -> OrderRules {
+    let policy = |policy| match policy {
+        AccountPolicy::Ignore => Policy::Ignore,
+        AccountPolicy::Hold => Policy::Hold,
+        AccountPolicy::Refuse => Policy::Refuse,
+    };
+    OrderRules {
+        approve_above: config.approve_above,
+        approve_first_orders: config.approve_first_orders,
+        over_limit: policy(config.over_limit),
+        overdue: policy(config.overdue),
+        unpaid_for: Duration::from_secs(u64::from(config.unpaid_minutes) * 60),
+        cart_for: Duration::from_secs(u64::from(config.cart_days) * 24 * 3600),
+        allow_zero_price: config.allow_zero_price,
+    }
+}
+
+/// The mappings in force: the built-in ones, and in the place of their systems those of the configured directory.
 pub fn library(config: &Config) -> Result<Library, AppError> {
     let dir = Some(config.mappings.dir.as_path()).filter(|dir| dir.is_dir());
-    Library::load(dir).map_err(AppError::Mappings)
+    Library::in_force(dir).map_err(AppError::Mappings)
+}
+
+/// The configured mail server, or none. What it needs elsewhere in the configuration is missed here.
+fn mail_target(config: &Config, sealer: Option<Sealer>) -> Result<Smtp, ConfigError> {
+    let mail = &config.mail;
+    if mail.host.is_empty() {
+        return Ok(Smtp::unconfigured());
+    }
+    let mut problems = wanting_for_mail(config);
+    let Some(sealer) = sealer.filter(|_| problems.is_empty()) else { return Err(ConfigError(problems)) };
+    let server = smtp::Server {
+        host: mail.host.clone(),
+        port: mail.port,
+        protection: match mail.tls {
+            MailTls::Starttls => smtp::Protection::StartTls,
+            MailTls::Tls => smtp::Protection::Tls,
+            MailTls::Plain => smtp::Protection::Plain,
+        },
+        user: mail.user.clone(),
+        password: mail.password.clone(),
+        from: mail.from.clone(),
+        timeout: Duration::from_secs(mail.timeout_secs),
+        public_url: config.http.public_url.clone(),
+    };
+    Smtp::new(server, sealer).map_err(|bad| {
+        problems.push(Problem { origin: None, key: "mail.from".to_owned(), text: bad.to_string() });
+        ConfigError(problems)
+    })
+}
+
+/// What other sections must say when mails are sent.
+fn wanting_for_mail(config: &Config) -> Vec<Problem> {
+    if config.mail.host.is_empty() {
+        return Vec::new();
+    }
+    let missing = |key: &str, text: &str| Problem { origin: None, key: key.to_owned(), text: text.to_owned() };
+    let mut problems = Vec::new();
+    if config.http.public_url.is_empty() {
+        let text = "must say where people reach us: links in mails begin with it, and [mail] host is set";
+        problems.push(missing("http.public_url", text));
+    }
+    if config.master_key().is_none() {
+        let text = "must name the master key's file: links in mails are sealed with it, and [mail] host is set";
+        problems.push(missing("auth.master_key_file", text));
+    }
+    problems
 }
 
 /// The watched folders of the configuration; every mapping that they name must be there and read their format.
@@ -117,6 +189,22 @@ pub fn folders(config: &Config, library: &Library) -> Result<Vec<Arc<Folder>>, C
     };
     let problems: Vec<Problem> = folders.iter().flat_map(wrong).collect();
     if problems.is_empty() { Ok(folders.into_iter().map(Arc::new).collect()) } else { Err(ConfigError(problems)) }
+}
+
+/// The folder in which a file of this name would lie for that instance; without one, what a folder is by itself.
+pub fn folder_for(config: &Config, instance: &str, name: &str) -> Folder {
+    let folders = config.files.iter().filter(|(_, files)| files.instance == instance);
+    let mut folders = folders.map(|(key, files)| folder(key, files));
+    folders.find(|folder| folder.take_of(name).is_some()).unwrap_or_else(|| Folder {
+        name: "NAME".to_owned(),
+        dir: PathBuf::new(),
+        instance: instance.to_owned(),
+        settle: Duration::ZERO,
+        every: Duration::ZERO,
+        max_bytes: u64::MAX,
+        takes: Vec::new(),
+        roots: config::exchange_roots(),
+    })
 }
 
 fn folder(name: &str, files: &FilesConfig) -> Folder {
@@ -281,9 +369,12 @@ fn unknown_names(connector: &ConnectorConfig, descriptor: &Descriptor, path: &st
 
 /// Reads the configuration as `serve` needs it: with everything that is wrong with any connector told as well.
 pub fn load_config(sources: &Sources) -> Result<Config, ConfigError> {
-    Config::load_checked(sources, |config| match connectors(config, kopru_bundle::all()) {
-        Ok(_) => Vec::new(),
-        Err(ConfigError(problems)) => problems,
+    Config::load_checked(sources, |config| {
+        let mut problems = wanting_for_mail(config);
+        if let Err(ConfigError(more)) = connectors(config, kopru_bundle::all()) {
+            problems.extend(more);
+        }
+        problems
     })
 }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{self, App, AppError},
+    commerce::upkeep,
     database,
     http::{Catalogue, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     hub::{
@@ -50,6 +51,7 @@ pub struct Running {
     daemon: Daemon,
     server: tokio::task::JoinHandle<()>,
     trimming: tokio::task::JoinHandle<()>,
+    tending: tokio::task::JoinHandle<()>,
     shutdown: CancellationToken,
 }
 
@@ -77,6 +79,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         pool: app.database.pool.clone(),
         clock: app.clock.clone(),
         people: people.clone(),
+        order_rules: app::order_rules(&app.config.orders),
         metrics,
         probes: Arc::new(HubProbes { pool: app.database.pool.clone(), engine: engine.clone() }),
     };
@@ -92,18 +95,18 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         },
         trusted_proxies: http.trusted_proxies.clone(),
     };
-    let catalogue = &app.config.catalogue;
     let catalogue = Catalogue::open(
         app.database.pool.clone(),
-        catalogue.allow_zero_price,
-        catalogue.cache_mb * 1024 * 1024,
+        app.config.orders.allow_zero_price,
+        app.config.catalogue.cache_mb * 1024 * 1024,
         &app.config.data.dir.join("media"),
     )?;
     let server = Server::new(state, settings).catalogue(catalogue).ops(ops).run(listener, shutdown.clone());
     let server = tokio::spawn(server);
     let trimming = trim::run(app.database.pool.clone(), app.config.retention.history_days, shutdown.clone());
     let trimming = tokio::spawn(trimming);
-    Ok(Running { address, engine, daemon, server, trimming, shutdown })
+    let tending = tokio::spawn(upkeep::run(app.database.pool.clone(), app.clock.clone(), shutdown.clone()));
+    Ok(Running { address, engine, daemon, server, trimming, tending, shutdown })
 }
 
 impl Running {
@@ -115,6 +118,9 @@ impl Running {
         }
         if self.trimming.await.is_err() {
             tracing::warn!("the trimming of old answers and uses ended badly");
+        }
+        if self.tending.await.is_err() {
+            tracing::warn!("the upkeep of orders and carts ended badly");
         }
         self.daemon.stop().await;
     }
@@ -163,6 +169,8 @@ impl Probes for HubProbes {
     }
 
     async fn before_metrics(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(meters::show_breakers(&self.engine, &self.engine.instance_names()).await?)
+        let mut names = self.engine.instance_names();
+        names.extend(self.engine.targets.names());
+        Ok(meters::show_breakers(&self.engine, &names).await?)
     }
 }

@@ -3,6 +3,8 @@
 //! Invariants
 //! - An event is written in the transaction of the change that it tells of.
 //! - The caller holds the row lock of each aggregate and has raised its revision; (aggregate, id, revision) is unique.
+//! - An event that somebody is to be told of is noted for the router in the same statement; a notification goes out only
+//!   when the router sleeps, so that a flood of events is no flood of notifications.
 //! - A payload names what changed and carries no secret and no personal data: receivers get the record itself, read
 //!   at delivery.
 
@@ -69,6 +71,13 @@ impl EventType {
     }
 }
 
+/// Channel that wakes the router; its poll is the truth.
+pub const CHANNEL: &str = "hub_outbox";
+
+/// Events of which only the newest of an aggregate matters: they say that a record is another one now, and the receiver
+/// gets the record. All others are facts, and each of them is told.
+pub const STATE_EVENTS: &[EventType] = &[EventType::ProductUpdated, EventType::PriceChanged, EventType::StockChanged];
+
 /// Events of one type, to be appended by one statement.
 #[derive(Debug)]
 pub struct Events {
@@ -109,10 +118,21 @@ pub async fn append(conn: &mut PgConnection, by: &Provenance<'_>, events: &Event
     let ids = ids_at(by.now, events.payloads.len());
     sqlx::query!(
         r#"
-        insert into hub.outbox_event
-            (id, type, aggregate, aggregate_id, revision, origin, bulk, payload, correlation_id, created_at)
-        select e.id, $1, $2, e.aggregate_id, e.revision, $3, $4, e.payload::jsonb, $5, $6
-        from unnest($7::uuid[], $8::bigint[], $9::bigint[], $10::text[]) as e (id, aggregate_id, revision, payload)
+        with added as (
+            insert into hub.outbox_event
+                (id, type, aggregate, aggregate_id, revision, origin, bulk, payload, correlation_id, created_at)
+            select unnest($7::uuid[]), $1, $2, unnest($8::bigint[]), unnest($9::bigint[]), $3, $4,
+                unnest($10::text[])::jsonb, $5, $6
+        ), noted as (
+            insert into hub.outbox_unrouted (event_id)
+            select e.id from unnest($7::uuid[]) with ordinality as e (id, place)
+            where exists (select from hub.target t
+                          where t.enabled and (t.bulk or not $4) and (t.events && array[$1, '*']) and t.name <> $3)
+            order by e.place
+            returning 1
+        )
+        select pg_notify($11, '') as rung
+        where exists (select from noted) and exists (select from hub.doorbell where name = 'router' and asleep)
         "#,
         events.kind.as_str(),
         events.kind.aggregate(),
@@ -124,8 +144,9 @@ pub async fn append(conn: &mut PgConnection, by: &Provenance<'_>, events: &Event
         &events.aggregate_ids,
         &events.revisions,
         &events.payloads,
+        CHANNEL,
     )
-    .execute(conn)
+    .fetch_optional(conn)
     .await?;
     Ok(())
 }

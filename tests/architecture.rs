@@ -122,12 +122,12 @@ const ROOMS: &[Room] = &[
     // Above the composition root: the program as `serve` runs it, and the demo's check of a run hub.
     Room {
         name: "daemon",
-        uses: &["app", "clock", "config", "database", "http", "hub", "identity", "media", "telemetry"],
+        uses: &["app", "clock", "commerce", "config", "database", "http", "hub", "identity", "media", "telemetry"],
         never: &["axum", "tower_http", "reqwest"],
     },
     Room {
         name: "demo",
-        uses: &["app", "audit", "clock", "config", "hub", "identity", "principal"],
+        uses: &["app", "audit", "clock", "config", "hub", "identity", "principal", "seal"],
         never: &["axum", "tower_http"],
     },
     // The composition root sees every room that is not above it.

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -34,12 +35,13 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub async fn post(&self, path: &str, body: String) -> Result<Value, Box<dyn Error + Send + Sync>> {
+    /// The answer as it came: who sends has it, and what is done with it is no work of the hub.
+    pub async fn post(&self, path: &str, body: String) -> Result<Bytes, Box<dyn Error + Send + Sync>> {
         let request = self.client.post(format!("{}/{path}", self.base)).header("x-api-key", &self.key);
         let answer = request.header("content-type", "application/json").body(body).send().await?;
         let status = answer.status();
-        let told: Value = answer.json().await?;
-        if status.is_success() { Ok(told) } else { Err(format!("{path}: {told}").into()) }
+        let told = answer.bytes().await?;
+        if status.is_success() { Ok(told) } else { Err(format!("{path}: {}", String::from_utf8_lossy(&told)).into()) }
     }
 }
 

@@ -21,9 +21,15 @@ use crate::{
     hub::{
         breaker,
         checkup::{self, Reach},
-        mappings::Shelf,
+        files::{
+            self,
+            folder::format_by_ending,
+            recorded::{KeptFile, begins_as_xml},
+        },
+        mappings::{InForce, Shelf},
         reading, streams,
     },
+    mapping::Format,
 };
 
 #[derive(Debug, Subcommand)]
@@ -43,9 +49,10 @@ pub(super) enum Command {
 pub(super) struct ReadArgs {
     /// A kind (`logo`) or a configured instance
     connector: String,
-    /// What was asked: `items`, `token` … (`kopru connector list` shows them)
+    /// What was asked: `items`, `token` … (`kopru connector list` shows them); `file` for what a watched folder takes
     operation: String,
-    /// The body as it came, or a recorded answer {"status", "contentType", "body" or "text"}; `-` is standard input
+    /// The body as it came, or a recorded answer {"status", "contentType", "body" or "text"}, or an XML exchange file or a
+    /// CSV list; `-` is standard input
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
     /// Status of the answer [default: the recorded one, else 200]
@@ -54,6 +61,9 @@ pub(super) struct ReadArgs {
     /// Its Content-Type [default: the recorded one, else none]
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
+    /// The mapping of its records [default: the one of the operation; of a file, as `[files]` or its root element says]
+    #[arg(long, value_name = "NAME")]
+    mapping: Option<String>,
     /// When it came (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME")]
     at: Option<DateTime<Utc>>,
@@ -172,7 +182,8 @@ async fn gather(config: &Config, database: Option<&Database>) -> Result<(Vec<Val
     }
     let mut kinds = Vec::new();
     for descriptor in kopru_bundle::all() {
-        let operations = offline(descriptor)?.operations();
+        let mut operations = offline(descriptor)?.operations();
+        operations.push(FILE);
         kinds.push(json!({ "kind": descriptor.kind, "operations": operations_json(&operations) }));
     }
     Ok((items, kinds))
@@ -259,19 +270,67 @@ fn read(config: &Config, args: ReadArgs) -> Result<(), Failure> {
             return Err(Failure::Usage(format!("`{}`: {hint}", args.connector)));
         }
     };
+    let in_force = Shelf::new(Arc::new(app::library(config)?)).now();
+    if let Some(mapping) = args.mapping.as_deref().filter(|name| in_force.get(name).is_none()) {
+        let known: Vec<&str> = in_force.iter().map(|mapping| mapping.name()).collect();
+        return Err(Failure::Usage(format!("`{mapping}`: {}", unknown_key(mapping, &known).replace("key", "mapping"))));
+    }
     let operations = connector.operations();
+    if args.operation == FILE.name {
+        return read_file(config, &args, &in_force, &input(&args.input)?);
+    }
     let Some(operation) = operations.iter().find(|one| one.name == args.operation) else {
-        let known: Vec<&str> = operations.iter().map(|one| one.name).collect();
+        let known: Vec<&str> = operations.iter().map(|one| one.name).chain([FILE.name]).collect();
         let hint = unknown_key(&args.operation, &known).replace("key", "operation");
         return Err(Failure::Usage(format!("`{}`: {hint}", args.operation)));
     };
-    let in_force = Shelf::new(Arc::new(app::library(config)?)).now();
     let own =
         chosen.and_then(|instance| instance.streams.get(operation.name)).and_then(|stream| stream.mapping.as_deref());
+    let wanted = args.mapping.as_deref().or(own).or(operation.mapping);
+    let bytes = input(&args.input)?;
+    if wanted.is_some() && args.status.is_none() && args.content_type.is_none() {
+        match file_of(config, &args, &bytes) {
+            Some(Format::Csv) => return read_file(config, &args, &in_force, &bytes),
+            Some(_) => {
+                let of_operation = ReadArgs { mapping: wanted.map(str::to_owned), ..args };
+                return read_file(config, &of_operation, &in_force, &bytes);
+            }
+            None => {}
+        }
+    }
     let cx = Ctx { now: args.at.unwrap_or_else(|| Clock::system().now()), correlation_id: "read".to_owned() };
-    let recorded = recorded(&args, input(&args.input)?);
-    let outcome = reading::read(&*connector, &in_force, own.or(operation.mapping), &cx, &recorded);
+    let recorded = recorded(&args, bytes);
+    let outcome = reading::read(&*connector, &in_force, wanted, &cx, &recorded);
     output::print_json(&outcome)
+}
+
+/// Every system may put files into a folder, whatever else it offers.
+const FILE: Operation =
+    Operation { name: "file", what: "an XML exchange file or a CSV list, as a watched folder takes it", mapping: None };
+
+/// Whether it is no answer but a file: a list by its name, an exchange file by its root element.
+fn file_of(config: &Config, args: &ReadArgs, bytes: &[u8]) -> Option<Format> {
+    let name = file_name(&args.input);
+    let folder = app::folder_for(config, &args.connector, &name);
+    let kept = KeptFile { name: &name, bytes, folder: &folder, mapping: None, format: None };
+    if kept.is_exchanged() {
+        return Some(Format::Xml);
+    }
+    format_by_ending(&name).filter(|format| *format == Format::Csv)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn read_file(config: &Config, args: &ReadArgs, in_force: &InForce, bytes: &[u8]) -> Result<(), Failure> {
+    let name = file_name(&args.input);
+    let folder = app::folder_for(config, &args.connector, &name);
+    // A name may say nothing, `-` for one.
+    let by_content = if begins_as_xml(bytes) { Format::Xml } else { Format::Csv };
+    let format = Some(format_by_ending(&name).unwrap_or(by_content));
+    let kept = KeptFile { name: &name, bytes, folder: &folder, mapping: args.mapping.as_deref(), format };
+    output::print_json(&files::recorded::read(in_force, &kept))
 }
 
 /// More than any connector holds of an answer.

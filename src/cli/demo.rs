@@ -49,7 +49,7 @@ pub(super) async fn demo(global: &Global, args: DemoArgs) -> Result<(), Failure>
     let sandbox = SandboxProcess::start(args.items, args.seed, &dir.join("sandbox"))
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;
-    demo::write_connectors(&dir, &sandbox).map_err(cannot)?;
+    demo::write_settings(&dir, &sandbox, args.listen).map_err(|error| Failure::Failed(error.to_string()))?;
     let config = Config::load(&in_demo_dir(global, global.sources()).set("http.listen", args.listen.to_string()))?;
     let outcome = tokio::select! {
         outcome = work(global, &args, config, &sandbox, dir) => outcome,
@@ -134,16 +134,17 @@ async fn live(app: &App, sandbox: &SandboxProcess, dir: PathBuf) -> Result<(), F
     let path = demo::write_description(&dir, &demo::description(&base_url, &api_key, sandbox))
         .map_err(|error| Failure::Failed(format!("cannot write demo.json in {}: {error}", dir.display())))?;
     let systems: String = sandbox
-        .addresses()
+        .addresses_with_mail()
         .iter()
         .map(|(kind, address)| format!("  {kind:<8} {}   (simulated)\n", address.as_str().unwrap_or_default()))
         .collect();
     output::print(&format!(
         "Köprü is running.\n\n  hub      {base_url}/health/ready\n  API      {base_url}/docs\n  metrics  {base_url}/metrics\n\
-         {systems}  faults   {}/faults\n  \
+         {systems}  faults   {}/faults\n  mails    {}/mails\n  \
          addresses and keys: {}\n\nIn another terminal:\n  {program} --data-dir {dir} sync list\n  \
          {program} --data-dir {dir} messages list\n  {program} --data-dir {dir} dead-letters list\n\n\
          Ctrl-C stops everything.",
+        sandbox.control(),
         sandbox.control(),
         path.display(),
         program = program(),

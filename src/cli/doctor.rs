@@ -14,8 +14,10 @@ use crate::{
     database::{self, Binaries, Database, DatabaseError, Home},
     hub::{
         checkup::{self, Checkup, Reach},
+        deliveries::targets::TargetRow,
         files::Folder,
     },
+    mail,
     mapping::Library,
 };
 
@@ -317,7 +319,37 @@ fn hub(config: &Config, found: &Checkup) -> Vec<Check> {
         found.queued.iter().map(|row| format!("{} {} {}", row.count, row.connector, row.state)).collect();
     checks.push(Check::info("queue", if queued.is_empty() { "empty".to_owned() } else { queued.join(", ") }));
     checks.push(Check::info("outbox", format!("{} events", found.events)));
+    checks.push(mails(config, found));
+    checks.extend(found.targets.iter().filter_map(target));
     checks
+}
+
+/// Whether mails can go out.
+fn mails(config: &Config, found: &Checkup) -> Check {
+    const NAME: &str = "mail";
+    let waiting = found.targets.iter().find(|target| target.name == mail::TARGET).map_or(0, |target| target.open);
+    match (config.mail.host.as_str(), waiting) {
+        ("", 0) => Check::info(NAME, "no server is configured: set [mail] host, or mails will wait"),
+        ("", waiting) => Check::warning(NAME, format!("no server is configured, and {waiting} wait: set [mail] host")),
+        (host, waiting) => Check::info(NAME, format!("by {host}:{}, {waiting} open", config.mail.port)),
+    }
+}
+
+/// A target of which a person should know something.
+fn target(target: &TargetRow) -> Option<Check> {
+    let name = format!("target {}", target.name);
+    if let (Some(cause), reason) = (&target.paused_cause, target.paused_reason.as_deref().unwrap_or_default()) {
+        let verdict = if cause == "person" { Verdict::Info } else { Verdict::Warning };
+        let detail = format!(
+            "paused ({cause}): {reason}; {} wait; `kopru deliveries resume {}` when that is mended",
+            target.open, target.name
+        );
+        return Some(Check::new(verdict, name, detail));
+    }
+    let since = target.oldest.map_or_else(String::new, |at| format!(", the oldest since {}", at.format("%F %T UTC")));
+    let TargetRow { open, held, blocked, dead, .. } = target;
+    let detail = format!("{open} open{since}, {held} held, {blocked} blocked, {dead} dead");
+    (open + dead > 0).then(|| Check::info(name, format!("{detail}; `kopru deliveries list` shows them")))
 }
 
 /// Streams that are paused for one and the same reason are one line: a refused password pauses them all.

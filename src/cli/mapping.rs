@@ -12,8 +12,10 @@ pub(super) type Look = fn(Option<&Path>, &[PathBuf], bool, &mut dyn Write) -> io
 
 /// A directory of mappings, and what of it was asked for.
 struct Wanted {
-    /// None: the mappings compiled into the program.
+    /// The configured one, if there is one; or one that was named.
     dir: Option<PathBuf>,
+    /// Named: looked at by itself. Else with the built-in mappings, as it is in force.
+    alone: bool,
     /// Names like `logo/items`, `logo`; none means all.
     names: Vec<String>,
 }
@@ -24,7 +26,7 @@ pub fn check(dir: Option<&Path>, paths: &[PathBuf], as_json: bool, out: &mut dyn
     let mut sound = Vec::new();
     let mut problems = Vec::new();
     for wanted in wanted(dir, paths) {
-        let (library, found) = Library::inspect(wanted.dir.as_deref());
+        let (library, found) = wanted.library();
         let named = library.iter().filter(|mapping| wanted.includes(mapping.name()));
         sound.extend(named.map(
             |mapping| json!({ "name": mapping.name(), "entity": mapping.entity().as_str(), "hash": mapping.hash() }),
@@ -50,7 +52,7 @@ pub fn test(dir: Option<&Path>, paths: &[PathBuf], as_json: bool, out: &mut dyn 
     let mut results: Vec<CaseResult> = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();
     for wanted in wanted(dir, paths) {
-        let (library, found) = Library::inspect(wanted.dir.as_deref());
+        let (library, found) = wanted.library();
         problems.extend(found.into_iter().filter(|problem| wanted.concerns(problem)));
         match run_cases(&library, |name| wanted.includes(name)) {
             Ok(all) => results.extend(all),
@@ -96,7 +98,7 @@ fn problem_json(problem: &Problem) -> serde_json::Value {
 /// A file names itself, a directory with mapping files its system, another directory all systems in it.
 fn wanted(dir: Option<&Path>, paths: &[PathBuf]) -> Vec<Wanted> {
     if paths.is_empty() {
-        return vec![Wanted { dir: dir.map(Path::to_path_buf), names: Vec::new() }];
+        return vec![Wanted { dir: dir.map(Path::to_path_buf), alone: false, names: Vec::new() }];
     }
     let mut by_dir: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
     for path in paths {
@@ -118,7 +120,7 @@ fn wanted(dir: Option<&Path>, paths: &[PathBuf]) -> Vec<Wanted> {
         let names = by_dir.entry(root).or_default();
         names.extend(wanted.or(Some(String::new())));
     }
-    by_dir.into_iter().map(|(dir, names)| Wanted { dir: Some(dir), names }).collect()
+    by_dir.into_iter().map(|(dir, names)| Wanted { dir: Some(dir), alone: true, names }).collect()
 }
 
 /// A file, or a directory with mapping files in it or in one below it.
@@ -136,6 +138,11 @@ fn holds_mappings(dir: &Path) -> bool {
 }
 
 impl Wanted {
+    fn library(&self) -> (Library, Vec<Problem>) {
+        let dir = self.dir.as_deref();
+        if self.alone { Library::inspect(dir) } else { Library::inspect_in_force(dir) }
+    }
+
     fn includes(&self, mapping: &str) -> bool {
         self.names.is_empty()
             || self.names.iter().any(|name| {

@@ -11,8 +11,9 @@ use crate::{
     config::Config,
     database::Home,
     hub::mappings::{
-        Shelf, overlay,
+        InForce, Shelf, overlay,
         state::{self, DaemonMappings},
+        system_of,
     },
     mapping::Library,
 };
@@ -22,6 +23,8 @@ struct Row {
     name: String,
     entity: String,
     hash: Option<String>,
+    /// `built in`, or the directory.
+    source: Option<String>,
     tables: Vec<String>,
 }
 
@@ -60,10 +63,11 @@ pub(super) async fn run(global: &Global) -> Result<(), Failure> {
         .iter()
         .map(|row| {
             let hash = row.hash.as_deref().map_or("-", |hash| &hash[..hash.len().min(12)]);
-            vec![row.name.clone(), row.entity.clone(), hash.to_owned(), state_of(row, &daemons)]
+            let source = row.source.clone().unwrap_or_else(|| "-".to_owned());
+            vec![row.name.clone(), row.entity.clone(), hash.to_owned(), source, state_of(row, &daemons)]
         })
         .collect();
-    output::print(&output::table(&["MAPPING", "ENTITY", "HASH", "STATE"], &cells))?;
+    output::print(&output::table(&["MAPPING", "ENTITY", "HASH", "FROM", "STATE"], &cells))?;
     for daemon in &daemons {
         if let Some(error) = &daemon.error {
             output::print(&format!("{}:{} has not taken over the last edit: {error}", daemon.host, daemon.pid))?;
@@ -83,6 +87,7 @@ fn rows(shelf: &Shelf, daemons: &[DaemonMappings]) -> Vec<Row> {
             name: mapping.name().to_owned(),
             entity: mapping.entity().to_string(),
             hash: Some(mapping.hash().to_owned()),
+            source: Some(source_of(&now, mapping.name())),
             tables: mapping.tables().into_iter().map(str::to_owned).collect(),
         };
         rows.insert(row.name.clone(), row);
@@ -92,10 +97,16 @@ fn rows(shelf: &Shelf, daemons: &[DaemonMappings]) -> Vec<Row> {
             name: name.clone(),
             entity: held.entity.clone(),
             hash: None,
+            source: None,
             tables: Vec::new(),
         });
     }
     rows.into_values().collect()
+}
+
+fn source_of(in_force: &InForce, mapping: &str) -> String {
+    let own = in_force.library().own().get(system_of(mapping));
+    own.cloned().unwrap_or_else(|| "built in".to_owned())
 }
 
 fn item(row: &Row, daemons: &[DaemonMappings]) -> Value {
@@ -107,7 +118,7 @@ fn item(row: &Row, daemons: &[DaemonMappings]) -> Value {
         })
     });
     json!({
-        "name": row.name, "entity": row.entity, "hash": row.hash, "tables": row.tables,
+        "name": row.name, "entity": row.entity, "hash": row.hash, "source": row.source, "tables": row.tables,
         "inForce": held.collect::<Vec<_>>(),
     })
 }

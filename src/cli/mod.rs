@@ -13,6 +13,7 @@ mod audit;
 mod config;
 mod connector;
 mod dead_letters;
+mod deliveries;
 mod demo;
 mod doctor;
 mod failure;

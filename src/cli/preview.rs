@@ -80,8 +80,13 @@ pub(super) async fn run(global: &Global, args: PreviewArgs) -> Result<(), Failur
 async fn with_store(global: &Global, args: &PreviewArgs, app: &App, name: &str, shelf: &Shelf) -> Result<(), Failure> {
     overlay::refresh(&app.database.pool, shelf).await?;
     let mapping = chosen(&shelf.now(), name)?;
+    let own = match (&args.instance, app.engine()) {
+        (Some(instance), _) => Some(instance.clone()),
+        (None, engine) => instance_of(&engine?, name).map(str::to_owned),
+    };
+    let mapping = own.and_then(|instance| shelf.get_for(&instance, name)).unwrap_or(mapping);
     match args.stored {
-        Some(limit) => stored(global, app, &mapping, limit).await,
+        Some(limit) => stored(global, app, &shelf.now(), &mapping, limit).await,
         None => document(global, args, &mapping, Some(app)).await,
     }
 }
@@ -99,7 +104,7 @@ fn library(config: &Config, args: &PreviewArgs) -> Result<(String, Shelf), Failu
         (args.mapping.clone(), args.file.clone())
     };
     let dir = Some(config.mappings.dir.as_path()).filter(|dir| dir.is_dir());
-    let mut files = Files::read(dir).map_err(AppError::Mappings)?;
+    let mut files = Files::in_force(dir).map_err(AppError::Mappings)?;
     if let Some(file) = file {
         files.put_file(&format!("{name}.toml"), &file).map_err(|problem| AppError::Mappings(vec![problem]))?;
     }
@@ -156,15 +161,8 @@ async fn document(global: &Global, args: &PreviewArgs, mapping: &Effective, app:
         Some(engine) => engine.database_now().await?,
         None => clock.now(),
     };
-    let subject = Subject {
-        connector: &instance,
-        may_create: engine.as_ref().is_none_or(|engine| engine.is_master(&instance, mapping.entity())),
-        mapping,
-        format,
-        received_at,
-    };
-    let pool = engine.as_ref().map(|engine| &engine.pool);
-    let found = preview(pool, &subject, &body, clock.now()).await.map_err(failed)?;
+    let subject = Subject { connector: &instance, mapping, format, received_at };
+    let found = preview(engine.as_ref(), &subject, &body).await.map_err(failed)?;
     if global.json {
         let Preview { counts, records, unmapped, skipped } = &found;
         return output::print_json(&json!({
@@ -207,7 +205,16 @@ fn cut(text: &str, longest: usize) -> String {
 }
 
 fn shown(record: &Record) -> String {
-    let mut told = format!("record {}  {}  {}", record.ordinal, record.code.as_deref().unwrap_or("-"), record.outcome);
+    let mut told = format!("record {}  {}", record.ordinal, told(record));
+    for part in &record.parts {
+        told.push_str(&format!("  {}  {}", part.entity, self::told(part).replace("\n ", "\n   ")));
+    }
+    told
+}
+
+/// A record without its parts.
+fn told(record: &Record) -> String {
+    let mut told = format!("{}  {}", record.code.as_deref().unwrap_or("-"), record.outcome);
     if let Some(reason) = &record.reason {
         told.push_str(&format!(" ({reason})"));
     }
@@ -228,7 +235,8 @@ fn shown(record: &Record) -> String {
     if !rows.is_empty() {
         told.push_str(&output::table(&["  FIELD", "FROM", "GIVEN", "VALUE"], &rows));
     }
-    for change in &record.changes {
+    // Of what is made the fields say it.
+    for change in record.changes.iter().filter(|_| record.outcome != "created") {
         told.push_str(&format!("  change {}: {} -> {}\n", change.field, change.from, change.to));
     }
     for missing in &record.missing {
@@ -249,10 +257,16 @@ fn summary(counts: &Value, offline: bool) -> String {
     names.iter().map(|name| format!("{name} {}", counts[name])).collect::<Vec<_>>().join(", ")
 }
 
-async fn stored(global: &Global, app: &App, mapping: &Effective, limit: i64) -> Result<(), Failure> {
+async fn stored(
+    global: &Global,
+    app: &App,
+    in_force: &InForce,
+    mapping: &Effective,
+    limit: i64,
+) -> Result<(), Failure> {
     let engine = app.engine()?;
     let bar = if std::io::stderr().is_terminal() && !global.json { ProgressBar::new(0) } else { ProgressBar::hidden() };
-    let report = preview_stored(&engine, mapping, limit, |done, all| {
+    let report = preview_stored(&engine, in_force, mapping.name(), limit, |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     })
@@ -284,9 +298,11 @@ async fn stored(global: &Global, app: &App, mapping: &Effective, limit: i64) -> 
             .collect();
         if rows.is_empty() { Ok(()) } else { output::print(&format!("\n{}", output::table(head, &rows))) }
     };
-    groups(&value["changes"], &["FIELD", "RECORDS", "FOR EXAMPLE"], |group| text(&group["field"]))?;
+    groups(&value["changes"], &["FIELD", "RECORDS", "FOR EXAMPLE"], |group| {
+        format!("{} {}", text(&group["entity"]), text(&group["field"]))
+    })?;
     groups(&value["failures"], &["FAILURE", "RECORDS", "FOR EXAMPLE"], |group| {
-        format!("{} {}", text(&group["reason"]), text(&group["field"]))
+        format!("{} {} {}", text(&group["reason"]), text(&group["entity"]), text(&group["field"]))
     })
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    api_key, audit, config, connector, dead_letters, demo, doctor,
+    api_key, audit, config, connector, dead_letters, deliveries, demo, doctor,
     failure::Failure,
     files,
     logging::{self, Voice},
@@ -77,6 +77,9 @@ enum Command {
     /// What could not go in, and mending it
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// What is told to others (mails, events), and what came of it
+    #[command(subcommand)]
+    Deliveries(deliveries::Command),
     /// The files of watched folders: what came, what became of it, taking one up again
     #[command(subcommand)]
     Files(files::Command),
@@ -196,6 +199,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Mapping(MappingCommand::Unmapped(command)) => interruptible(unmapped::unmapped(global, command)).await,
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
         Command::Files(command) => interruptible(files::files(global, command)).await,
+        Command::Deliveries(command) => interruptible(deliveries::deliveries(global, command)).await,
         Command::DeadLetters(command) => Box::pin(interruptible(dead_letters::dead_letters(global, command))).await,
     }
 }

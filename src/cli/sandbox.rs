@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
-use kopru_sdk::sandbox::{RunningSandbox, Sandbox, SandboxOptions, SandboxSystem};
+use kopru_sdk::sandbox::{
+    RunningSandbox, Sandbox, SandboxOptions, SandboxSystem,
+    mail::{MailServer, Mailbox},
+};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
@@ -31,6 +34,9 @@ pub(super) struct SandboxArgs {
     /// Address of all systems and of the switches under /_sandbox
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:32001")]
     listen: SocketAddr,
+    /// Address of the mail server [default: any free port of the other address]
+    #[arg(long, value_name = "ADDR")]
+    mail_listen: Option<SocketAddr>,
     /// Where it keeps what was written to it [default: memory only]
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
@@ -57,7 +63,9 @@ pub(super) async fn sandbox(global: &Global, args: SandboxArgs) -> Result<(), Fa
     let options = SandboxOptions { seed: args.seed, items: args.items, dir: args.journal, switches };
     let stopped = stop_signal()?;
     let systems = systems(&options)?;
-    let running = start(args.listen, &systems, args.faults).await?;
+    let mail = mail(args.mail_listen.unwrap_or_else(|| SocketAddr::new(args.listen.ip(), 0)), &options).await?;
+    let running = start(args.listen, &systems, mail, args.faults).await?;
+    let mail = running.mail_addr.map(|address| address.to_string()).unwrap_or_default();
     let addresses: Map<String, Value> =
         systems.iter().map(|(kind, _)| ((*kind).to_owned(), Value::from(running.base_url(kind)))).collect();
     let settings: Map<String, Value> =
@@ -65,12 +73,14 @@ pub(super) async fn sandbox(global: &Global, args: SandboxArgs) -> Result<(), Fa
     if global.json {
         output::print_json(&json!({
             "control": format!("http://{}/_sandbox", running.addr), "systems": addresses, "settings": settings,
+            "mail": mail,
         }))?;
     } else {
-        output::print(&format!("control    http://{}/_sandbox/{{faults,state,change,clock}}", running.addr))?;
+        output::print(&format!("control    http://{}/_sandbox/{{faults,state,change,clock,mails}}", running.addr))?;
         for (kind, address) in &addresses {
             output::print(&format!("{kind:<10} {}", address.as_str().unwrap_or_default()))?;
         }
+        output::print(&format!("mail       smtp://{mail}"))?;
     }
     stopped.await;
     running.shutdown().await;
@@ -90,9 +100,24 @@ fn systems(options: &SandboxOptions) -> Result<Systems, Failure> {
         .collect()
 }
 
-async fn start(listen: SocketAddr, systems: &Systems, faults: Option<PathBuf>) -> Result<RunningSandbox, Failure> {
+async fn mail(listen: SocketAddr, options: &SandboxOptions) -> Result<MailServer, Failure> {
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        Failure::Failed(format!("cannot take mail on {listen}: {error}; choose another with --mail-listen"))
+    })?;
+    let mailbox = Mailbox::open(options.dir.clone())
+        .map_err(|error| Failure::Usage(format!("the mails of before cannot be read: {error}")))?;
+    Ok(MailServer { listener, mailbox: Arc::new(mailbox) })
+}
+
+async fn start(
+    listen: SocketAddr,
+    systems: &Systems,
+    mail: MailServer,
+    faults: Option<PathBuf>,
+) -> Result<RunningSandbox, Failure> {
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         Failure::Failed(format!("cannot listen on {listen}: {error}; choose another with --listen"))
     })?;
-    Sandbox::start(listener, systems.clone(), faults).map_err(|error| Failure::Usage(error.to_string()))
+    Sandbox::start_with_mail(listener, systems.clone(), Some(mail), faults)
+        .map_err(|error| Failure::Usage(error.to_string()))
 }

@@ -13,7 +13,7 @@ use crate::{
     hub::{
         engine::Engine,
         mappings::{
-            overlay::{self, AnswerError, Place},
+            overlay::{self, Answer, AnswerError, Place},
             system_of,
             unmapped::{self, After, Filter},
             waiting,
@@ -63,6 +63,9 @@ pub(super) enum Command {
     Export {
         /// Of this system
         system: String,
+        /// Those for this instance, which lie over the others
+        #[arg(long)]
+        instance: Option<String>,
         /// The whole of tables.toml with the answers in it, instead of the answers alone
         #[arg(long)]
         whole: bool,
@@ -88,8 +91,8 @@ pub(super) struct PlaceArgs {
     /// The system whose table it is [default: the one in which the code waits]
     #[arg(long)]
     system: Option<String>,
-    /// The system of this instance
-    #[arg(long, conflicts_with = "system")]
+    /// Only as this instance sends it [default: the answer holds for every instance of the system]
+    #[arg(long)]
     instance: Option<String>,
 }
 
@@ -115,24 +118,28 @@ async fn work(global: &Global, engine: &Engine, command: Command) -> Result<(), 
         }
         Command::Answers { system, page } => answers(global, engine, system.as_deref(), &page).await,
         Command::Answer { place, value } => {
+            if let Some(name) = place.instance.as_deref().filter(|name| !engine.instances.contains_key(*name)) {
+                eprintln!("kopru: no system `{name}` is configured; the answer holds for what is pushed as it");
+            }
             let system = system(engine, &place).await?;
             let code = crate::mapping::plain_code(&place.code);
-            let at = Place { system: &system, table: &place.table, code };
+            let at = Place { system: &system, table: &place.table, code, instance: place.instance.as_deref() };
             overlay::check(&engine.library.now(), at, &value).map_err(|error| refused(error, engine))?;
             overlay::answer(pool, at, &value, by).await.map_err(|error| refused(error, engine))?;
             overlay::refresh(pool, &engine.library).await?;
             let replayed = waiting::replay_known(pool, &engine.library, by).await?;
             dead_letters::work_off(engine).await?;
-            let again = to_be_read_again(engine, &system, &place.table);
+            let again = to_be_read_again(engine, &system, &place.table, place.instance.as_deref());
             if global.json {
                 return output::print_json(&json!({
-                    "system": system, "table": place.table, "code": code, "value": value, "replayed": replayed,
-                    "readAgain": again,
+                    "system": system, "table": place.table, "code": code, "instance": place.instance, "value": value,
+                    "replayed": replayed, "readAgain": again,
                 }));
             }
             output::print(&format!(
-                "{system}: {} {code} = {value:?}; every daemon takes it over within seconds; {replayed} letters replayed",
-                place.table
+                "{system}: {} {code} = {value:?}{}; every daemon takes it over within seconds; {replayed} letters replayed",
+                place.table,
+                place.instance.as_deref().map_or_else(String::new, |instance| format!(" for {instance}")),
             ))?;
             for stream in again {
                 output::print(&format!(
@@ -144,7 +151,7 @@ async fn work(global: &Global, engine: &Engine, command: Command) -> Result<(), 
         Command::Remove(place) => {
             let system = system(engine, &place).await?;
             let code = crate::mapping::plain_code(&place.code);
-            let at = Place { system: &system, table: &place.table, code };
+            let at = Place { system: &system, table: &place.table, code, instance: place.instance.as_deref() };
             if !overlay::remove(pool, at, by).await? {
                 return Err(Failure::Failed(format!(
                     "{system} has no answer for {} {}; `kopru mapping unmapped answers` lists them",
@@ -156,7 +163,7 @@ async fn work(global: &Global, engine: &Engine, command: Command) -> Result<(), 
         Command::Ignore(place) => {
             let system = system(engine, &place).await?;
             let code = crate::mapping::plain_code(&place.code);
-            let at = Place { system: &system, table: &place.table, code };
+            let at = Place { system: &system, table: &place.table, code, instance: place.instance.as_deref() };
             if unmapped::ignore(pool, at, by).await? == 0 {
                 return Err(Failure::Failed(format!(
                     "no code {} {} of {system} waits for an answer; `kopru mapping unmapped list` shows those that do",
@@ -165,10 +172,10 @@ async fn work(global: &Global, engine: &Engine, command: Command) -> Result<(), 
             }
             told(global, &system, &place, "put aside")
         }
-        Command::Export { system, whole } => {
+        Command::Export { system, instance, whole } => {
             let in_force = engine.library.now();
             let mut tables = if whole { in_force.library().shared_tables(&system) } else { Default::default() };
-            for (table, codes) in in_force.overlay(&system).tables() {
+            for (table, codes) in in_force.overlay(&system, instance.as_deref()).tables() {
                 tables.entry(table.to_owned()).or_default().extend(codes.clone());
             }
             if global.json {
@@ -236,7 +243,7 @@ async fn system(engine: &Engine, place: &PlaceArgs) -> Result<String, Failure> {
 }
 
 /// Streams whose records were taken although the code was not known.
-fn to_be_read_again(engine: &Engine, system: &str, table: &str) -> Vec<String> {
+fn to_be_read_again(engine: &Engine, system: &str, table: &str, only: Option<&str>) -> Vec<String> {
     let now = engine.library.now();
     let lenient: BTreeSet<&str> =
         now.of_system(system).filter(|mapping| mapping.takes_unmapped(table)).map(|mapping| mapping.name()).collect();
@@ -245,6 +252,7 @@ fn to_be_read_again(engine: &Engine, system: &str, table: &str) -> Vec<String> {
         .values()
         .flat_map(|instance| instance.streams.iter().map(move |stream| (Arc::clone(instance), stream)));
     streams
+        .filter(|(instance, _)| only.is_none_or(|only| instance.name == only))
         .filter(|(_, stream)| stream.enabled && lenient.contains(stream.mapping.as_str()))
         .map(|(instance, stream)| format!("{}.{}", instance.name, stream.spec.name))
         .collect()
@@ -262,68 +270,49 @@ async fn list(global: &Global, engine: &Engine, filter: &Filter, page: &PageArgs
     let after =
         parts(page.cursor.as_deref())?.map(|[system, table, code, connector]| After { system, table, code, connector });
     let rows = unmapped::list(&engine.pool, filter, after.as_ref(), page.limit).await?;
-    let full = i64::try_from(rows.len()).is_ok_and(|count| count == page.limit);
-    let next =
-        rows.last().filter(|_| full).map(|row| json!([row.system, row.table, row.code, row.connector]).to_string());
-    if global.json {
-        return output::print_json(&json!({ "items": rows, "nextCursor": next }));
-    }
-    if rows.is_empty() {
-        return output::print("no code waits for an answer");
-    }
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            vec![
-                row.system.clone(),
-                row.table.clone(),
-                row.code.clone(),
-                row.connector.clone(),
-                row.seen.to_string(),
-                row.last_seen_at.format("%F %T").to_string(),
-                row.example.clone().unwrap_or_default(),
-                if row.ignored_at.is_some() { "put aside" } else { "" }.to_owned(),
-            ]
-        })
-        .collect();
-    let header = ["SYSTEM", "TABLE", "CODE", "INSTANCE", "SEEN", "LAST (UTC)", "FOR EXAMPLE", ""];
-    output::print(&output::table(&header, &cells))?;
-    more(next)
+    output::Listed::page(&rows, page.limit, |row| json!([row.system, row.table, row.code, row.connector]).to_string())
+        .print(
+            global,
+            "no code waits for an answer",
+            &["SYSTEM", "TABLE", "CODE", "INSTANCE", "SEEN", "LAST (UTC)", "FOR EXAMPLE", ""],
+            |row| {
+                vec![
+                    row.system.clone(),
+                    row.table.clone(),
+                    row.code.clone(),
+                    row.connector.clone(),
+                    row.seen.to_string(),
+                    output::at(row.last_seen_at),
+                    row.example.clone().unwrap_or_default(),
+                    if row.ignored_at.is_some() { "put aside" } else { "" }.to_owned(),
+                ]
+            },
+        )
 }
 
 async fn answers(global: &Global, engine: &Engine, system: Option<&str>, page: &PageArgs) -> Result<(), Failure> {
-    let after: Option<[String; 3]> = parts(page.cursor.as_deref())?;
-    let after = after.as_ref().map(|[system, table, code]| Place { system, table, code });
+    let after: Option<[String; 4]> = parts(page.cursor.as_deref())?;
+    let after =
+        after.as_ref().map(|[system, table, code, instance]| Place { system, table, code, instance: Some(instance) });
     let rows = overlay::list(&engine.pool, system, after, page.limit).await?;
-    let full = i64::try_from(rows.len()).is_ok_and(|count| count == page.limit);
-    let next = rows.last().filter(|_| full).map(|row| json!([row.system, row.table, row.code]).to_string());
-    if global.json {
-        return output::print_json(&json!({ "items": rows, "nextCursor": next }));
-    }
-    if rows.is_empty() {
-        return output::print("no answers were given");
-    }
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            let at = row.answered_at.format("%F %T").to_string();
+    output::Listed::page(&rows, page.limit, cursor).print(
+        global,
+        "no answers were given",
+        &["SYSTEM", "TABLE", "CODE", "INSTANCE", "VALUE", "BY", "SINCE (UTC)"],
+        |row| {
             vec![
                 row.system.clone(),
                 row.table.clone(),
                 row.code.clone(),
+                row.instance.clone().unwrap_or_else(|| "all".to_owned()),
                 row.value.clone(),
                 row.answered_by.clone(),
-                at,
+                output::at(row.answered_at),
             ]
-        })
-        .collect();
-    output::print(&output::table(&["SYSTEM", "TABLE", "CODE", "VALUE", "BY", "SINCE (UTC)"], &cells))?;
-    more(next)
+        },
+    )
 }
 
-fn more(next: Option<String>) -> Result<(), Failure> {
-    if let Some(next) = next {
-        eprintln!("more: --cursor '{next}'");
-    }
-    Ok(())
+fn cursor(row: &Answer) -> String {
+    json!([row.system, row.table, row.code, row.instance.as_deref().unwrap_or("")]).to_string()
 }

@@ -67,6 +67,15 @@ pub(crate) fn signed(field: &'static str, value: Decimal, shape: Shape) -> Resul
     shape.fit(value).ok_or_else(|| violation(field, "out_of_range", value, &format!("has more than {shape}")))
 }
 
+/// Refuses what would have to be rounded: a person means every digit.
+pub(crate) fn exact(field: &'static str, value: Decimal, shape: Shape) -> Result<Decimal, Violation> {
+    let fitted = signed(field, value, shape)?;
+    if fitted == value {
+        return Ok(fitted);
+    }
+    Err(violation(field, "too_many_decimals", value, &format!("has more than {shape}")))
+}
+
 pub(crate) fn not_negative(field: &'static str, value: Decimal, shape: Shape) -> Result<Decimal, Violation> {
     if value.is_sign_negative() && !value.is_zero() {
         return Err(violation(field, "negative", value, "is below 0"));

@@ -16,11 +16,15 @@ impl CommandError {
     pub fn retry_at_once(&self) -> bool {
         let CommandError::Database(error) = self else { return false };
         let Some(database) = error.as_database_error() else { return false };
-        match database.code().as_deref() {
-            Some("40001" | "40P01" | "55P03") => true,
-            Some("23505") => database.constraint().is_some_and(|name| name.ends_with("_key")),
-            _ => false,
-        }
+        matches!(database.code().as_deref(), Some("40001" | "40P01" | "55P03")) || self.is_taken_key()
+    }
+
+    /// Another record has a key of the page: a code, a SKU.
+    pub fn is_taken_key(&self) -> bool {
+        let CommandError::Database(error) = self else { return false };
+        error.as_database_error().is_some_and(|database| {
+            database.is_unique_violation() && database.constraint().is_some_and(|name| name.ends_with("_key"))
+        })
     }
 
     /// The rule of the data that was broken, if it was one: the caller halves the page until the row is alone.

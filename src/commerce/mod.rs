@@ -27,6 +27,7 @@ mod check;
 mod claims;
 mod code_lists;
 pub mod customers;
+mod day;
 pub mod editing;
 mod error;
 pub mod invoices;
@@ -38,14 +39,17 @@ pub mod price_lists;
 pub mod prices;
 pub mod pricing;
 pub mod products;
+pub mod returns;
 pub mod show;
 mod snapshot;
 pub mod stock;
 pub mod unit_sets;
 mod units;
+pub mod upkeep;
 pub mod warehouses;
 
 pub use code_lists::CodeListUpsert;
+pub use day::day_of;
 pub use error::{CommandError, violation_of};
 pub use outcome::{Outcome, Violation};
 pub use patch::Patch;
@@ -68,14 +72,26 @@ pub enum Writer {
 pub struct WriteContext<'a> {
     pub writer: Writer,
     pub by: Provenance<'a>,
+    /// See [`WriteContext::trusting_keys`].
+    trusts_keys: bool,
 }
 
 impl<'a> WriteContext<'a> {
     pub const fn source(by: Provenance<'a>) -> Self {
-        WriteContext { writer: Writer::Source, by }
+        WriteContext { writer: Writer::Source, by, trusts_keys: false }
     }
 
     pub const fn person(by: Provenance<'a>) -> Self {
-        WriteContext { writer: Writer::Person, by }
+        WriteContext { writer: Writer::Person, by, trusts_keys: false }
+    }
+
+    /// Takes codes and SKUs for free without a look at who has them. Where one is not, the store refuses the page
+    /// ([`CommandError::is_taken_key`]); the caller undoes what was done of it, and asks again without trust.
+    pub const fn trusting_keys(self) -> Self {
+        WriteContext { trusts_keys: true, ..self }
+    }
+
+    pub const fn trusts_keys(&self) -> bool {
+        self.trusts_keys
     }
 }

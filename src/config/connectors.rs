@@ -14,12 +14,20 @@ use super::{
 
 pub(super) const NAME_RULE: &str = "a name must match [a-z][a-z0-9_]*, without two underscores in a row";
 
+/// Targets of deliveries that are no connector; breakers know both by name.
+const RESERVED: [&str; 1] = ["mail"];
+
 pub(super) fn read(node: Option<Node>, problems: &mut Vec<Problem>) -> BTreeMap<String, ConnectorConfig> {
     let mut connectors = BTreeMap::new();
     for (name, node) in children(node, "connectors", "[connectors.NAME]", problems) {
         let path = join("connectors", &name);
         if !is_name(&name) {
             problems.push(Problem { origin: Some(node.origin), key: path, text: NAME_RULE.to_owned() });
+            continue;
+        }
+        if RESERVED.contains(&name.as_str()) {
+            let text = format!("`{name}` is the name of something of the hub's own; take another");
+            problems.push(Problem { origin: Some(node.origin), key: path, text });
             continue;
         }
         let Some(table) = as_table(node, &path, problems) else { continue };

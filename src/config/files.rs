@@ -29,6 +29,11 @@ struct Take {
     encoding: Option<String>,
 }
 
+/// The mapping of an exchange file by its root element, where the configuration says nothing else.
+pub fn exchange_roots() -> BTreeMap<String, String> {
+    ROOTS.map(|(root, mapping)| (root.to_owned(), mapping.to_owned())).into()
+}
+
 pub(super) fn read(node: Option<Node>, problems: &mut Vec<Problem>) -> BTreeMap<String, FilesConfig> {
     let mut folders = BTreeMap::new();
     for (name, node) in children(node, "files", "[files.NAME]", problems) {
@@ -66,7 +71,7 @@ fn folder(mut section: Section<'_>) -> Option<FilesConfig> {
     };
     section.require("take", !takes.is_empty(), "must hold at least one pattern, or be left out");
     let takes: Vec<TakeConfig> = takes.into_iter().filter_map(|take| checked(&mut section, take)).collect();
-    let roots = roots.unwrap_or_else(|| ROOTS.map(|(root, mapping)| (root.to_owned(), mapping.to_owned())).into());
+    let roots = roots.unwrap_or_else(exchange_roots);
     section.require("roots", !roots.values().any(String::is_empty), "must name a mapping for each, as in logo/items");
     section.finish();
     Some(FilesConfig {

@@ -23,7 +23,7 @@ pub const DEFAULTS: &str = include_str!("../../config.toml");
 const USUAL_FILE: &str = "config.toml";
 
 /// What `kopru demo` leaves in its data directory, so that other commands and daemons on that directory know the simulated
-/// systems. Its connectors replace those of the file: a demo never meets a real system.
+/// systems. Its connectors and its mail server replace those of the file: a demo never meets a real system.
 pub const DEMO_FILE: &str = "demo.toml";
 
 /// Where a configuration is taken from.
@@ -87,6 +87,7 @@ impl Config {
             lay(&mut tree, file);
         }
         if let Some(demo) = demo_layer(sources, &tree, &mut problems)? {
+            // Every key of [mail] is in the demo's layer: no password of the file goes to a simulated server.
             tree.remove("connectors");
             lay(&mut tree, demo);
         }

@@ -19,10 +19,12 @@ mod section;
 mod show;
 mod tree;
 
+pub use files::exchange_roots;
 pub use load::{DEFAULTS, DEMO_FILE, Sources};
 pub use model::{
-    Config, ConnectorConfig, DataConfig, DatabaseConfig, FileFormat, FilesConfig, HttpConfig, HubConfig, LogConfig,
-    LogFormat, MappingsConfig, RateLimitConfig, RetentionConfig, RetryConfig, StreamConfig, TakeConfig,
+    AccountPolicy, Config, ConnectorConfig, DataConfig, DatabaseConfig, FileFormat, FilesConfig, HttpConfig, HubConfig,
+    LogConfig, LogFormat, MailConfig, MailTls, MappingsConfig, OrdersConfig, RateLimitConfig, RetentionConfig,
+    RetryConfig, StreamConfig, TakeConfig,
 };
 pub use problem::{ConfigError, Origin, Problem};
-pub use show::connectors_toml;
+pub use show::toml_of;

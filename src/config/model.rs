@@ -11,6 +11,7 @@ use std::{
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use kopru_sdk::settings::{Secret, Settings};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Origin;
@@ -21,10 +22,12 @@ pub struct Config {
     pub rate_limit: RateLimitConfig,
     pub auth: AuthConfig,
     pub catalogue: CatalogueConfig,
+    pub mail: MailConfig,
     pub database: DatabaseConfig,
     pub data: DataConfig,
     pub mappings: MappingsConfig,
     pub hub: HubConfig,
+    pub orders: OrdersConfig,
     pub retry: RetryConfig,
     pub retention: RetentionConfig,
     pub log: LogConfig,
@@ -39,11 +42,12 @@ pub struct HttpConfig {
     pub body_limit_bytes: usize,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where people reach us; empty: not said.
+    pub public_url: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogueConfig {
-    pub allow_zero_price: bool,
     pub cache_mb: u64,
 }
 
@@ -57,10 +61,30 @@ pub struct RateLimitConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthConfig {
-    /// `None`: in the store, or with the private server in the data directory.
-    pub signing_key_file: Option<PathBuf>,
     /// `None`: made in the data directory with the private server; with a url there is none.
     pub master_key_file: Option<PathBuf>,
+    /// `None`: in the store, or with the private server in the data directory.
+    pub signing_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct MailConfig {
+    /// Empty: no mail is sent.
+    pub host: String,
+    pub port: u16,
+    pub tls: MailTls,
+    pub user: String,
+    pub password: Secret,
+    pub from: String,
+    pub timeout_secs: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailTls {
+    Starttls,
+    Tls,
+    Plain,
 }
 
 #[derive(Debug, Clone)]
@@ -88,6 +112,28 @@ pub struct HubConfig {
     /// `HH:MM`, or empty for never.
     pub full_at: String,
     pub workers: usize,
+}
+
+/// Which orders a person has to approve, and how long things are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrdersConfig {
+    /// `None`: however much they cost.
+    pub approve_above: Option<Decimal>,
+    pub approve_first_orders: u32,
+    pub over_limit: AccountPolicy,
+    pub overdue: AccountPolicy,
+    pub unpaid_minutes: u32,
+    pub cart_days: u32,
+    pub allow_zero_price: bool,
+}
+
+/// What is done about an order that a dealer's account does not bear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountPolicy {
+    Ignore,
+    Hold,
+    Refuse,
 }
 
 #[derive(Debug, Clone, PartialEq)]

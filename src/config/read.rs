@@ -1,32 +1,35 @@
 //! From the merged tree to the typed configuration: types, ranges and unknown keys, all findings at once.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use chrono::NaiveTime;
 use ipnet::IpNet;
 use kopru_sdk::settings::unknown_key;
+use rust_decimal::Decimal;
 use tracing_subscriber::EnvFilter;
 
 use super::{
     connectors, files,
     model::{
         AuthConfig, CatalogueConfig, Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig,
-        LogConfig, MappingsConfig, RateLimitConfig, RetentionConfig, RetryConfig,
+        LogConfig, MailConfig, MappingsConfig, OrdersConfig, RateLimitConfig, RetentionConfig, RetryConfig,
     },
     problem::Problem,
     section::{Section, secret},
     tree::Table,
 };
 
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 15] = [
     "http",
     "rate_limit",
     "auth",
     "catalogue",
+    "mail",
     "database",
     "data",
     "mappings",
     "hub",
+    "orders",
     "retry",
     "retention",
     "log",
@@ -35,7 +38,7 @@ const SECTIONS: [&str; 13] = [
 ];
 
 /// Sections that the contract names and that have no keys in this version.
-const EMPTY_SECTIONS: [&str; 2] = ["mail", "webhooks"];
+const EMPTY_SECTIONS: [&str; 1] = ["webhooks"];
 
 /// `Err` only when something was reported: then the connectors are all that is known.
 pub(super) fn config(
@@ -46,10 +49,12 @@ pub(super) fn config(
     let rate_limit = rate_limit(Section::of(&mut tree, "rate_limit", problems));
     let auth = auth(Section::of(&mut tree, "auth", problems));
     let catalogue = catalogue(Section::of(&mut tree, "catalogue", problems));
+    let mail = mail(Section::of(&mut tree, "mail", problems));
     let database = database(Section::of(&mut tree, "database", problems));
     let data = data(Section::of(&mut tree, "data", problems));
     let mappings = mappings(Section::of(&mut tree, "mappings", problems));
     let hub = hub(Section::of(&mut tree, "hub", problems));
+    let orders = orders(Section::of(&mut tree, "orders", problems));
     let retry = retry(Section::of(&mut tree, "retry", problems));
     let retention = retention(Section::of(&mut tree, "retention", problems));
     let log = log(Section::of(&mut tree, "log", problems));
@@ -63,16 +68,18 @@ pub(super) fn config(
         let text = unknown_key(&key, &known).replacen("key", "section", 1);
         problems.push(Problem { origin: Some(node.origin), key, text });
     }
-    match (http, rate_limit, auth, catalogue, database, data, mappings, hub, retry, retention, log) {
+    match (http, rate_limit, auth, catalogue, mail, database, data, mappings, hub, orders, retry, retention, log) {
         (
             Some(http),
             Some(rate_limit),
             Some(auth),
             Some(catalogue),
+            Some(mail),
             Some(database),
             Some(data),
             Some(mappings),
             Some(hub),
+            Some(orders),
             Some(retry),
             Some(retention),
             Some(log),
@@ -81,10 +88,12 @@ pub(super) fn config(
             rate_limit,
             auth,
             catalogue,
+            mail,
             database,
             data,
             mappings,
             hub,
+            orders,
             retry,
             retention,
             log,
@@ -101,6 +110,9 @@ fn http(mut section: Section<'_>) -> Option<HttpConfig> {
     let ops_listen = section.parsed("ops_listen", address);
     let body_limit_bytes = section.value("body_limit_bytes");
     let trusted_proxies = networks(&mut section, "trusted_proxies");
+    let public_url: Option<String> = section.value("public_url");
+    let web = |url: &String| url.is_empty() || url.starts_with("https://") || url.starts_with("http://");
+    section.require("public_url", public_url.as_ref().is_none_or(web), "must begin with https:// (or http://)");
     if listen == Some(None) {
         section.wrong("listen", "must be ADDRESS:PORT, as in 127.0.0.1:8080");
     }
@@ -110,11 +122,11 @@ fn http(mut section: Section<'_>) -> Option<HttpConfig> {
         ops_listen: ops_listen?,
         body_limit_bytes: body_limit_bytes?,
         trusted_proxies: trusted_proxies?,
+        public_url: public_url?,
     })
 }
 
 fn catalogue(mut section: Section<'_>) -> Option<CatalogueConfig> {
-    let allow_zero_price = section.value("allow_zero_price");
     let cache_mb: Option<u64> = section.value("cache_mb");
     let most = 1024 * 1024;
     let cache_mb = match cache_mb {
@@ -125,7 +137,7 @@ fn catalogue(mut section: Section<'_>) -> Option<CatalogueConfig> {
         size => size,
     };
     section.finish();
-    Some(CatalogueConfig { allow_zero_price: allow_zero_price?, cache_mb: cache_mb? })
+    Some(CatalogueConfig { cache_mb: cache_mb? })
 }
 
 /// A list of networks; a bare address is a network of one.
@@ -164,13 +176,38 @@ fn rate_limit(mut section: Section<'_>) -> Option<RateLimitConfig> {
 }
 
 fn auth(mut section: Section<'_>) -> Option<AuthConfig> {
-    let mut file = |key: &'static str| -> Option<Option<PathBuf>> {
-        let file: String = section.value(key)?;
-        Some(Some(file).filter(|path| !path.trim().is_empty()).map(Into::into))
-    };
-    let (signing_key_file, master_key_file) = (file("signing_key_file"), file("master_key_file"));
+    let master_key_file: Option<String> = section.value("master_key_file");
+    let signing_key_file: Option<String> = section.value("signing_key_file");
     section.finish();
-    Some(AuthConfig { signing_key_file: signing_key_file?, master_key_file: master_key_file? })
+    let path = |text: String| Some(text).filter(|text| !text.trim().is_empty()).map(Into::into);
+    Some(AuthConfig { master_key_file: path(master_key_file?), signing_key_file: path(signing_key_file?) })
+}
+
+fn mail(mut section: Section<'_>) -> Option<MailConfig> {
+    let host: Option<String> = section.value("host");
+    let port: Option<u16> = section.value("port");
+    let tls = section.value("tls");
+    let user: Option<String> = section.value("user");
+    let password = secret(&mut section, "password", "password_file");
+    let from: Option<String> = section.value("from");
+    let timeout_secs: Option<u64> = section.value("timeout_secs");
+    let sends = host.as_ref().is_some_and(|host| !host.is_empty());
+    let signs = user.as_ref().is_some_and(|user| !user.is_empty());
+    section.require("port", port != Some(0), "must be between 1 and 65535");
+    section.require("from", !sends || from.as_ref().is_none_or(|from| !from.is_empty()), "must name who sends");
+    let secret_given = password.as_ref().is_some_and(|password| !password.is_empty());
+    section.require("password", !(sends && signs) || secret_given, "must be given with a user");
+    section.require("timeout_secs", timeout_secs.is_none_or(|secs| (1..=600).contains(&secs)), "must be 1 to 600");
+    section.finish();
+    Some(MailConfig {
+        host: host?,
+        port: port?,
+        tls: tls?,
+        user: user?,
+        password: password.unwrap_or_default(),
+        from: from?,
+        timeout_secs: timeout_secs?,
+    })
 }
 
 fn database(mut section: Section<'_>) -> Option<DatabaseConfig> {
@@ -219,6 +256,33 @@ pub(super) fn time_of_day(text: &str) -> Result<String, String> {
         Ok(time) => Ok(time.format("%H:%M").to_string()),
         Err(_) => Err(format!("`{text}` is not a time of day, as in 03:30")),
     }
+}
+
+fn orders(mut section: Section<'_>) -> Option<OrdersConfig> {
+    let approve_above = section.parsed("approve_above", |text| match text.parse::<Decimal>() {
+        Ok(amount) if !amount.is_sign_negative() => Ok(amount),
+        _ => Err(format!("`{text}` is no amount, as in 250000.00")),
+    });
+    let approve_first_orders: Option<u32> = section.value("approve_first_orders");
+    let over_limit = section.value("over_limit");
+    let overdue = section.value("overdue");
+    let unpaid_minutes: Option<u32> = section.value("unpaid_minutes");
+    let cart_days: Option<u32> = section.value("cart_days");
+    let allow_zero_price = section.value("allow_zero_price");
+    section.require("approve_first_orders", approve_first_orders.is_none_or(|n| n <= 1_000), "must be at most 1000");
+    let minutes = unpaid_minutes.is_none_or(|n| (1..=10_080).contains(&n));
+    section.require("unpaid_minutes", minutes, "must be between 1 and 10080 (a week)");
+    section.require("cart_days", cart_days.is_none_or(|n| (1..=365).contains(&n)), "must be between 1 and 365");
+    section.finish();
+    Some(OrdersConfig {
+        approve_above: approve_above?,
+        approve_first_orders: approve_first_orders?,
+        over_limit: over_limit?,
+        overdue: overdue?,
+        unpaid_minutes: unpaid_minutes?,
+        cart_days: cart_days?,
+        allow_zero_price: allow_zero_price?,
+    })
 }
 
 fn retry(mut section: Section<'_>) -> Option<RetryConfig> {

@@ -27,6 +27,7 @@ impl Config {
                 "ops_listen": self.http.ops_listen.map_or_else(String::new, |address| address.to_string()),
                 "body_limit_bytes": self.http.body_limit_bytes,
                 "trusted_proxies": self.http.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "public_url": self.http.public_url,
             },
             "rate_limit": {
                 "enabled": self.rate_limit.enabled,
@@ -35,12 +36,20 @@ impl Config {
                 "per_ip_per_minute": self.rate_limit.per_ip_per_minute,
             },
             "catalogue": {
-                "allow_zero_price": self.catalogue.allow_zero_price,
                 "cache_mb": self.catalogue.cache_mb,
             },
             "auth": {
-                "signing_key_file": self.auth.signing_key_file.clone().unwrap_or_default(),
                 "master_key_file": self.auth.master_key_file.clone().unwrap_or_default(),
+                "signing_key_file": self.auth.signing_key_file.clone().unwrap_or_default(),
+            },
+            "mail": {
+                "host": self.mail.host,
+                "port": self.mail.port,
+                "tls": self.mail.tls,
+                "user": self.mail.user,
+                "password": if self.mail.password.is_empty() { "" } else { MASK },
+                "from": self.mail.from,
+                "timeout_secs": self.mail.timeout_secs,
             },
             "database": {
                 "url": url,
@@ -53,6 +62,15 @@ impl Config {
                 "timezone": self.hub.timezone.name(),
                 "full_at": self.hub.full_at,
                 "workers": self.hub.workers,
+            },
+            "orders": {
+                "approve_above": self.orders.approve_above.map_or_else(String::new, |amount| amount.to_string()),
+                "approve_first_orders": self.orders.approve_first_orders,
+                "over_limit": self.orders.over_limit,
+                "overdue": self.orders.overdue,
+                "unpaid_minutes": self.orders.unpaid_minutes,
+                "cart_days": self.orders.cart_days,
+                "allow_zero_price": self.orders.allow_zero_price,
             },
             "retry": {
                 "delays_secs": self.retry.delays_secs,
@@ -84,10 +102,10 @@ impl Config {
     }
 }
 
-/// `[connectors]` as TOML, nothing masked: for a file that only its owner can read.
-pub fn connectors_toml(settings: &Map<String, Json>) -> String {
-    let connectors = toml_value(Json::Object(settings.clone())).unwrap_or_else(|| toml::Table::new().into());
-    toml::to_string_pretty(&toml::Table::from_iter([("connectors".to_owned(), connectors)])).unwrap_or_default()
+/// Settings as the text of a configuration file.
+pub fn toml_of(settings: Json) -> String {
+    let table = toml_value(settings).unwrap_or_else(|| toml::Table::new().into());
+    toml::to_string_pretty(&table).unwrap_or_default()
 }
 
 fn show_connector(connector: &ConnectorConfig) -> Json {

@@ -16,13 +16,17 @@ pub use sandbox::{SandboxError, SandboxProcess};
 use std::{
     fs::OpenOptions,
     io::{self, Write as _},
+    net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use serde_json::{Value, json};
 
-use crate::config;
+use crate::{
+    config,
+    seal::{SealError, Sealer},
+};
 
 const DESCRIPTION_FILE: &str = "demo.json";
 
@@ -33,7 +37,7 @@ pub fn description(base_url: &str, api_key: &str, sandbox: &SandboxProcess) -> V
         "apiKey": api_key,
         // People come with the part of the hub that knows them.
         "accounts": [],
-        "sandbox": sandbox.addresses(),
+        "sandbox": sandbox.addresses_with_mail(),
     })
 }
 
@@ -42,13 +46,33 @@ pub fn write_description(dir: &Path, description: &Value) -> io::Result<PathBuf>
     write_private(&dir.join(DESCRIPTION_FILE), &format!("{description:#}\n"))
 }
 
-/// Writes the connectors of the simulated systems where every command on this data directory finds them.
-pub fn write_connectors(dir: &Path, sandbox: &SandboxProcess) -> io::Result<PathBuf> {
+/// Why the demo could not write down how it is used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("cannot write {path}: {source}", path = .path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Key(#[from] SealError),
+}
+
+/// Writes the connectors of the simulated systems, their mail server and what mails need where every command on this data
+/// directory finds them.
+pub fn write_settings(dir: &Path, sandbox: &SandboxProcess, listen: SocketAddr) -> Result<PathBuf, SettingsError> {
+    let key = std::path::absolute(dir.join("master.key"))
+        .map_err(|source| SettingsError::File { path: dir.to_owned(), source })?;
+    Sealer::read_or_make(&key)?;
+    let settings = json!({
+        "http": { "public_url": format!("http://{listen}") },
+        "auth": { "master_key_file": key },
+        "mail": sandbox.mail_settings(),
+        "connectors": sandbox.settings(),
+    });
     let text = format!(
         "# Written by `kopru demo`: the simulated systems, for other commands on this data directory.\n\n{}",
-        config::connectors_toml(sandbox.settings())
+        config::toml_of(settings)
     );
-    write_private(&dir.join(config::DEMO_FILE), &text)
+    let path = dir.join(config::DEMO_FILE);
+    write_private(&path, &text).map_err(|source| SettingsError::File { path, source })
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<PathBuf> {

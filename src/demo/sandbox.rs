@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -9,7 +10,7 @@ use std::{
 
 use kopru_sdk::outbound::{Call, Method, Outbound, Policy, Url};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -37,6 +38,8 @@ pub enum SandboxError {
 struct Announcement {
     control: String,
     systems: Map<String, Value>,
+    /// Where mails are taken, `127.0.0.1:32025`.
+    mail: SocketAddr,
     /// For each system, what an instance of its connector is configured with.
     settings: Map<String, Value>,
 }
@@ -61,7 +64,7 @@ impl SandboxProcess {
     /// Starts this very program as a sandbox on a free port, and waits until it serves.
     pub async fn start(items: u64, seed: u64, journal: &Path) -> Result<SandboxProcess, SandboxError> {
         let start = Start { items, seed, journal: journal.to_owned() };
-        let (child, announcement) = launch(&start, "127.0.0.1:0").await?;
+        let (child, announcement) = launch(&start, "127.0.0.1:0", "127.0.0.1:0").await?;
         Ok(SandboxProcess { child: Mutex::new(child), start, announcement })
     }
 
@@ -76,7 +79,7 @@ impl SandboxProcess {
             let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
             tracing::warn!(status, "the simulated systems ended; they are started again");
             *child = loop {
-                match launch(&self.start, self.address()).await {
+                match launch(&self.start, self.address(), &self.announcement.mail.to_string()).await {
                     Ok((child, _)) => break child,
                     Err(error) => {
                         tracing::warn!(%error, "the simulated systems cannot be started again yet");
@@ -105,6 +108,21 @@ impl SandboxProcess {
     /// Base URL by system.
     pub fn addresses(&self) -> &Map<String, Value> {
         &self.announcement.systems
+    }
+
+    /// The same with the mail server.
+    pub fn addresses_with_mail(&self) -> Map<String, Value> {
+        let mut addresses = self.announcement.systems.clone();
+        addresses.insert("mail".to_owned(), Value::from(format!("smtp://{}", self.announcement.mail)));
+        addresses
+    }
+
+    /// For `[mail]`: every key of it.
+    pub fn mail_settings(&self) -> Value {
+        json!({
+            "host": self.announcement.mail.ip().to_string(), "port": self.announcement.mail.port(), "tls": "plain",
+            "user": "", "password": "", "from": "Köprü <kopru@example.com>", "timeout_secs": 30,
+        })
     }
 
     /// Settings by system, for `[connectors.<system>]`.
@@ -139,9 +157,9 @@ impl SandboxProcess {
     }
 }
 
-async fn launch(start: &Start, listen: &str) -> Result<(Child, Announcement), SandboxError> {
+async fn launch(start: &Start, listen: &str, mail: &str) -> Result<(Child, Announcement), SandboxError> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["sandbox", "--json", "--listen", listen, "--die-with-parent"])
+        .args(["sandbox", "--json", "--listen", listen, "--mail-listen", mail, "--die-with-parent"])
         .args(["--items", &start.items.to_string(), "--seed", &start.seed.to_string(), "--journal"])
         .arg(&start.journal)
         .stdin(Stdio::null())

@@ -41,7 +41,9 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     tags(
         (name = "auth", description = "Signing in, and who is signed in"),
         (name = "catalogue", description = "Products at the caller's prices, categories, brands"),
+        (name = "cart", description = "What a dealer's user means to buy"),
         (name = "integration", description = "What an ERP pushes, with an API key"),
+        (name = "orders", description = "Orders of dealers"),
         (name = "operations", description = "Health and metrics")
     ),
     components(schemas(ProblemDocument, FieldError)),

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    commerce::catalogue::Reader,
+    commerce::{catalogue::Reader, orders::OrderRules},
     hub::engine::Engine,
     identity::people::People,
     media::{MediaError, MediaStore},
@@ -44,6 +44,7 @@ pub struct HttpState {
     pub pool: PgPool,
     pub clock: Clock,
     pub people: People,
+    pub order_rules: OrderRules,
     pub metrics: PrometheusHandle,
     pub probes: Arc<dyn Probes>,
 }

@@ -103,6 +103,21 @@ pub async fn record_success<'e>(db: impl PgExecutor<'e>, connector: &str) -> Res
     Ok(())
 }
 
+/// Whether the system answered real work since then.
+pub async fn answered_since<'e>(
+    db: impl PgExecutor<'e>,
+    connector: &str,
+    since: Option<DateTime<Utc>>,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from hub.breaker where connector = $1 and last_success_at > $2) as "yes!""#,
+        connector,
+        since,
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// A probe came back: the system answers.
 pub async fn close<'e>(db: impl PgExecutor<'e>, connector: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(

@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::{
     breaker::{self, Breaker},
-    daemons, dead_letters, leases,
+    daemons, dead_letters,
+    deliveries::targets::{self, TargetRow},
+    leases,
     mappings::{state, unmapped},
     messages,
     retention::{self, Partitions},
@@ -30,6 +32,7 @@ pub struct Checkup {
     pub paused: Vec<StreamRow>,
     pub queued: Vec<messages::OpenCount>,
     pub letters: Vec<dead_letters::OpenCount>,
+    pub targets: Vec<TargetRow>,
     /// Sweeps that wait for a person.
     pub asking: Vec<sweeps::Asking>,
     pub events: i64,
@@ -58,6 +61,7 @@ pub async fn look(
         paused: streams::list(pool).await?.into_iter().filter(|stream| stream.paused_at.is_some()).collect(),
         queued: messages::open_counts(pool).await?,
         letters: dead_letters::open_counts(pool).await?,
+        targets: targets::list(pool).await?,
         asking: sweeps::asking(pool).await?,
         events: sqlx::query_scalar!(r#"select count(*) as "n!" from hub.outbox_event"#).fetch_one(pool).await?,
         mappings_refused: state::list(pool, lease).await?.into_iter().filter(|one| one.error.is_some()).collect(),

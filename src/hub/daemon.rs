@@ -6,7 +6,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    daemons,
+    daemons, deliveries,
     engine::{Engine, EngineError},
     files::{self, Folder},
     housekeeping, leases, mappings, meters, retention, scheduler, worker,
@@ -28,6 +28,7 @@ impl Daemon {
     /// Starts polling and working. Partitions are made first, so that history has its place.
     pub async fn start(engine: &Engine) -> Result<Daemon, EngineError> {
         retention::round_now(engine).await?;
+        deliveries::targets::register(engine).await?;
         mappings::overlay::refresh(&engine.pool, &engine.library).await?;
         let mut tasks = JoinSet::new();
         let heart = CancellationToken::new();
@@ -41,6 +42,8 @@ impl Daemon {
         tasks.spawn(housekeeping::work_sweeps(engine.clone()));
         meters::describe();
         tasks.spawn(meters::refresh(engine.clone()));
+        tasks.spawn(deliveries::router::run(engine.clone()));
+        tasks.spawn(deliveries::worker::run(engine.clone()));
         for _ in 0..engine.settings.workers {
             tasks.spawn(worker::run(engine.clone()));
         }

@@ -13,7 +13,7 @@ use super::{
     engine::Engine,
     mappings::{self, unmapped},
     messages::{self, Claimed, Finish, NewMessage, unpack},
-    pages::{ApplyError, Failure, Fate, Items, ItemsContext, Verdict, missing_of, rejected},
+    pages::{ApplyError, Failure, Fate, Items, ItemsContext, Verdict, by_key, missing_of, rejected},
     states::MessageState,
 };
 use crate::{
@@ -44,12 +44,13 @@ pub async fn work(
     // A replay that was asked for because of an answer is mapped with that answer.
     mappings::overlay::refresh(&engine.pool, &engine.library).await?;
     let mut tx = engine.pool.begin().await?;
+    by_key(&mut tx).await?;
     let ids: Vec<Uuid> = claimed.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
     let claimed: Vec<&Claimed> = claimed.iter().filter(|message| ours.contains(&message.id)).collect();
     let ids: Vec<Uuid> = ours.into_iter().collect();
     let bodies: Vec<Result<Vec<u8>, std::io::Error>> = claimed.iter().map(|message| unpack(&message.body)).collect();
-    let mapping = mapping_name.and_then(|name| engine.library.get(name));
+    let mapping = mapping_name.and_then(|name| engine.library.get_for(connector, name));
 
     let mut plan = Plan::default();
     let mut mapped: Vec<Option<Vec<Mapped<'_>>>> = Vec::with_capacity(claimed.len());
@@ -240,8 +241,8 @@ impl Plan {
                 Some(letter) => {
                     dead_letters::reopen(tx, letter, failure, missing.as_ref(), mapping_hash).await?;
                 }
-                None => fresh.push(NewLetter {
-                    message: NewMessage {
+                None => {
+                    let message = NewMessage {
                         id: claim.id,
                         kind: messages::DOCUMENT.into(),
                         connector: claim.connector.clone(),
@@ -257,11 +258,11 @@ impl Plan {
                         run_id: claim.run_id,
                         dead_letter_id: None,
                         received_at: claim.received_at,
-                    },
-                    failure: failure.clone(),
-                    missing: missing.clone(),
-                    attempts: claim.attempts + 1,
-                }),
+                    };
+                    let carried = dead_letters::carried_by(engine, &message);
+                    let (failure, missing) = (failure.clone(), missing.clone());
+                    fresh.push(NewLetter { message, failure, missing, attempts: claim.attempts + 1, carried });
+                }
             }
         }
         dead_letters::record(tx, &fresh).await?;

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{mappings::Shelf, messages::Claimed, retry::RetrySchedule, sweeps::SweepPolicy};
+use super::{deliveries::Targets, mappings::Shelf, messages::Claimed, retry::RetrySchedule, sweeps::SweepPolicy};
 use crate::{canonical::Entity, clock::Clock, mapping::Library};
 
 /// Figures of `[retry]` and `[hub]` that the engine works by.
@@ -122,31 +122,37 @@ pub struct Inner {
     pub library: Shelf,
     pub instances: BTreeMap<String, Arc<Instance>>,
     pub handlers: BTreeMap<&'static str, Arc<dyn Handler>>,
+    /// Whom deliveries go to.
+    pub targets: Targets,
     pub settings: EngineSettings,
     pub stop: CancellationToken,
     /// Rung when there may be queued messages.
     pub work: Notify,
+    /// Rung when there may be events to route.
+    pub events: Notify,
+    /// Rung when there may be deliveries to make.
+    pub deliveries: Notify,
     /// Rung when a stream may be due.
     pub due: Notify,
     /// Rung when the mapping files or the answers of people may have changed.
     pub mappings_changed: Notify,
     /// Somebody says that the mapping files are whole: they are taken over at the next look.
     pub reload_asked: AtomicBool,
-    /// Claimed messages that some task of this process is working on.
+    /// Claimed messages and deliveries that some task of this process is working on.
     in_hand: Mutex<HashSet<Uuid>>,
 }
 
-/// While it lives, the heartbeat keeps the leases of its messages.
+/// While it lives, the heartbeat keeps the leases of what it names.
 #[derive(Debug)]
-pub struct InHand<'e> {
-    engine: &'e Engine,
-    messages: Vec<Uuid>,
+pub struct InHand {
+    engine: Engine,
+    ids: Vec<Uuid>,
 }
 
-impl Drop for InHand<'_> {
+impl Drop for InHand {
     fn drop(&mut self) {
         let mut all = self.engine.lock_in_hand();
-        self.messages.iter().for_each(|id| {
+        self.ids.iter().for_each(|id| {
             all.remove(id);
         });
     }
@@ -215,9 +221,12 @@ impl Engine {
             library: Shelf::new(library),
             instances: instances.into_iter().map(|one| (one.name.clone(), Arc::new(one))).collect(),
             handlers: handlers.into_iter().map(|one| (one.kind(), one)).collect(),
+            targets: Targets::default(),
             settings,
             stop: CancellationToken::new(),
             work: Notify::new(),
+            events: Notify::new(),
+            deliveries: Notify::new(),
             due: Notify::new(),
             mappings_changed: Notify::new(),
             reload_asked: AtomicBool::new(false),
@@ -231,10 +240,14 @@ impl Engine {
         self.mappings_changed.notify_one();
     }
 
-    pub fn take_in_hand(&self, claimed: &[Claimed]) -> InHand<'_> {
-        let messages: Vec<Uuid> = claimed.iter().map(|message| message.id).collect();
-        self.lock_in_hand().extend(&messages);
-        InHand { engine: self, messages }
+    pub fn take_in_hand(&self, claimed: &[Claimed]) -> InHand {
+        self.hold_in_hand(claimed.iter().map(|message| message.id).collect())
+    }
+
+    /// The same for whatever else has a lease of its own.
+    pub fn hold_in_hand(&self, ids: Vec<Uuid>) -> InHand {
+        self.lock_in_hand().extend(&ids);
+        InHand { engine: self.clone(), ids }
     }
 
     pub fn in_hand(&self) -> Vec<Uuid> {

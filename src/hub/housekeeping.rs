@@ -12,6 +12,7 @@ use super::{
     breaker, daemons,
     dead_letters::{self, Slice},
     deferral,
+    deliveries::{self, router},
     engine::Engine,
     leases, mappings, messages,
     runs::{self, NewRun},
@@ -19,7 +20,7 @@ use super::{
     states::Trigger,
     streams, sweeps,
 };
-use crate::audit::Actor;
+use crate::{audit::Actor, outbox};
 
 /// Shows that this process lives and keeps what it holds. On its own task, so that no work delays it.
 /// `until`: it outlives the work in hand of a process that is stopping.
@@ -56,7 +57,9 @@ async fn beat(engine: &Engine, host: &str) -> Result<(), sqlx::Error> {
 
 async fn renew(engine: &Engine) -> Result<(), sqlx::Error> {
     leases::renew_all(&engine.pool, engine.id, engine.settings.lease).await?;
-    messages::renew(&engine.pool, engine.id, &engine.in_hand(), engine.settings.lease).await
+    let in_hand = engine.in_hand();
+    messages::renew(&engine.pool, engine.id, &in_hand, engine.settings.lease).await?;
+    deliveries::store::renew(&engine.pool, engine.id, &in_hand, engine.settings.lease).await
 }
 
 /// Takes back what daemons that are gone held, and lets go what is held for no reason any more.
@@ -98,6 +101,27 @@ async fn mend_once(engine: &Engine) -> Result<(), sqlx::Error> {
     if returned + released > 0 {
         engine.work.notify_waiters();
     }
+    mend_deliveries(engine).await
+}
+
+/// What is true of messages, for deliveries: expired leases, what is to be held, what may go.
+pub async fn mend_deliveries(engine: &Engine) -> Result<(), sqlx::Error> {
+    let db = &engine.pool;
+    let returned = deliveries::store::reap_expired(db).await?;
+    deliveries::store::hold_uncallable(db).await?;
+    let mut ready = Vec::new();
+    for (name, target) in engine.targets.now().iter() {
+        match target.unready() {
+            Some(why) => {
+                deliveries::store::hold_unready(db, name, &why.reason, &why.detail).await?;
+            }
+            None => ready.push(name.clone()),
+        }
+    }
+    let released = deliveries::store::release_held(db, &ready, engine.settings.release_per_second).await?;
+    if returned + released > 0 {
+        engine.deliveries.notify_waiters();
+    }
     Ok(())
 }
 
@@ -130,9 +154,8 @@ pub async fn probe(engine: Engine) {
 
 /// Every probe that is due, one after the other: for a process that works and ends.
 pub async fn probe_once(engine: &Engine) -> Result<(), sqlx::Error> {
-    for name in breaker::due_probes(&engine.pool, &engine.instance_names()).await? {
-        let Ok(instance) = engine.instance(&name) else { continue };
-        if scheduler::may_call(engine, instance).await?
+    for name in breaker::due_probes(&engine.pool, &probed(engine)).await? {
+        if may_probe(engine, &name).await?
             && breaker::claim_probe(&engine.pool, &name, engine.settings.probe_after).await?
         {
             probe_one(engine, &name).await?;
@@ -141,15 +164,31 @@ pub async fn probe_once(engine: &Engine) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
+/// Everybody who has a breaker and whom this process can ask.
+fn probed(engine: &Engine) -> Vec<String> {
+    let mut names = engine.instance_names();
+    names.extend(engine.targets.names());
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// An exclusive system is asked by the holder of its lease alone.
+async fn may_probe(engine: &Engine, name: &str) -> Result<bool, sqlx::Error> {
+    match engine.instances.get(name) {
+        Some(instance) => scheduler::may_call(engine, instance).await,
+        None => Ok(true),
+    }
+}
+
 async fn probe_due(
     engine: &Engine,
     asked: &mut JoinSet<String>,
     asking: &mut HashSet<String>,
 ) -> Result<(), sqlx::Error> {
     let settings = &engine.settings;
-    for name in breaker::due_probes(&engine.pool, &engine.instance_names()).await? {
-        let Ok(instance) = engine.instance(&name) else { continue };
-        if asking.contains(&name) || !scheduler::may_call(engine, instance).await? {
+    for name in breaker::due_probes(&engine.pool, &probed(engine)).await? {
+        if asking.contains(&name) || !may_probe(engine, &name).await? {
             continue;
         }
         if breaker::claim_probe(&engine.pool, &name, settings.probe_after).await? {
@@ -168,19 +207,28 @@ async fn probe_due(
 
 async fn probe_one(engine: &Engine, name: &str) -> Result<(), sqlx::Error> {
     let (db, settings) = (&engine.pool, &engine.settings);
-    let Ok(instance) = engine.instance(name) else { return Ok(()) };
     let cx = engine.context(format!("probe-{name}"));
-    let detail = match tokio::time::timeout(PROBE_TIMEOUT, instance.connector.check(&cx)).await {
+    let asked = async {
+        match (engine.instances.get(name), engine.targets.get(name)) {
+            (Some(instance), _) => instance.connector.check(&cx).await,
+            (None, Some(target)) => target.check(&cx).await,
+            (None, None) => Ok(()),
+        }
+    };
+    let detail = match tokio::time::timeout(PROBE_TIMEOUT, asked).await {
         Ok(Ok(())) => {
             tracing::info!(connector = name, "the system answers again");
             breaker::close(db, name).await?;
             let released = messages::release_held(db, name, settings.release_per_second).await?;
+            let released =
+                released + deliveries::store::release_held(db, &[name.to_owned()], settings.release_per_second).await?;
             streams::forgive(db, name).await?;
             if released > 0 {
                 tracing::info!(connector = name, messages = released, "held messages are released");
             }
             engine.due.notify_one();
             engine.work.notify_waiters();
+            engine.deliveries.notify_waiters();
             return Ok(());
         }
         Ok(Err(fault)) => fault.to_string(),
@@ -210,6 +258,7 @@ pub async fn sweep_once(engine: &Engine) -> Result<(), sqlx::Error> {
     let arrived = dead_letters::arrived(&mut *db).await?;
     daemons::forget_silent(&mut *db).await?;
     drop(db);
+    router::trim(engine).await?;
     dead_letters::forget_unused(&engine.pool).await?;
     sweeps::forget_old(&engine.pool, engine.settings.history_days).await?;
     if !arrived.is_empty() {
@@ -275,15 +324,21 @@ pub async fn listen(engine: Engine) {
 
 async fn listen_once(engine: &Engine) -> Result<(), sqlx::Error> {
     let mut listener = sqlx::postgres::PgListener::connect_with(&engine.pool).await?;
-    listener.listen_all([messages::CHANNEL, runs::CHANNEL, mappings::overlay::CHANNEL]).await?;
+    let channels =
+        [messages::CHANNEL, runs::CHANNEL, mappings::overlay::CHANNEL, deliveries::manage::CHANNEL, outbox::CHANNEL];
+    listener.listen_all(channels).await?;
     // What came before the channel was open.
     engine.work.notify_waiters();
     engine.due.notify_one();
+    engine.events.notify_one();
+    engine.deliveries.notify_waiters();
     loop {
         tokio::select! {
             notification = listener.recv() => match notification?.channel() {
                 runs::CHANNEL => engine.due.notify_one(),
                 mappings::overlay::CHANNEL => engine.mappings_changed.notify_one(),
+                deliveries::manage::CHANNEL => engine.deliveries.notify_waiters(),
+                outbox::CHANNEL => engine.events.notify_one(),
                 _ => engine.work.notify_waiters(),
             },
             () = engine.stop.cancelled() => return Ok(()),

@@ -18,7 +18,7 @@ use super::{
     mappings::unmapped,
     pages::{
         ApplyContext, ApplyError, Failure, Fate, Incoming, Items, ItemsContext, StoredPage, StoredRecord, Verdict,
-        drop_overtaken, store,
+        by_key, drop_overtaken, store,
     },
     patience::Patience,
     runs::Tally,
@@ -133,6 +133,7 @@ pub async fn submit_alone(engine: &Engine, submission: &Submission<'_>) -> Resul
     loop {
         let submission = Submission { isolate: submission.isolate || patience.isolates(), ..submission.clone() };
         let mut tx = engine.pool.begin().await?;
+        by_key(&mut tx).await?;
         match submit(&mut tx, engine, &submission).await {
             Ok(submitted) => match tx.commit().await.map_err(ApplyError::from) {
                 Ok(()) => return Ok(submitted),
@@ -153,7 +154,7 @@ pub async fn submit(
 ) -> Result<Submitted, IntakeError> {
     let mapping = engine
         .library
-        .get(submission.mapping)
+        .get_for(submission.connector, submission.mapping)
         .ok_or_else(|| IntakeError::UnknownMapping(submission.mapping.to_owned()))?;
     let document = mapping.map_with_parts(submission.format, submission.body)?;
     submit_mapped(tx, engine, submission, &mapping, &document).await

@@ -197,7 +197,7 @@ pub struct LinkWrite<'a> {
     pub received_at: DateTime<Utc>,
 }
 
-/// Inserts new links of `stream`; sorted by code. `false`: one of them exists meanwhile, so the caller starts over.
+/// Inserts links of `stream`; sorted by code. Those of which one exists are left out; `false` if there were any.
 pub async fn insert(
     db: &mut PgConnection,
     connector: &str,
@@ -210,8 +210,8 @@ pub async fn insert(
         "insert into hub.external_ref
              (connector, entity, internal_id, external_code, external_id, content_hash, version_kind, source_version,
               last_synced_at, stream)
-         select $1, $2, *, $10 from unnest($3::bigint[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::bigint[],
-                                           $9::timestamptz[])
+         select $1, $2, unnest($3::bigint[]), unnest($4::text[]), unnest($5::text[]), unnest($6::bytea[]),
+                unnest($7::text[]), unnest($8::bigint[]), unnest($9::timestamptz[]), $10
          on conflict do nothing",
         connector,
         entity.as_str(),
@@ -229,6 +229,42 @@ pub async fn insert(
     Ok(done.rows_affected() == links.len() as u64)
 }
 
+/// Inserts links that should all be new, within a savepoint of the caller. `false`: one of them exists meanwhile, and the
+/// savepoint is spent.
+pub async fn insert_new(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    stream: Option<&str>,
+    links: &[LinkWrite<'_>],
+) -> Result<bool, sqlx::Error> {
+    let columns = Columns::of(links);
+    let done = sqlx::query!(
+        "insert into hub.external_ref
+             (connector, entity, internal_id, external_code, external_id, content_hash, version_kind, source_version,
+              last_synced_at, stream)
+         select $1, $2, unnest($3::bigint[]), unnest($4::text[]), unnest($5::text[]), unnest($6::bytea[]),
+                unnest($7::text[]), unnest($8::bigint[]), unnest($9::timestamptz[]), $10",
+        connector,
+        entity.as_str(),
+        &columns.internal_ids,
+        columns.codes as _,
+        columns.external_ids as _,
+        columns.hashes as _,
+        columns.version_kinds as _,
+        columns.versions as _,
+        &columns.received_at,
+        stream,
+    )
+    .execute(db)
+    .await;
+    match done {
+        Ok(_) => Ok(true),
+        Err(error) if error.as_database_error().is_some_and(|database| database.is_unique_violation()) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes what was applied on links that are locked. `stream`: which they belong to from now on.
 pub async fn update(db: &mut PgConnection, stream: Option<&str>, links: &[LinkWrite<'_>]) -> Result<(), sqlx::Error> {
     let columns = Columns::of(links);
@@ -242,8 +278,9 @@ pub async fn update(db: &mut PgConnection, stream: Option<&str>, links: &[LinkWr
              source_version = coalesce(u.version, r.source_version),
              last_synced_at = u.received_at,
              stream = coalesce($8, r.stream)
-         from unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::bigint[], $7::timestamptz[])
-              as u (id, code, external_id, hash, version_kind, version, received_at)
+         from (select unnest($1::bigint[]) as id, unnest($2::text[]) as code, unnest($3::text[]) as external_id,
+                      unnest($4::bytea[]) as hash, unnest($5::text[]) as version_kind, unnest($6::bigint[]) as version,
+                      unnest($7::timestamptz[]) as received_at) u
          where r.id = u.id",
         &ids,
         columns.codes as _,

@@ -10,13 +10,13 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use tokio::time::Instant;
 
 use super::{
-    breaker, dead_letters,
+    breaker, dead_letters, deliveries,
     engine::Engine,
     mappings::unmapped,
     messages,
     pages::PageContext,
     runs::{Run, Tally},
-    states::{BreakerState, MessageState, RunState},
+    states::{BreakerState, DeliveryState, MessageState, RunState},
     streams,
 };
 
@@ -29,6 +29,8 @@ const FETCH_DURATION: &str = "kopru_fetch_duration_seconds";
 const FETCH_FAULTS: &str = "kopru_fetch_faults_total";
 const QUEUED_MESSAGES: &str = "kopru_queued_messages";
 const DEAD_LETTERS: &str = "kopru_dead_letters";
+const DELIVERIES: &str = "kopru_deliveries";
+const DELIVERY_OLDEST: &str = "kopru_delivery_oldest_seconds";
 const BREAKER_OPEN: &str = "kopru_breaker_open";
 const STREAM_PAUSED: &str = "kopru_stream_paused";
 const UNMAPPED_CODES: &str = "kopru_unmapped_codes";
@@ -46,6 +48,8 @@ pub fn describe() {
     describe_counter!(FETCH_FAULTS, "calls for a page that failed, by class of the fault");
     describe_gauge!(QUEUED_MESSAGES, "messages that are not finished, by state");
     describe_gauge!(DEAD_LETTERS, "open dead letters, by cause");
+    describe_gauge!(DELIVERIES, "deliveries that are not finished, by state");
+    describe_gauge!(DELIVERY_OLDEST, "age of the target's oldest delivery that is neither finished nor dead");
     describe_gauge!(BREAKER_OPEN, "1 while the connector's circuit breaker is not closed");
     describe_gauge!(STREAM_PAUSED, "1 while the stream is paused");
     describe_gauge!(UNMAPPED_CODES, "external codes that wait for a person's answer");
@@ -146,6 +150,7 @@ pub(super) async fn refresh(engine: Engine) {
 #[derive(Default)]
 struct Shown {
     connectors: BTreeSet<String>,
+    targets: BTreeSet<String>,
 }
 
 impl Shown {
@@ -171,8 +176,28 @@ impl Shown {
             let codes = unmapped.iter().filter(|(of, _)| of == connector).map(|(_, count)| count).sum();
             gauge!(UNMAPPED_CODES, "connector" => connector.clone()).set(figure(codes));
         }
-        show_breakers(engine, &self.connectors).await?;
+        self.show_deliveries(engine).await?;
+        show_breakers(engine, self.connectors.iter().chain(&self.targets)).await?;
         show_streams(engine).await
+    }
+
+    async fn show_deliveries(&mut self, engine: &Engine) -> Result<(), sqlx::Error> {
+        let open = deliveries::store::open_counts(&engine.pool).await?;
+        self.targets.extend(engine.targets.names());
+        self.targets.extend(open.iter().map(|row| row.target.clone()));
+        let states = ["received", "working", "waiting", "held", "blocked", "dead"];
+        for target in &self.targets {
+            let own = || open.iter().filter(|row| row.target == *target);
+            for state in DeliveryState::ALL.iter().filter(|state| states.contains(&state.as_str())) {
+                let count = own().filter(|row| row.state == state.as_str()).map(|row| row.count).sum();
+                let labels = [("target", target.clone()), ("state", state.as_str().to_owned())];
+                gauge!(DELIVERIES, &labels).set(figure(count));
+            }
+            let alive = own().filter(|row| row.state != DeliveryState::Dead.as_str());
+            let oldest = alive.map(|row| row.oldest_secs).fold(0.0, f64::max);
+            gauge!(DELIVERY_OLDEST, "target" => target.clone()).set(oldest);
+        }
+        Ok(())
     }
 }
 

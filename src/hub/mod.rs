@@ -9,12 +9,13 @@
 //! | [`files`] | watched folders: files of any size, taken once |
 //! | [`intake`] | documents that a caller hands over and waits for |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
+//! | [`deliveries`] | what is told to others: router, worker, targets |
 //! | [`sweeps`] | what complete passes do not find any more |
 //! | [`patience`] | what starts over when another writer was faster |
 //! | [`deferral`], [`dead_letters`], [`letter_ids`] | what waits, and what could not go in |
 //! | [`deactivate`] | what a source no longer has |
 //! | [`mappings`] | the mappings in force, edits and answers; what a document would change |
-//! | [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
+//! | [`verdict`], [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
 //! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
 //! | [`reading`] | a recorded answer, read without its system |
 //! | [`retention`] | history by dropped partitions |
@@ -36,6 +37,7 @@ pub mod daemons;
 pub mod deactivate;
 pub mod dead_letters;
 pub mod deferral;
+pub mod deliveries;
 pub mod documents;
 pub mod engine;
 pub mod entities;
@@ -61,4 +63,5 @@ pub mod scheduler;
 pub mod states;
 pub mod streams;
 pub mod sweeps;
+pub mod verdict;
 pub mod worker;

@@ -73,6 +73,30 @@ impl MessageState {
 }
 
 words! {
+    /// The life of a delivery.
+    DeliveryState {
+        /// Made, nobody works on it.
+        Received = "received",
+        /// Claimed under a lease.
+        Working = "working",
+        /// Failed remotely, to be tried again at its due time.
+        Waiting = "waiting",
+        /// Its target is down, paused or not configured: waits without spending attempts.
+        Held = "held",
+        /// An earlier one of its key is dead.
+        Blocked = "blocked",
+        Done = "done",
+        /// A newer one of its key made it needless.
+        Superseded = "superseded",
+        /// Beside its letter until somebody resolves that.
+        Dead = "dead",
+        Discarded = "discarded",
+        /// Called off by a person.
+        Cancelled = "cancelled",
+    }
+}
+
+words! {
     RunState {
         Requested = "requested",
         Running = "running",

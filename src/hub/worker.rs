@@ -20,6 +20,7 @@ use super::{
     retry::{Next, next_after},
     states::{BreakerState, MessageState},
     streams,
+    verdict::{self, Tries, Verdict, failure_of},
 };
 use crate::canonical::Entity;
 
@@ -222,13 +223,17 @@ async fn work_handled(
     let ids: Vec<Uuid> = batch.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
     outcomes.retain(|(message, _)| ours.contains(&message.id));
-    settle_letters(&mut tx, &outcomes).await?;
+    settle_letters(engine, &mut tx, &outcomes).await?;
     messages::finish(&mut tx, engine.id, started_at, &outcomes).await?;
     tx.commit().await
 }
 
 /// The letters of what died, and of replays.
-async fn settle_letters(tx: &mut PgConnection, outcomes: &[(&Claimed, Finish)]) -> Result<(), sqlx::Error> {
+async fn settle_letters(
+    engine: &Engine,
+    tx: &mut PgConnection,
+    outcomes: &[(&Claimed, Finish)],
+) -> Result<(), sqlx::Error> {
     let mut fresh = Vec::new();
     let mut replayed = Vec::new();
     for (message, finish) in outcomes {
@@ -236,7 +241,7 @@ async fn settle_letters(tx: &mut PgConnection, outcomes: &[(&Claimed, Finish)]) 
         match (message.dead_letter_id, failure) {
             (Some(letter), Some(failure)) => dead_letters::reopen(tx, letter, failure, None, None).await?,
             (Some(letter), None) => replayed.push(letter),
-            (None, Some(failure)) => fresh.push(letter_of(message, failure.clone())),
+            (None, Some(failure)) => fresh.push(letter_of(engine, message, failure.clone())),
             (None, None) => {}
         }
     }
@@ -244,56 +249,19 @@ async fn settle_letters(tx: &mut PgConnection, outcomes: &[(&Claimed, Finish)]) 
     dead_letters::record(tx, &fresh).await
 }
 
-/// What a fault means for a message: the one place where the retry policy, the breaker and the pause meet. To hold it
-/// means that everything of its system is to be held.
+/// What a fault means for a message. To hold it means that everything of its system is to be held.
 async fn judge(engine: &Engine, connector: &str, message: &Claimed, fault: &Fault) -> Result<Finish, sqlx::Error> {
-    let settings = &engine.settings;
     let failure = failure_of(fault);
-    let number = u32::try_from(message.attempts + 1).unwrap_or(u32::MAX);
-    match next_after(fault, &settings.retry) {
-        Next::Retry | Next::FindFirst => {}
-        // However often it asks for patience, the message is not to blame.
-        Next::Wait { at_least } => {
-            let delay = settings.retry.delay_after(number).or(settings.retry.delays.last().copied());
-            return Ok(Finish::Retry { after: delay.unwrap_or_default().max(at_least), failure });
+    let tries = Tries { before: message.attempts, first_at: message.first_attempt_at };
+    Ok(match verdict::judge(engine, connector, tries, fault).await? {
+        Verdict::Retry { after } => Finish::Retry { after, failure },
+        Verdict::Hold => Finish::Hold { failure },
+        Verdict::Pause(cause) => {
+            streams::cut_off(engine, connector, cause, &failure.detail).await?;
+            Finish::Hold { failure }
         }
-        Next::PauseConnector => {
-            streams::cut_off(engine, connector, fault.cause(), &failure.detail).await?;
-            return Ok(Finish::Hold { failure });
-        }
-        Next::DeadLetter => {
-            return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
-        }
-    }
-    let state = note_fault(engine, connector, &failure, settings.breaker_threshold).await?;
-    if state == BreakerState::Closed {
-        if let Some(delay) = settings.retry.delay_after(number) {
-            return Ok(Finish::Retry { after: delay, failure });
-        }
-        // Out of attempts. It is the message's fault only if its system worked for others meanwhile.
-        let answered_others = sqlx::query_scalar!(
-            r#"select exists (select from hub.breaker where connector = $1 and last_success_at > $2) as "yes!""#,
-            connector,
-            message.first_attempt_at,
-        )
-        .fetch_one(&engine.pool)
-        .await?;
-        if answered_others {
-            return Ok(Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) });
-        }
-        note_fault(engine, connector, &failure, 1).await?;
-    }
-    Ok(Finish::Hold { failure })
-}
-
-async fn note_fault(
-    engine: &Engine,
-    connector: &str,
-    failure: &Failure,
-    threshold: u32,
-) -> Result<BreakerState, sqlx::Error> {
-    let probe_after = engine.settings.probe_after;
-    breaker::record_fault(&engine.pool, connector, &failure.detail, threshold, probe_after).await
+        Verdict::Dead => Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) },
+    })
 }
 
 async fn hold(engine: &Engine, connector: &str, handler: &Arc<dyn Handler>) -> Result<(), sqlx::Error> {
@@ -315,48 +283,27 @@ async fn give_back_held(engine: &Engine, started_at: DateTime<Utc>, batch: &[Cla
     tx.commit().await
 }
 
-fn failure_of(fault: &Fault) -> Failure {
-    match fault {
-        Fault::Permanent(refusal) => Failure {
-            cause: fault.cause(),
-            reason: refusal.reason.clone(),
-            field: refusal.field.clone(),
-            value: refusal.value.clone(),
-            detail: refusal.detail.clone(),
-        },
-        other => Failure {
-            cause: other.cause(),
-            reason: other.class().to_owned(),
-            field: None,
-            value: None,
-            detail: other.to_string(),
-        },
-    }
-}
-
-fn letter_of(message: &Claimed, failure: Failure) -> NewLetter {
-    NewLetter {
-        message: NewMessage {
-            id: message.id,
-            kind: message.kind.clone().into(),
-            connector: message.connector.clone(),
-            stream: message.stream.clone(),
-            entity: message.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
-            key: message.key.clone(),
-            version: message.version(),
-            mapping: message.mapping.clone(),
-            mapping_hash: None,
-            format: documents::format_word(&message.format),
-            body: unpack(&message.body).unwrap_or_else(|_| message.body.clone()),
-            correlation_id: message.correlation_id.clone(),
-            run_id: message.run_id,
-            dead_letter_id: None,
-            received_at: message.received_at,
-        },
-        failure,
-        missing: None,
-        attempts: message.attempts + 1,
-    }
+fn letter_of(engine: &Engine, message: &Claimed, failure: Failure) -> NewLetter {
+    let attempts = message.attempts + 1;
+    let message = NewMessage {
+        id: message.id,
+        kind: message.kind.clone().into(),
+        connector: message.connector.clone(),
+        stream: message.stream.clone(),
+        entity: message.entity.as_deref().and_then(Entity::parse).map(Entity::as_str),
+        key: message.key.clone(),
+        version: message.version(),
+        mapping: message.mapping.clone(),
+        mapping_hash: None,
+        format: documents::format_word(&message.format),
+        body: unpack(&message.body).unwrap_or_else(|_| message.body.clone()),
+        correlation_id: message.correlation_id.clone(),
+        run_id: message.run_id,
+        dead_letter_id: None,
+        received_at: message.received_at,
+    };
+    let carried = dead_letters::carried_by(engine, &message);
+    NewLetter { message, failure, missing: None, attempts, carried }
 }
 
 /// Puts a claimed message among the dead letters by itself.
@@ -369,7 +316,7 @@ async fn bury(engine: &Engine, message: &Claimed, failure: Failure) -> Result<()
     match message.dead_letter_id {
         Some(letter) => dead_letters::reopen(&mut tx, letter, &failure, None, None).await?,
         None => {
-            dead_letters::record(&mut tx, &[letter_of(message, failure.clone())]).await?;
+            dead_letters::record(&mut tx, &[letter_of(engine, message, failure.clone())]).await?;
         }
     }
     let finish = Finish::Final { state: MessageState::Dead, internal_id: None, failure: Some(failure) };

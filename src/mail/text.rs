@@ -5,6 +5,8 @@ use super::{Locale, MailKind};
 /// A mail's words.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Text {
+    /// Of the recipient, on one line.
+    pub name: String,
     pub subject: &'static str,
     pub body: String,
 }
@@ -30,7 +32,7 @@ pub fn text(kind: MailKind, locale: Locale, full_name: &str, public_url: &str, t
         Locale::Tr => "Bağlantı bir kez ve sınırlı bir süre için geçerlidir.",
         Locale::En => "The link works once and for a limited time.",
     };
-    Text { subject, body: format!("{greeting}\n\n{told}\n\n{link}\n\n{once} {otherwise}\n") }
+    Text { subject, name, body: format!("{greeting}\n\n{told}\n\n{link}\n\n{once} {otherwise}\n") }
 }
 
 /// Subject, what it is about, what to do if it came by mistake.

@@ -42,7 +42,7 @@ pub struct Mapped<'a> {
     pub rejected: Vec<Rejected>,
     /// How many records each skip rule left out.
     pub skipped: Vec<(String, usize)>,
-    /// Which ones those were, as far as it can be read: they exist over there.
+    /// Which ones those were, as far as it can be read: they exist over there. Of a part nothing is told.
     pub left_out: Vec<Identity>,
     pub unmapped: Vec<Unmapped>,
     pub records: usize,
@@ -131,8 +131,6 @@ impl Rejected {
 enum Outcome<'a> {
     Change(Change<'a>),
     Rejected(Rejected),
-    /// By which skip rule.
-    Skipped(usize, Identity),
 }
 
 impl Mapping {
@@ -180,7 +178,7 @@ impl Mapping {
 
     /// Maps a page. The bytes are UTF-8; a bad record is rejected by itself, a bad page is unreadable as a whole.
     pub fn map<'a>(&self, format: Format, body: &'a [u8], overlay: &Overlay) -> Result<Mapped<'a>, Unreadable> {
-        let mut run = Run::new(self, format, overlay);
+        let mut run = Run::new(self, format, overlay, true);
         read_page(format, body, &self.records, &self.shape, self.needs_whole, &mut run)?;
         Ok(run.ended())
     }
@@ -202,15 +200,21 @@ impl Mapping {
         wrapped(path.map(Vec::as_slice).unwrap_or_default(), record)
     }
 
+    /// The skip rule that leaves the record out.
+    fn skip_of(&self, row: Row<'_, '_>) -> Option<usize> {
+        self.skips.iter().position(|skip| all_hold(&skip.when, row))
+    }
+
+    fn identity(&self, row: Row<'_, '_>, page: &mut Page<'_>) -> Identity {
+        let code = self.code(row, page).ok().map(|code| storable(&code));
+        let external_id = match self.external_id.as_ref().map(|rule| rule.value(row, page)) {
+            Some(Ok(Value::Text(text))) => Some(storable(&text)),
+            _ => None,
+        };
+        Identity { code, external_id }
+    }
+
     fn evaluate<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Outcome<'a> {
-        if let Some(place) = self.skips.iter().position(|skip| all_hold(&skip.when, row)) {
-            let code = self.code(row, page).ok().map(|code| storable(&code));
-            let external_id = match self.external_id.as_ref().map(|rule| rule.value(row, page)) {
-                Some(Ok(Value::Text(text))) => Some(storable(&text)),
-                _ => None,
-            };
-            return Outcome::Skipped(place, Identity { code, external_id });
-        }
         let mut faults = Vec::new();
         let mut code = None;
         match self.code(row, page) {
@@ -291,6 +295,7 @@ pub(super) struct Run<'m, 'a> {
     overlay: &'m Overlay,
     unmapped: UnmappedCount,
     skipped: Vec<usize>,
+    tells_left_out: bool,
     left_out: Vec<Identity>,
     changes: Vec<Change<'a>>,
     rejected: Vec<Rejected>,
@@ -298,13 +303,15 @@ pub(super) struct Run<'m, 'a> {
 }
 
 impl<'m, 'a> Run<'m, 'a> {
-    pub(super) fn new(mapping: &'m Mapping, format: Format, overlay: &'m Overlay) -> Self {
+    /// `tells_left_out`: see [`Mapped::left_out`].
+    pub(super) fn new(mapping: &'m Mapping, format: Format, overlay: &'m Overlay, tells_left_out: bool) -> Self {
         Run {
             mapping,
             format,
             overlay,
             unmapped: UnmappedCount::default(),
             skipped: vec![0; mapping.skips.len()],
+            tells_left_out,
             left_out: Vec::new(),
             changes: Vec::new(),
             rejected: Vec::new(),
@@ -342,23 +349,26 @@ impl<'m, 'a> Run<'m, 'a> {
             Found::Broken { ordinal, detail } => Outcome::Rejected(self.mapping.broken(ordinal, detail)),
             Found::Record(row) => {
                 let mut page = Page { format: self.format, overlay: self.overlay, unmapped: &mut self.unmapped };
+                if let Some(place) = self.mapping.skip_of(row) {
+                    if self.tells_left_out {
+                        self.left_out.push(self.mapping.identity(row, &mut page));
+                    }
+                    self.unmapped.found_in(None);
+                    if let Some(count) = self.skipped.get_mut(place) {
+                        *count += 1;
+                    }
+                    return;
+                }
                 self.mapping.evaluate(row, &mut page)
             }
         };
         self.unmapped.found_in(match &outcome {
             Outcome::Change(change) => Some(&change.code),
             Outcome::Rejected(rejected) => rejected.code.as_deref(),
-            Outcome::Skipped(..) => None,
         });
         match outcome {
             Outcome::Change(change) => self.changes.push(keep(change)),
             Outcome::Rejected(rejected) => self.rejected.push(rejected),
-            Outcome::Skipped(place, identity) => {
-                self.left_out.push(identity);
-                if let Some(count) = self.skipped.get_mut(place) {
-                    *count += 1;
-                }
-            }
         }
     }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::canonical::Entity;
+
 use super::compiled::{Mapped, Mapping};
 use super::explain::Explained;
 use super::source::{Format, Unreadable};
@@ -47,6 +49,18 @@ impl Effective {
     /// [`Mapping::map_with_parts`] with the answers.
     pub fn map_with_parts<'a>(&self, format: Format, body: &'a [u8]) -> Result<Vec<Mapped<'a>>, Unreadable> {
         self.mapping.map_with_parts(format, body, &self.overlay)
+    }
+
+    /// What each of its parts makes of the document by itself, whatever the mapping makes of it.
+    pub fn parts_alone<'a>(&self, format: Format, body: &'a [u8]) -> Vec<(Entity, Mapped<'a>)> {
+        let mapped = |part: &Arc<Mapping>| Some((part.entity(), part.map(format, body, &self.overlay).ok()?));
+        self.mapping.parts().iter().filter_map(mapped).collect()
+    }
+
+    /// [`Mapping::explain`] with the answers, and the same by each of its parts.
+    pub fn explain_with_parts(&self, format: Format, body: &[u8]) -> Result<Vec<Vec<Explained>>, Unreadable> {
+        let all = once(self.mapping.as_ref()).chain(self.mapping.parts().iter().map(AsRef::as_ref));
+        all.map(|mapping| mapping.explain(format, body, &self.overlay)).collect()
     }
 
     /// [`Mapping::explain`] with the answers.

@@ -4,7 +4,7 @@
 //! [`crate::canonical::Change`]s. docs/mappings.md is the reference of the file format.
 //!
 //! Invariants
-//! - Pure: no database, network or clock. Only [`Files::read`] touches the file system.
+//! - Pure: no database, network or clock. Only [`Files`] touches the file system.
 //! - The same bytes, mapping and overlay give the same changes and hashes, in every process.
 //! - One bad record is rejected by itself, with the field, the rule and the value; it never hurts its neighbours.
 //! - No input makes it panic, recurse without bound or expand (no DTD, no entities, bounded depth).

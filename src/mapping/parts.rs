@@ -71,7 +71,7 @@ impl Mapping {
         let all = std::iter::once(self).chain(self.parts.mappings.iter().map(AsRef::as_ref));
         let needs_whole = all.clone().any(|mapping| mapping.needs_whole);
         let mut reading = Reading {
-            runs: all.map(|mapping| Run::new(mapping, format, overlay)).collect(),
+            runs: all.enumerate().map(|(part, mapping)| Run::new(mapping, format, overlay, part == 0)).collect(),
             set: &self.parts,
             widest: self.parts.shape.len(),
         };

@@ -129,7 +129,7 @@ fn a_url_turns_automatic_migration_off_unless_asked() {
 fn all_findings_come_at_once_with_place_and_nearest_key() {
     let (_dir, sources) = with_file(
         "[http]\nlisten = \"nowhere\"\nlissten = \"x\"\n\n[retry]\njitter = 7\nlease_secs = \"ten\"\n\n[hubb]\nworkers = 1\n\n\
-         [connectors.Logo]\n\n[connectors.logo.streams.items]\nevery_sec = 5\n\n[mail]\nhost = \"x\"\n",
+         [connectors.Logo]\n\n[connectors.logo.streams.items]\nevery_sec = 5\n\n[webhooks]\nhost = \"x\"\n",
     );
     let sources = sources.variable("KOPRU__RETENTION__PAYLOAD_DAY", "3");
     assert_eq!(
@@ -142,7 +142,7 @@ fn all_findings_come_at_once_with_place_and_nearest_key() {
             "environment KOPRU__RETENTION__PAYLOAD_DAY: retention.payload_day: unknown key; did you mean `payload_days`?",
             "config.toml:12: connectors.Logo: a name must match [a-z][a-z0-9_]*, without two underscores in a row",
             "config.toml:15: connectors.logo.streams.items.every_sec: unknown key; did you mean `every_secs`?",
-            "config.toml:18: mail.host: this section has no keys in this version",
+            "config.toml:18: webhooks.host: this section has no keys in this version",
             "config.toml:9: hubb: unknown section; did you mean `hub`?",
         ]
     );

@@ -1,9 +1,11 @@
 //! Integration tests: one binary, one module a surface. Each test that needs a database gets one of its own.
 
+mod access;
 mod catalogue;
 mod commands;
 mod commerce;
 mod config;
+mod deliveries;
 mod e2e;
 mod embedded;
 mod files;
@@ -13,6 +15,7 @@ mod identity;
 mod mail;
 mod mappings;
 mod migrations;
+mod orders;
 mod people;
 mod push;
 mod support;

@@ -108,8 +108,15 @@ pub async fn remove(conn: &mut PgConnection, cx: &OrderContext<'_>, product: i64
     show(conn, cx).await
 }
 
-/// Empties the cart.
-pub async fn clear(conn: &mut PgConnection, user: i64) -> Result<(), sqlx::Error> {
+/// Takes everything out.
+pub async fn empty(conn: &mut PgConnection, cx: &OrderContext<'_>) -> Result<Cart, OrderError> {
+    let (user, _) = owner(cx)?;
+    clear(conn, user).await?;
+    Ok(Cart::empty())
+}
+
+/// There is no cart any more.
+pub(crate) async fn clear(conn: &mut PgConnection, user: i64) -> Result<(), sqlx::Error> {
     sqlx::query!("delete from commerce.cart where user_id = $1", user).execute(conn).await?;
     Ok(())
 }

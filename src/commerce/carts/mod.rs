@@ -10,6 +10,7 @@ mod change;
 mod items;
 mod show;
 
-pub use change::{clear, put, remove, trim};
+pub(crate) use change::clear;
+pub use change::{empty, put, remove, trim};
 pub(crate) use items::take;
 pub use show::{Cart, CartItem, Notice, show};

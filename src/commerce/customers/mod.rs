@@ -8,6 +8,8 @@
 //! - Addresses are matched by code and never deleted: one that its source dropped is not active.
 
 mod addresses;
+pub mod directory;
+pub mod editing;
 mod entry;
 mod queries;
 mod upsert;

@@ -45,7 +45,7 @@ pub struct Short {
 /// Everything, or the lines for which it does not suffice.
 pub fn allocate(demands: &[Demand], levels: &[Level]) -> Result<Vec<Taken>, Vec<Short>> {
     let mut stock = Stock::of(levels);
-    if let Some(taken) = stock.from_one_warehouse(demands) {
+    if let Some(taken) = stock.one_warehouse(demands) {
         return Ok(taken);
     }
     let mut taken = Vec::with_capacity(demands.len());
@@ -91,7 +91,7 @@ impl<'a> Stock<'a> {
         self.places(product).iter().map(|place| place.left).sum()
     }
 
-    fn from_one_warehouse(&self, demands: &[Demand]) -> Option<Vec<Taken>> {
+    fn one_warehouse(&self, demands: &[Demand]) -> Option<Vec<Taken>> {
         let mut wanted: BTreeMap<i64, Decimal> = BTreeMap::new();
         for demand in demands {
             *wanted.entry(demand.product).or_default() += demand.quantity;

@@ -166,12 +166,15 @@ impl Goods {
     }
 }
 
+/// A line that stood at an index, measured.
+pub type Line<'g> = (usize, &'g Goods, Measured);
+
 /// Measured lines, those of the same product and unit made one. Each result bears the index of the first of its lines;
 /// faults bear the index of the line that has them.
 pub fn merge<'g>(
     asked: impl IntoIterator<Item = (usize, &'g Goods, Decimal, Option<&'g str>)>,
-) -> (Vec<(usize, &'g Goods, Measured)>, Vec<(usize, Fault)>) {
-    let mut lines: Vec<(usize, &Goods, Measured)> = Vec::new();
+) -> (Vec<Line<'g>>, Vec<(usize, Fault)>) {
+    let mut lines: Vec<Line<'_>> = Vec::new();
     let mut places: HashMap<(i64, Option<String>), usize> = HashMap::new();
     let mut faults = Vec::new();
     for (index, goods, quantity, unit) in asked {

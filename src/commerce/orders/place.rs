@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -43,6 +43,19 @@ pub struct OrderContext<'a> {
     pub principal: &'a Principal,
     pub by: Provenance<'a>,
     pub rules: &'a OrderRules,
+}
+
+impl<'a> OrderContext<'a> {
+    /// `actor` is the principal's.
+    pub fn new(
+        principal: &'a Principal,
+        actor: &'a str,
+        correlation_id: &'a str,
+        now: DateTime<Utc>,
+        rules: &'a OrderRules,
+    ) -> OrderContext<'a> {
+        OrderContext { principal, by: Provenance { origin: actor, bulk: false, correlation_id, now }, rules }
+    }
 }
 
 /// An order that somebody wants.

@@ -135,6 +135,8 @@ pub enum OrderKey<'a> {
 pub async fn find(conn: &mut PgConnection, scope: Scope, key: OrderKey<'_>) -> Result<Option<Order>, sqlx::Error> {
     let (id, number) = match key {
         OrderKey::Id(id) => (Some(id), None),
+        // What the store could not compare is nobody's number.
+        OrderKey::Number(number) if number.contains('\0') => return Ok(None),
         OrderKey::Number(number) => (None, Some(number)),
     };
     let row = sqlx::query!(

@@ -42,9 +42,11 @@ pub async fn upsert_prices(
             Err(violation) => outcomes.refuse(place, violation),
         }
     }
-    let held = queries::holders(conn, &entries).await?;
-    let refused = claims::codes(entries.iter().map(|entry| (entry.id, entry.code)), &held);
-    let entries = claims::drop_refused(entries, refused, |entry| entry.place, &mut outcomes);
+    if !cx.trusts_keys {
+        let held = queries::holders(conn, &entries).await?;
+        let refused = claims::codes(entries.iter().map(|entry| (entry.id, entry.code)), &held);
+        entries = claims::drop_refused(entries, refused, |entry| entry.place, &mut outcomes);
+    }
     let entries = judge_partial(conn, entries, &mut outcomes).await?;
 
     let (new, known): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.is_new);

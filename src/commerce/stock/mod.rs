@@ -7,9 +7,11 @@
 //! - What a level is of never changes.
 //! - `stock.changed` tells of quantities; other figures change without an event.
 
+mod arrivals;
 mod queries;
 mod upsert;
 
+pub use arrivals::{Arrival, take_in};
 pub(crate) use queries::quantity_of;
 pub use queries::{allocate_ids, ids_by_place, places_by_id};
 pub use upsert::{StockUpsert, upsert_stock};

@@ -65,9 +65,8 @@ pub(super) async fn insert(conn: &mut PgConnection, cx: &WriteContext<'_>, new: 
     sqlx::query!(
         "insert into commerce.stock_level
             (id, product_id, warehouse_id, quantity, on_hand, reserved_remote, on_order, created_at, updated_at)
-         select i.id, i.product_id, i.warehouse_id, i.quantity, i.on_hand, i.reserved, i.on_order, $8, $8
-         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[],
-            $7::numeric[]) as i (id, product_id, warehouse_id, quantity, on_hand, reserved, on_order)",
+         select unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::numeric[]),
+            unnest($5::numeric[]), unnest($6::numeric[]), unnest($7::numeric[]), $8, $8",
         &column(new, |e| e.id),
         &column(new, |e| e.product),
         &column(new, |e| e.warehouse),

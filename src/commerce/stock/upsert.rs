@@ -49,7 +49,7 @@ pub(super) struct Entry {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Payload {
+pub(super) struct Payload {
     id: i64,
     product_id: i64,
     warehouse_id: i64,
@@ -135,15 +135,17 @@ pub async fn upsert_stock(
 }
 
 fn payload(entry: &Entry, revision: i64, changed: Option<Vec<&'static str>>) -> Payload {
-    Payload {
-        id: entry.id,
-        product_id: entry.product,
-        warehouse_id: entry.warehouse,
-        quantity: entry.quantity,
-        sellable: entry.quantity.max(Decimal::ZERO),
-        revision,
-        changed,
-    }
+    told((entry.id, entry.product, entry.warehouse), entry.quantity, revision, changed)
+}
+
+/// What `stock.changed` tells of a level: its id, product and warehouse.
+pub(super) fn told(
+    (id, product_id, warehouse_id): (i64, i64, i64),
+    quantity: Decimal,
+    revision: i64,
+    changed: Option<Vec<&'static str>>,
+) -> Payload {
+    Payload { id, product_id, warehouse_id, quantity, sellable: quantity.max(Decimal::ZERO), revision, changed }
 }
 
 /// Refuses a second level for a product and warehouse.

@@ -5,6 +5,8 @@
 //! | [`auth`] | signing in, staying signed in, signing out |
 //! | [`me`] | who is signed in |
 //! | [`products`], [`categories`] | the catalogue |
+//! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
+//! | [`acting`] | how orders and carts are changed |
 //! | [`sent`], [`listed`], [`tagged`] | bodies, pages of lists, answers with a tag |
 //!
 //! Invariants
@@ -13,10 +15,13 @@
 //! - What exists and is not the caller's is 404; what the caller's role may not do is 403.
 //! - No answer is stored by anybody but the caller's own browser, and one that holds a secret by nobody.
 
+mod acting;
 mod auth;
+mod cart;
 mod categories;
 mod listed;
 mod me;
+mod orders;
 mod products;
 mod sent;
 mod tagged;
@@ -36,5 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
         .merge(me::routes())
         .merge(products::routes())
         .merge(categories::routes())
+        .merge(cart::routes())
+        .merge(orders::routes())
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))
 }

@@ -1,6 +1,6 @@
 //! One item or many through the intake, and what is answered.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::{http::StatusCode, response::Response};
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use crate::{
         engine::Engine,
         intake::{self, IntakeError, Item, ItemStatus, Submission, Submitted},
         links, meters,
-        pages::{ApplyError, Failure},
+        pages::{ApplyError, Failure, by_key},
         patience::Patience,
         runs::Tally,
     },
@@ -98,7 +98,8 @@ struct Push {
     pushed: Pushed,
     body: Bytes,
     bulk: bool,
-    received_at: DateTime<Utc>,
+    /// By the first try: what came first stays first, however often it has to be tried again.
+    received_at: OnceLock<DateTime<Utc>>,
     /// Of a short form: the code of the product that the answer names.
     product: Option<String>,
     /// Of the try that was the last.
@@ -145,8 +146,7 @@ async fn run(
     product: Option<String>,
 ) -> Result<Response, Problem> {
     let Sender { engine, caller, request, correlation_id } = sender;
-    // Once, whatever has to be tried again: what came first stays first.
-    let received_at = engine.database_now().await?;
+    let received_at = OnceLock::new();
     let instance = caller.instance.clone();
     let tally = Mutex::default();
     let push = Arc::new(Push { engine, instance, correlation_id, pushed, body, bulk, received_at, product, tally });
@@ -165,6 +165,7 @@ async fn run(
 
 impl Push {
     async fn attempt(&self, tx: &mut PgConnection, isolate: bool) -> Result<Answer, Stop> {
+        let now = by_key(tx).await?;
         let submission = Submission {
             connector: &self.instance,
             stream: self.pushed.stream,
@@ -177,7 +178,7 @@ impl Push {
             on_missing: Some(OnMissing::Fail),
             keep_failed: self.bulk,
             bulk: false,
-            received_at: self.received_at,
+            received_at: *self.received_at.get_or_init(|| now),
             isolate,
         };
         let submitted = intake::submit(tx, &self.engine, &submission).await?;

@@ -4,7 +4,10 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::store::{LetterError, close};
+use super::{
+    super::deliveries,
+    store::{LetterError, close},
+};
 use crate::audit::{self, Actor, Entry};
 
 /// Puts letters aside. Those that are being replayed right now are left alone. Returns how many it were.
@@ -25,7 +28,7 @@ pub(super) async fn discard_within(
     reason: &str,
 ) -> Result<u64, sqlx::Error> {
     let dead = sqlx::query!(
-        "select id, connector, key, reason from hub.dead_letter
+        "select id, kind, message_id, connector, key, reason from hub.dead_letter
          where id = any($1) and state = 'dead' order by id for update",
         ids
     )
@@ -43,6 +46,9 @@ pub(super) async fn discard_within(
         })
         .collect();
     audit::record(&mut *tx, by, &entries).await?;
+    let deliveries: Vec<Uuid> =
+        dead.iter().filter(|letter| letter.kind == deliveries::KIND).map(|letter| letter.message_id).collect();
+    deliveries::manage::discarded(tx, &deliveries, reason).await?;
     let ids: Vec<Uuid> = dead.into_iter().map(|letter| letter.id).collect();
     close(tx, &ids, "dead", "discarded", by.name, Some(reason)).await
 }

@@ -3,12 +3,14 @@
 //! Invariants
 //! - One open letter per key: a record that fails again is the same letter, seen once more.
 //! - Equal failures share a fingerprint.
+//! - Nothing that carries less takes a letter's place or ends it: the prices of a push outlive a card without prices.
 //! - A letter ends in history as replayed, superseded or discarded (with a reason); none is ever just deleted.
 //! - A replay keeps the receipt and version of the original, so what has been overtaken writes nothing.
 //! - What a person edits stands beside what came, never in its place.
 //! - A plan means the letters that were there when it was made, whatever comes later.
 
 mod arrived;
+mod carried;
 mod discard;
 mod filter;
 mod list;
@@ -20,6 +22,7 @@ mod slices;
 mod store;
 
 pub use arrived::arrived;
+pub use carried::{carried, carried_by, names_of};
 pub use discard::discard;
 pub use filter::{Filter, KEYS};
 pub use list::{Group, Letter, OpenCount, Total, count, groups, list, open_counts, tally};
@@ -27,4 +30,6 @@ pub use plans::{Action, Outcome, Plan, PlanDetail, PlanError, Share, cancel, for
 pub use replay::{EditError, edit, replay};
 pub use show::{Earlier, LetterDetail, Made, Sibling, show};
 pub use slices::{Slice, slice};
-pub use store::{LetterError, NewLetter, fingerprint, record, reopen, resolve, supersede};
+pub use store::{
+    Arrival, LetterError, NewLetter, called_off, fingerprint, overtaken, record, reopen, resolve, supersede,
+};

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
+        deliveries,
         engine::Engine,
         messages::{self, pack, unpack},
     },
@@ -55,17 +56,27 @@ pub(super) async fn queue(tx: &mut PgConnection, by: &str, ids: &[Uuid]) -> Resu
                       t.source_version
                from taken t join (select distinct on (letter) letter, message
                                   from unnest($1::uuid[], $2::uuid[]) as u (letter, message)) u on u.letter = t.id
+               where t.kind <> $4
                returning dead_letter_id
+           ), again as (
+               -- A delivery has stayed where it was; it keeps its place on its key.
+               update hub.delivery d
+               set state = 'received', due_at = clock_timestamp(), attempts = 0, claims = 0, first_attempt_at = null
+               from taken t where t.kind = $4 and d.id = t.message_id and d.state = 'dead'
+               returning t.id
            )
-           select dead_letter_id as "id!" from queued"#,
+           select dead_letter_id as "id!" from queued union all select id from again"#,
         ids,
         &fresh,
         by,
+        deliveries::KIND,
     )
     .fetch_all(&mut *tx)
     .await?;
     if !queued.is_empty() {
-        sqlx::query!("select pg_notify($1, '')", messages::CHANNEL).fetch_one(&mut *tx).await?;
+        for channel in [messages::CHANNEL, deliveries::manage::CHANNEL] {
+            sqlx::query!("select pg_notify($1, '')", channel).fetch_one(&mut *tx).await?;
+        }
     }
     Ok(queued)
 }
@@ -95,15 +106,21 @@ impl From<sqlx::Error> for EditError {
 /// refuses, or that is of another record, changes nothing. What came stays beside it.
 pub async fn edit(engine: &Engine, by: Actor<'_>, id: Uuid, document: &[u8]) -> Result<(), EditError> {
     let db = &engine.pool;
-    let letter = sqlx::query!("select kind, key, mapping, format, body from hub.dead_letter where id = $1", id)
-        .fetch_optional(db)
-        .await?
-        .ok_or(EditError::Unknown(id))?;
+    let letter = sqlx::query!(
+        "select kind, connector, stream, key, mapping, format, body from hub.dead_letter where id = $1",
+        id
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(EditError::Unknown(id))?;
     if letter.kind == messages::DOCUMENT {
         let name = letter.mapping.unwrap_or_default();
-        let mapping = engine.library.get(&name).ok_or(EditError::NoMapping(name))?;
+        let mapping = engine.library.get_for(&letter.connector, &name).ok_or(EditError::NoMapping(name))?;
         let format = Format::parse(&letter.format).unwrap_or(Format::Json);
         check(&mapping, format, document, letter.key.as_deref()).map_err(EditError::Refused)?;
+    } else if letter.kind == deliveries::KIND {
+        let kind = letter.stream.unwrap_or_default();
+        deliveries::manage::check_edit(&kind, document).map_err(EditError::Refused)?;
     }
     let before = unpack(&letter.body).map_or(0, |bytes| bytes.len());
     let mut tx = db.begin().await?;

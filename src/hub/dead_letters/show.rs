@@ -156,7 +156,7 @@ pub async fn show(engine: &Engine, id: Uuid) -> Result<Option<LetterDetail>, Let
 }
 
 fn explain(engine: &Engine, letter: &Letter, format: Format, document: &[u8]) -> Option<Made> {
-    let mapping = engine.library.get(letter.mapping.as_deref()?)?;
+    let mapping = engine.library.get_for(&letter.connector, letter.mapping.as_deref()?)?;
     Some(match mapping.explain(format, document) {
         Err(unreadable) => Made { fate: "unreadable", detail: Some(unreadable.to_string()), fields: Vec::new() },
         Ok(records) => match records.into_iter().next() {

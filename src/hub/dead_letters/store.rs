@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value as Json, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::super::{
-    deferral::Rival,
     letter_ids,
     messages::{NewMessage, pack},
     pages::Failure,
@@ -23,6 +23,17 @@ pub struct NewLetter {
     /// For `missing_reference`: the record whose arrival replays it.
     pub missing: Option<(Entity, String)>,
     pub attempts: i32,
+    /// See [`carried`](super::carried).
+    pub carried: Vec<String>,
+}
+
+/// A record that went in.
+#[derive(Debug, Clone)]
+pub struct Arrival<'a> {
+    pub key: String,
+    pub received_at: DateTime<Utc>,
+    /// What went in together with it.
+    pub carried: &'a [String],
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +59,17 @@ pub fn fingerprint(connector: &str, entity: &str, failure: &Failure, missing: Op
     format!("{:016x}", xxh3_64(parts.join("\u{1f}").as_bytes()))
 }
 
-/// Keeps failed records. Of two of one key the one that was received later stands.
+/// Keeps failed records. Of two of one key the one that was received later stands, unless it carries less.
 pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), sqlx::Error> {
     let mut by_key: BTreeMap<(&str, &str, String), (u128, &NewLetter)> = BTreeMap::new();
     for letter in letters {
         let message = &letter.message;
         let hash = xxh3_128(&message.body);
         let place = (message.connector.as_str(), message.entity.unwrap_or(""), letter_ids::key_of(message));
-        let overtaken = by_key.get(&place).is_some_and(|(_, held)| held.message.received_at > message.received_at);
+        let overtaken = by_key.get(&place).is_some_and(|(_, held)| {
+            held.message.received_at > message.received_at
+                || !held.carried.iter().all(|part| letter.carried.contains(part))
+        });
         if !overtaken {
             by_key.insert(place, (hash, letter));
         }
@@ -80,11 +94,11 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), 
         "insert into hub.dead_letter as d
              (id, message_id, kind, connector, stream, entity, key, mapping, mapping_hash, format, body, body_hash,
               correlation_id, run_id, cause, reason, field, value, detail, fingerprint, missing_entity, missing_code,
-              attempts, received_at, version_kind, source_version)
+              attempts, received_at, version_kind, source_version, parts)
          select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                               $8::text[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::text[], $14::uuid[],
                               $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[],
-                              $22::text[], $23::int[], $24::timestamptz[], $25::text[], $26::bigint[])
+                              $22::text[], $23::int[], $24::timestamptz[], $25::text[], $26::bigint[], $27::jsonb[])
          on conflict (connector, entity, key) where key is not null do update set
              seen = d.seen + 1,
              updated_at = clock_timestamp(),
@@ -95,12 +109,12 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), 
              reason = excluded.reason, field = excluded.field, value = excluded.value, detail = excluded.detail,
              fingerprint = excluded.fingerprint, missing_entity = excluded.missing_entity,
              missing_code = excluded.missing_code, received_at = excluded.received_at,
-             version_kind = excluded.version_kind, source_version = excluded.source_version,
+             version_kind = excluded.version_kind, source_version = excluded.source_version, parts = excluded.parts,
              -- What a person made of another document says nothing about this one.
              edited_body = case when d.body_hash = excluded.body_hash then d.edited_body end,
              edited_by = case when d.body_hash = excluded.body_hash then d.edited_by end,
              edited_at = case when d.body_hash = excluded.body_hash then d.edited_at end
-         where d.received_at <= excluded.received_at",
+         where d.received_at <= excluded.received_at and d.parts <@ excluded.parts",
         &letters.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
         &letters.iter().map(|letter| letter.message.id).collect::<Vec<_>>(),
         &text(|letter| letter.message.kind.clone().into_owned()),
@@ -132,6 +146,7 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), 
         &letters.iter().map(|letter| letter.message.received_at).collect::<Vec<_>>(),
         maybe(|letter| letter.message.version.as_ref().map(|version| version.kind.clone().into_owned())) as _,
         letters.iter().map(|letter| letter.message.version.as_ref().map(|it| it.value)).collect::<Vec<_>>() as _,
+        &letters.iter().map(|letter| json!(letter.carried)).collect::<Vec<_>>(),
     )
     .execute(db)
     .await?;
@@ -143,23 +158,24 @@ fn shorten(value: &str) -> String {
     value.chars().take(200).collect()
 }
 
-/// Ends the letters of keys whose record went in by another way, if it was received later. `except`: letters that are
-/// being replayed right now.
+/// Ends the letters of keys whose record went in by another way, if it was received later and all that the letter's
+/// document carried went in with it. `except`: letters that are being replayed right now.
 pub async fn supersede(
     db: &mut PgConnection,
     connector: &str,
     entity: Entity,
-    current: &[Rival<'_>],
+    arrivals: &[Arrival<'_>],
     except: &[Uuid],
 ) -> Result<u64, sqlx::Error> {
-    let keys: Vec<&str> = current.iter().map(|record| record.key).collect();
-    let received_at: Vec<DateTime<Utc>> = current.iter().map(|record| record.received_at).collect();
+    let keys: Vec<&str> = arrivals.iter().map(|record| record.key.as_str()).collect();
+    let received_at: Vec<DateTime<Utc>> = arrivals.iter().map(|record| record.received_at).collect();
+    let carried: Vec<Json> = arrivals.iter().map(|record| json!(record.carried)).collect();
     let done = sqlx::query!(
         "with gone as (
              delete from hub.dead_letter d
-             using unnest($3::text[], $5::timestamptz[]) as u (key, received_at)
+             using unnest($3::text[], $5::timestamptz[], $6::jsonb[]) as u (key, received_at, carried)
              where d.connector = $1 and d.entity = $2 and d.key = u.key and d.received_at <= u.received_at
-               and not d.id = any($4)
+               and d.parts <@ u.carried and not d.id = any($4)
              returning d.*
          )
          insert into hub.dead_letter_history
@@ -175,6 +191,7 @@ pub async fn supersede(
         &keys as &[&str],
         except,
         &received_at,
+        &carried,
     )
     .execute(db)
     .await?;
@@ -191,6 +208,20 @@ pub async fn resolve(
     note: Option<&str>,
 ) -> Result<u64, sqlx::Error> {
     close(db, ids, "replaying", resolution, by, note).await
+}
+
+/// Ends letters of deliveries that a newer one has made needless, being replayed or not.
+pub async fn overtaken(db: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    close(db, ids, "dead", "superseded", "hub", None).await?;
+    close(db, ids, "replaying", "superseded", "hub", None).await?;
+    Ok(())
+}
+
+/// Ends letters of deliveries that a person has called off, being replayed or not.
+pub async fn called_off(db: &mut PgConnection, ids: &[Uuid], by: &str, reason: &str) -> Result<(), sqlx::Error> {
+    close(db, ids, "dead", "discarded", by, Some(reason)).await?;
+    close(db, ids, "replaying", "discarded", by, Some(reason)).await?;
+    Ok(())
 }
 
 /// Moves letters that are in `state` to history.

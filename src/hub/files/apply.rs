@@ -26,7 +26,7 @@ use crate::{
         leases, links,
         messages::{self, NewMessage},
         meters,
-        pages::{ApplyError, Failure},
+        pages::{ApplyError, Failure, by_key},
         patience::Patience,
         pull::is_outage,
         runs::Tally,
@@ -119,6 +119,7 @@ async fn apply_with_patience(scope: &Scope<'_>, slice: &Slice) -> Result<(), Fil
 async fn apply_slice(scope: &Scope<'_>, slice: &Slice, isolate: bool) -> Result<(), FilesError> {
     let Scope { engine, folder, file, .. } = scope;
     let mut tx = engine.pool.begin().await.map_err(ApplyError::from)?;
+    by_key(&mut tx).await.map_err(ApplyError::from)?;
     let mut outcome = Outcome::default();
     for segment in &slice.segments {
         match &segment.operation {
@@ -315,7 +316,8 @@ async fn refuse(
             dead_letter_id: None,
             received_at: file.received_at,
         };
-        letters.push(NewLetter { message, failure: failure.clone(), missing: None, attempts: 1 });
+        let carried = dead_letters::carried(&reading.mapping, reading.format, &message.body);
+        letters.push(NewLetter { message, failure: failure.clone(), missing: None, attempts: 1, carried });
     }
     dead_letters::record(tx, &letters).await?;
     Ok(())

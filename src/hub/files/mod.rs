@@ -9,6 +9,7 @@
 //! | [`apply`] | a slice in one transaction with the file's progress |
 //! | [`shelf`] | done/ and failed/, and the report beside the file |
 //! | [`watcher`] | rounds over one folder |
+//! | [`recorded`] | a kept file, read as it would be taken |
 //! | [`store`] | the rows |
 //!
 //! Invariants
@@ -22,6 +23,7 @@
 
 mod apply;
 pub mod folder;
+pub mod recorded;
 mod shelf;
 pub mod sightings;
 mod slices;
@@ -76,9 +78,9 @@ impl From<ApplyError> for FilesError {
     }
 }
 
-/// The mapping of this name that is in force.
-fn mapping_of(engine: &Engine, name: &str) -> Option<Effective> {
-    engine.library.get(name)
+/// The mapping of this name that is in force for the folder's instance.
+fn mapping_of(engine: &Engine, folder: &Folder, name: &str) -> Option<Effective> {
+    engine.library.get_for(&folder.instance, name)
 }
 
 /// Runs what waits for a disk away from the tasks that must not wait.

@@ -1,12 +1,15 @@
 //! The second pass over a file: documents of up to a thousand records, each the size of a page.
 
-use std::{fs::File, path::Path};
+use std::{io::Read, path::Path};
 
 use super::{
     FilesError,
     survey::{Reading, Trouble},
 };
-use crate::mapping::{Mapped, stream::RecordStream};
+use crate::mapping::{
+    Mapped,
+    stream::{RecordStream, StreamError},
+};
 
 /// Records of a slice.
 const RECORDS: usize = 1_000;
@@ -62,18 +65,28 @@ pub(super) fn cut(
     reading: &Reading,
     path: &Path,
     skip: u64,
-    mut send: impl FnMut(Slice) -> bool,
+    send: impl FnMut(Slice) -> bool,
 ) -> Result<(), FilesError> {
     let failed = |error| match Trouble::of(path)(error) {
         Trouble::Passing(error) => error,
         // It was sound at the first pass.
         Trouble::Broken(_) => FilesError::Changed,
     };
-    let mut stream = reading.open(path).map_err(failed)?;
+    cut_stream(reading, reading.open(path).map_err(failed)?, skip, failed, send)
+}
+
+/// The same for records that are read from anywhere.
+pub(super) fn cut_stream<R: Read, E: From<FilesError>>(
+    reading: &Reading,
+    mut stream: RecordStream<R>,
+    skip: u64,
+    failed: impl Fn(StreamError) -> E,
+    mut send: impl FnMut(Slice) -> bool,
+) -> Result<(), E> {
     let mut at = 0_u64;
     let mut slice = Slice { first: skip, records: 0, segments: Vec::new() };
     let mut bytes = 0;
-    while let Some(mut piece) = stream.next_piece().map_err(failed)? {
+    while let Some(mut piece) = stream.next_piece().map_err(&failed)? {
         at += 1;
         if at <= skip {
             continue;
@@ -116,7 +129,7 @@ pub(super) fn cut(
 }
 
 /// Makes a document of the last segment, and maps it while the slices before it are applied.
-fn end(reading: &Reading, stream: &RecordStream<File>, last: Option<&mut Segment>) -> Result<(), FilesError> {
+fn end<R: Read>(reading: &Reading, stream: &RecordStream<R>, last: Option<&mut Segment>) -> Result<(), FilesError> {
     if let Some(last) = last {
         last.body.push_str(&stream.close(last.place));
         last.document = reading.map(&last.body).map_err(|unreadable| FilesError::Slice(unreadable.to_string()))?;

@@ -10,7 +10,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::{FilesError, Folder};
+use super::{FilesError, Folder, Take};
 use crate::mapping::{
     Effective, Format, Mapped, Unreadable,
     stream::{Broken, Charset, MAX_RECORD, RecordStream, StreamError, Text, Utf8Check, root_of},
@@ -19,7 +19,7 @@ use crate::mapping::{
 const CHUNK: usize = 256 * 1024;
 
 /// As much as the declaration of an XML file may take.
-const HEAD: usize = 1024;
+pub(super) const HEAD: usize = 1024;
 
 /// What a sound file is.
 #[derive(Debug, Clone)]
@@ -48,8 +48,11 @@ pub(super) struct Reading {
 
 impl Reading {
     pub fn open(&self, path: &Path) -> Result<RecordStream<File>, StreamError> {
-        let file = File::open(path)?;
-        self.mapping.stream(self.format, Text::new(file, self.charset, MAX_RECORD))
+        self.over(File::open(path)?)
+    }
+
+    pub fn over<R: Read>(&self, source: R) -> Result<RecordStream<R>, StreamError> {
+        self.mapping.stream(self.format, Text::new(source, self.charset, MAX_RECORD))
     }
 
     /// A document of some of the records, by the mapping and its parts.
@@ -171,35 +174,50 @@ fn look_into(
         let detail = format!("no pattern of [files.{}] fits the name any more", folder.name);
         return Err(Broken::at_start("not_wanted", detail).into());
     };
-    let charset = match &take.encoding {
-        Some(label) => Charset::by_name(label)?.with_mark(&bytes.head)?,
-        None if format == Format::Xml => Charset::of_xml(&bytes.head)?,
-        None => Charset::of_list(&bytes.head, bytes.is_utf8)?,
-    };
+    let charset = charset_of(take, format, &bytes.head, bytes.is_utf8)?;
     let wanted = match &take.mapping {
         Some(mapping) => mapping.clone(),
-        None => mapping_by_root(folder, path, charset)?,
+        None => {
+            let file = File::open(path).map_err(FilesError::disk("read", path))?;
+            mapping_by_root(folder, root_of(Text::new(file, charset, MAX_RECORD)).map_err(Trouble::of(path))?)?
+        }
     };
     let mapping = find(&wanted).ok_or(FilesError::UnknownMapping(wanted))?;
     let reading = Reading { format, charset, mapping };
     let mut stream = reading.open(path).map_err(Trouble::of(path))?;
-    let mut records = 0_u64;
-    while stream.next_piece().map_err(Trouble::of(path))?.is_some() {
-        records += 1;
-        if records.is_multiple_of(4096) && stop.is_cancelled() {
-            return Err(FilesError::Stopped.into());
-        }
-    }
-    Ok((reading, records))
+    let records = count(&mut stream, || stop.is_cancelled()).map_err(Trouble::of(path))?;
+    Ok((reading, records.ok_or(FilesError::Stopped)?))
 }
 
-fn mapping_by_root(folder: &Folder, path: &Path, charset: Charset) -> Result<String, Trouble> {
-    let file = File::open(path).map_err(FilesError::disk("read", path))?;
-    let root = root_of(Text::new(file, charset, MAX_RECORD)).map_err(Trouble::of(path))?;
+/// Reads a file's records through to its end; `None`: stopped before it.
+pub(super) fn count<R: Read>(
+    stream: &mut RecordStream<R>,
+    is_stopped: impl Fn() -> bool,
+) -> Result<Option<u64>, StreamError> {
+    let mut records = 0_u64;
+    while stream.next_piece()?.is_some() {
+        records += 1;
+        if records.is_multiple_of(4096) && is_stopped() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(records))
+}
+
+/// As the configuration says, or the file itself.
+pub(super) fn charset_of(take: &Take, format: Format, head: &[u8], is_utf8: bool) -> Result<Charset, Broken> {
+    match &take.encoding {
+        Some(label) => Charset::by_name(label)?.with_mark(head),
+        None if format == Format::Xml => Charset::of_xml(head),
+        None => Charset::of_list(head, is_utf8),
+    }
+}
+
+pub(super) fn mapping_by_root(folder: &Folder, root: String) -> Result<String, Broken> {
     folder.roots.get(&root).cloned().ok_or_else(|| {
         let known: Vec<&str> = folder.roots.keys().map(String::as_str).collect();
         let known = known.join(", ");
         let detail = format!("the root element is `{root}`, and [files.{}] has roots for {known}", folder.name);
-        Broken::at_start("no_records", detail).into()
+        Broken::at_start("no_records", detail)
     })
 }

@@ -242,9 +242,10 @@ impl Watcher {
 
     async fn check(&self, file: &FileRow, path: PathBuf) -> Result<(), FilesError> {
         let (engine, folder, name) = (self.engine.clone(), Arc::clone(&self.folder), file.name.clone());
-        let found =
-            on_disk(move || survey(&folder, &|mapping| mapping_of(&engine, mapping), &name, &path, &engine.stop))
-                .await?;
+        let found = on_disk(move || {
+            survey(&folder, &|mapping| mapping_of(&engine, &folder, mapping), &name, &path, &engine.stop)
+        })
+        .await?;
         let db = &self.engine.pool;
         match found {
             Found::Sound(survey) => {
@@ -268,7 +269,7 @@ impl Watcher {
     /// How a sound file is read, as its row says.
     async fn reading(&self, file: &FileRow, path: &Path) -> Result<Reading, FilesError> {
         let name = file.mapping.clone().unwrap_or_default();
-        let mapping = mapping_of(&self.engine, &name).ok_or(FilesError::UnknownMapping(name))?;
+        let mapping = mapping_of(&self.engine, &self.folder, &name).ok_or(FilesError::UnknownMapping(name))?;
         let format = file.format.as_deref().and_then(Format::parse).unwrap_or(Format::Xml);
         let (path, label) = (path.to_owned(), file.encoding.clone().unwrap_or_default());
         on_disk(move || {

@@ -8,7 +8,7 @@
 //! | [`unmapped`] | external codes that no table knows, counted |
 //! | [`overlay`] | what a person answered for them |
 //! | [`waiting`] | what failed for a code that is known now |
-//! | [`preview`], [`stored`] | what a document, or what is stored, would change; writes nothing |
+//! | [`preview`], [`stored`], [`trial`] | what a document, or what is stored, would change; writes nothing |
 //!
 //! Invariants
 //! - A page or batch is mapped by one set of rules, whatever is taken over meanwhile.
@@ -22,6 +22,7 @@ pub mod preview;
 mod shelf;
 pub mod state;
 pub mod stored;
+pub mod trial;
 pub mod unmapped;
 pub mod waiting;
 pub mod watch;

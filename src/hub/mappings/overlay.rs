@@ -3,8 +3,7 @@
 //! Invariants
 //! - Every answer raises the version in its own transaction, so answers are seen in the order in which they were given.
 //! - An answer fits every field that is looked up in its table, and is written down in the audit.
-
-use std::{collections::BTreeMap, sync::Arc};
+//! - An answer for one instance stands before one for all of its system.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -14,7 +13,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use super::shelf::{InForce, Overlays, Shelf};
 use crate::{
     audit::{self, Actor, Entry},
-    mapping::{BadAnswer, Overlay},
+    mapping::BadAnswer,
 };
 
 /// Channel that tells daemons of a new answer; the version in the store is the truth.
@@ -27,6 +26,8 @@ pub struct Answer {
     pub system: String,
     pub table: String,
     pub code: String,
+    /// `None`: it holds for all instances.
+    pub instance: Option<String>,
     pub value: String,
     pub answered_by: String,
     pub answered_at: DateTime<Utc>,
@@ -38,6 +39,8 @@ pub struct Place<'a> {
     pub system: &'a str,
     pub table: &'a str,
     pub code: &'a str,
+    /// Only as this instance sends it.
+    pub instance: Option<&'a str>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -68,25 +71,30 @@ pub async fn refresh<'e>(db: impl PgExecutor<'e> + Copy, shelf: &Shelf) -> Resul
 /// All answers, and the version that they make up: one statement, so that they belong together.
 async fn load<'e>(db: impl PgExecutor<'e>) -> Result<(Overlays, i64), sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select v.version, o.system as "system?", o.table_name as "table?", o.code as "code?", o.value as "value?"
-           from hub.mapping_overlay_version v left join hub.mapping_overlay o on true"#
+        r#"select v.version, o.system as "system?", o.table_name as "table?", o.code as "code?", o.value as "value?",
+                  o.connector as "instance?"
+           from hub.mapping_overlay_version v left join hub.mapping_answer o on true"#
     )
     .fetch_all(db)
     .await?;
     let mut version = 0;
-    let mut systems: BTreeMap<String, Overlay> = BTreeMap::new();
+    let mut overlays = Overlays::default();
     for row in rows {
         version = row.version;
         if let (Some(system), Some(table), Some(code), Some(value)) = (row.system, row.table, row.code, row.value) {
+            let systems = match row.instance {
+                Some(instance) => overlays.instances.entry(instance).or_default(),
+                None => &mut overlays.systems,
+            };
             systems.entry(system).or_default().insert(table, code, value);
         }
     }
-    Ok((systems.into_iter().map(|(system, overlay)| (system, Arc::new(overlay))).collect(), version))
+    Ok((overlays, version))
 }
 
 /// Whether the answer can be given: a table that is in use, a code as it is compared, a value that fits.
 pub fn check(in_force: &InForce, place: Place<'_>, value: &str) -> Result<(), AnswerError> {
-    let Place { system, table, code } = place;
+    let Place { system, table, code, .. } = place;
     let known: std::collections::BTreeSet<&str> =
         in_force.of_system(system).flat_map(|mapping| mapping.tables()).collect();
     if !known.contains(table) {
@@ -111,30 +119,49 @@ pub async fn answer(pool: &PgPool, place: Place<'_>, value: &str, by: Actor<'_>)
     let mut tx = pool.begin().await?;
     let version = raise_version(&mut tx).await?;
     let before = sqlx::query_scalar!(
-        "select value from hub.mapping_overlay where system = $1 and table_name = $2 and code = $3",
+        r#"select value as "value!" from hub.mapping_answer
+           where system = $1 and table_name = $2 and code = $3 and connector is not distinct from $4"#,
         place.system,
         place.table,
         place.code,
+        place.instance,
     )
     .fetch_optional(&mut *tx)
     .await?;
-    sqlx::query!(
-        "insert into hub.mapping_overlay (system, table_name, code, value, answered_by) values ($1, $2, $3, $4, $5)
-         on conflict (system, table_name, code) do update
-         set value = excluded.value, answered_by = excluded.answered_by, answered_at = clock_timestamp()",
-        place.system,
-        place.table,
-        place.code,
-        value,
-        by.name,
-    )
-    .execute(&mut *tx)
+    match place.instance {
+        None => sqlx::query!(
+            "insert into hub.mapping_overlay (system, table_name, code, value, answered_by) values ($1, $2, $3, $4, $5)
+             on conflict (system, table_name, code) do update
+             set value = excluded.value, answered_by = excluded.answered_by, answered_at = clock_timestamp()",
+            place.system,
+            place.table,
+            place.code,
+            value,
+            by.name,
+        )
+        .execute(&mut *tx),
+        Some(instance) => sqlx::query!(
+            "insert into hub.mapping_overlay_instance (system, table_name, code, value, answered_by, connector)
+             values ($1, $2, $3, $4, $5, $6)
+             on conflict (system, table_name, code, connector) do update
+             set value = excluded.value, answered_by = excluded.answered_by, answered_at = clock_timestamp()",
+            place.system,
+            place.table,
+            place.code,
+            value,
+            by.name,
+            instance,
+        )
+        .execute(&mut *tx),
+    }
     .await?;
     sqlx::query!(
-        "delete from hub.unmapped_code where system = $1 and table_name = $2 and code = $3",
+        "delete from hub.unmapped_code
+         where system = $1 and table_name = $2 and code = $3 and ($4::text is null or connector = $4)",
         place.system,
         place.table,
         place.code,
+        place.instance,
     )
     .execute(&mut *tx)
     .await?;
@@ -148,10 +175,18 @@ pub async fn answer(pool: &PgPool, place: Place<'_>, value: &str, by: Actor<'_>)
 pub async fn remove(pool: &PgPool, place: Place<'_>, by: Actor<'_>) -> Result<bool, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let before = sqlx::query_scalar!(
-        "delete from hub.mapping_overlay where system = $1 and table_name = $2 and code = $3 returning value",
+        r#"with of_all as (
+             delete from hub.mapping_overlay
+             where system = $1 and table_name = $2 and code = $3 and $4::text is null returning value
+         ), of_one as (
+             delete from hub.mapping_overlay_instance
+             where system = $1 and table_name = $2 and code = $3 and connector = $4 returning value
+         )
+         select value as "value!" from of_all union all select value from of_one"#,
         place.system,
         place.table,
         place.code,
+        place.instance,
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -162,7 +197,8 @@ pub async fn remove(pool: &PgPool, place: Place<'_>, by: Actor<'_>) -> Result<bo
     Ok(true)
 }
 
-/// In the order of system, table and code; `after` is the last one of the page before.
+/// In the order of system, table, code and instance, those for all instances first; `after` is the last one of the page
+/// before.
 pub async fn list<'e>(
     db: impl PgExecutor<'e>,
     system: Option<&str>,
@@ -171,16 +207,19 @@ pub async fn list<'e>(
 ) -> Result<Vec<Answer>, sqlx::Error> {
     sqlx::query_as!(
         Answer,
-        r#"select system, table_name as "table", code, value, answered_by, answered_at
-         from hub.mapping_overlay
+        r#"select system as "system!", table_name as "table!", code as "code!", connector as instance, value as "value!",
+                answered_by as "answered_by!", answered_at as "answered_at!"
+         from hub.mapping_answer
          where ($1::text is null or system = $1)
-           and ($2::text is null or (system, table_name, code) > ($2 collate "C", $3 collate "C", $4 collate "C"))
-         order by system, table_name, code
-         limit $5"#,
+           and ($2::text is null or (system, table_name, code, coalesce(connector, ''))
+                                  > ($2 collate "C", $3 collate "C", $4 collate "C", $5 collate "C"))
+         order by system, table_name, code, coalesce(connector, '')
+         limit $6"#,
         system,
         after.map(|place| place.system),
         after.map(|place| place.table),
         after.map(|place| place.code),
+        after.map(|place| place.instance.unwrap_or_default()),
         limit,
     )
     .fetch_all(db)
@@ -202,6 +241,7 @@ pub(super) async fn write_down(
     detail: serde_json::Value,
     by: Actor<'_>,
 ) -> Result<(), sqlx::Error> {
-    let subject = format!("{}/{}:{}", place.system, place.table, place.code);
+    let of_instance = place.instance.map_or_else(String::new, |instance| format!("@{instance}"));
+    let subject = format!("{}/{}:{}{of_instance}", place.system, place.table, place.code);
     audit::record(tx, by, &[Entry { action, subject_kind: "mapping_code", subject, detail }]).await
 }

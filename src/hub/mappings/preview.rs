@@ -1,32 +1,29 @@
-//! What a document would change: mapped and applied as it would be, in a transaction that is rolled back.
+//! What a document would change, record by record and field by field, for the person who writes a mapping.
 
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
+    iter::once,
 };
 
 use chrono::{DateTime, Utc};
 use kopru_sdk::encoding::{Undecodable, decode};
 use serde::Serialize;
-use serde_json::{Map, Value as Json, json};
-use sqlx::{Connection, PgPool};
+use serde_json::{Value as Json, json};
 
+use super::trial::{Counts, FieldChange, Judged, judge, word};
 use crate::{
-    commerce::{self, WriteContext},
     hub::{
         engine::Engine,
-        pages::{ApplyContext, ApplyError, Failure, Incoming, Verdict, apply, rejected},
-        patience::Patience,
+        pages::{ApplyError, Failure, Verdict, rejected},
     },
-    mapping::{Effective, Explained, Fate, Format, Mapped, Unreadable},
-    outbox::Provenance,
+    mapping::{Effective, Explained, ExplainedField, Fate, Format, Mapping, Rejected, Unreadable},
 };
 
 /// As which instance's document, and by which rules.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     pub connector: &'a str,
-    pub may_create: bool,
     pub mapping: &'a Effective,
     pub format: Format,
     /// By the database's clock.
@@ -45,71 +42,6 @@ pub enum PreviewError {
     Payload(#[from] std::io::Error),
     #[error("the document is no text: {0}; name its charset, such as windows-1254")]
     Charset(#[from] Undecodable),
-}
-
-/// How many records would end how.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    pub records: usize,
-    pub created: usize,
-    pub updated: usize,
-    pub unchanged: usize,
-    pub stale: usize,
-    pub superseded: usize,
-    pub deferred: usize,
-    pub failed: usize,
-    pub skipped: usize,
-}
-
-/// A field that would get another value.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FieldChange {
-    pub field: String,
-    pub from: Json,
-    pub to: Json,
-}
-
-/// What would become of one mapped record.
-#[derive(Debug, Clone)]
-pub struct Judged {
-    pub verdict: Verdict,
-    /// Of an update.
-    pub changes: Vec<FieldChange>,
-}
-
-impl Counts {
-    pub fn of(mapped: &Mapped<'_>, judged: &[Judged]) -> Counts {
-        let mut counts = Counts {
-            records: mapped.records,
-            failed: mapped.rejected.len(),
-            skipped: mapped.skipped.iter().map(|(_, count)| count).sum(),
-            ..Counts::default()
-        };
-        for one in judged {
-            *match one.verdict {
-                Verdict::Created(_) => &mut counts.created,
-                Verdict::Updated(_) => &mut counts.updated,
-                Verdict::Unchanged(_) => &mut counts.unchanged,
-                Verdict::Stale(_) => &mut counts.stale,
-                Verdict::Superseded(_) => &mut counts.superseded,
-                Verdict::Deferred(_) => &mut counts.deferred,
-                Verdict::Refused(_) => &mut counts.failed,
-            } += 1;
-        }
-        counts
-    }
-
-    pub fn add(&mut self, other: &Counts) {
-        self.records += other.records;
-        self.created += other.created;
-        self.updated += other.updated;
-        self.unchanged += other.unchanged;
-        self.stale += other.stale;
-        self.superseded += other.superseded;
-        self.deferred += other.deferred;
-        self.failed += other.failed;
-        self.skipped += other.skipped;
-    }
 }
 
 /// The document as UTF-8. Without a charset that of its XML declaration holds; a byte order mark wins over both.
@@ -143,93 +75,17 @@ pub fn instance_of<'e>(engine: &'e Engine, mapping: &str) -> Option<&'e str> {
     }
 }
 
-/// Applies the mapped records and takes it back. One verdict for each change, in their order.
-pub async fn judge(
-    pool: &PgPool,
-    subject: &Subject<'_>,
-    mapped: &Mapped<'_>,
-    now: DateTime<Utc>,
-) -> Result<Vec<Judged>, PreviewError> {
-    if mapped.changes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut patience = Patience::default();
-    loop {
-        match judge_once(pool, subject, mapped, now, patience.isolates()).await {
-            Err(PreviewError::Apply(error)) if patience.starts_over(&error) => {}
-            outcome => return outcome,
-        }
-    }
-}
-
-async fn judge_once(
-    pool: &PgPool,
-    subject: &Subject<'_>,
-    mapped: &Mapped<'_>,
-    now: DateTime<Utc>,
-    isolate: bool,
-) -> Result<Vec<Judged>, PreviewError> {
-    let entity = subject.mapping.entity();
-    let context = ApplyContext {
-        connector: subject.connector,
-        stream: None,
-        entity,
-        references: subject.mapping.references(),
-        write: WriteContext::source(Provenance {
-            origin: subject.connector,
-            bulk: true,
-            correlation_id: "preview",
-            now,
-        }),
-        may_create: subject.may_create,
-        isolate,
-        full_pass_started: None,
-    };
-    let incoming: Vec<Incoming<'_>> =
-        mapped.changes.iter().map(|change| Incoming { change, received_at: subject.received_at }).collect();
-    let mut tx = pool.begin().await?;
-    // Which rows it is about is known when it was done; how they were is asked when that has been taken back.
-    let mut trial = tx.begin().await?;
-    let verdicts = apply(&mut trial, &context, &incoming).await?;
-    let updated: Vec<i64> = verdicts
-        .iter()
-        .filter_map(|verdict| if let Verdict::Updated(id) = verdict { Some(*id) } else { None })
-        .collect();
-    let mut after = commerce::snapshots(&mut trial, entity, &updated).await?;
-    trial.rollback().await?;
-    let mut before = commerce::snapshots(&mut tx, entity, &updated).await?;
-    tx.rollback().await?;
-    Ok(verdicts
-        .into_iter()
-        .map(|verdict| {
-            let changes = match verdict {
-                Verdict::Updated(id) => {
-                    differences(before.remove(&id).unwrap_or_default(), after.remove(&id).unwrap_or_default())
-                }
-                _ => Vec::new(),
-            };
-            Judged { verdict, changes }
-        })
-        .collect())
-}
-
-fn differences(mut before: Map<String, Json>, after: Map<String, Json>) -> Vec<FieldChange> {
-    after
-        .into_iter()
-        .filter_map(|(field, to)| {
-            let from = before.remove(&field).unwrap_or(Json::Null);
-            (from != to).then_some(FieldChange { field, from, to })
-        })
-        .collect()
-}
-
-/// A record of a previewed document.
+/// A record of a previewed document, or a part of one: what goes in together with it, as the prices and the stock level
+/// of a product that is pushed.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     pub ordinal: u32,
+    pub mapping: String,
+    pub entity: &'static str,
     pub code: Option<String>,
-    /// `created` … `failed`, `skipped`; without a store `mapped`.
+    /// `created` … `failed`, `skipped`: of a record, with all its parts; of a part, its own. `mapped` without a store,
+    /// and for a part that another record of its item keeps out.
     pub outcome: &'static str,
     /// Why it is skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -240,6 +96,8 @@ pub struct Record {
     pub missing: Vec<Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Json>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Record>,
 }
 
 /// A previewed document.
@@ -251,112 +109,131 @@ pub struct Preview {
     pub skipped: Vec<Json>,
 }
 
-/// The whole of a document. `pool`: the store that it would go into; none: only what the mapping makes of it.
-pub async fn preview(
-    pool: Option<&PgPool>,
-    subject: &Subject<'_>,
-    body: &[u8],
-    now: DateTime<Utc>,
-) -> Result<Preview, PreviewError> {
-    let mapped = subject.mapping.map(subject.format, body)?;
-    let told = subject.mapping.explain(subject.format, body)?;
-    let judged = match pool {
-        Some(pool) => Some(judge(pool, subject, &mapped, now).await?),
+/// The whole of a document. `engine`: over the store that it would go into; none: only what the mapping makes of it.
+pub async fn preview(engine: Option<&Engine>, subject: &Subject<'_>, body: &[u8]) -> Result<Preview, PreviewError> {
+    let mapping = subject.mapping;
+    let document = mapping.map_with_parts(subject.format, body)?;
+    let told = mapping.explain_with_parts(subject.format, body)?;
+    let mut judged = match engine {
+        Some(engine) => Some(judge(engine, subject, &document).await?),
         None => None,
     };
-    let counts = Counts::of(&mapped, judged.as_deref().unwrap_or_default());
-    let mut judged: HashMap<u32, Judged> =
-        mapped.changes.iter().map(|change| change.ordinal).zip(judged.into_iter().flatten()).collect();
-    let refused: HashMap<u32, Failure> =
-        mapped.rejected.iter().map(|record| (record.ordinal, rejected(record))).collect();
-    let records = told
+    let own = document.first();
+    let counts = own.map_or_else(Counts::default, |own| Counts::of(own, judged.as_deref()));
+    let all: Vec<&Mapping> = once(&**mapping).chain(mapping.parts().iter().map(AsRef::as_ref)).collect();
+    let refused: Vec<HashMap<u32, &Rejected>> =
+        document.iter().map(|mapped| mapped.rejected.iter().map(|record| (record.ordinal, record)).collect()).collect();
+    let mut told = told.into_iter();
+    let own_told = told.next().unwrap_or_default();
+    let mut parts_told: Vec<HashMap<u32, Explained>> =
+        told.map(|part| part.into_iter().map(|record| (record.ordinal, record)).collect()).collect();
+    let records = own_told
         .into_iter()
         .map(|explained| {
             let ordinal = explained.ordinal;
-            record(explained, judged.remove(&ordinal), refused.get(&ordinal))
+            let judged = judged.as_mut().and_then(|all| all.get_mut(ordinal as usize)).and_then(Option::take);
+            let refused_in = |part: usize| refused.get(part).and_then(|refused| refused.get(&ordinal)).copied();
+            let mut record = record(all[0], 0, explained, judged.as_ref(), refused_in(0));
+            if record.outcome == "skipped" || refused_in(0).is_some() {
+                return record;
+            }
+            for (part, told) in (1..).zip(&mut parts_told) {
+                if let (Some(mapping), Some(explained)) = (all.get(part), told.remove(&ordinal)) {
+                    record.parts.push(self::record(mapping, part, explained, judged.as_ref(), refused_in(part)));
+                }
+            }
+            record
         })
         .collect();
-    let unmapped = mapped.unmapped.iter();
+    let unmapped = document.iter().flat_map(|mapped| &mapped.unmapped);
     Ok(Preview {
         counts,
         records,
         unmapped: unmapped
             .map(|one| json!({ "table": one.table, "code": one.code, "count": one.count, "example": one.example }))
             .collect(),
-        skipped: mapped.skipped.iter().map(|(reason, count)| json!({ "reason": reason, "count": count })).collect(),
+        skipped: own
+            .into_iter()
+            .flat_map(|own| &own.skipped)
+            .map(|(reason, count)| json!({ "reason": reason, "count": count }))
+            .collect(),
     })
 }
 
-fn record(explained: Explained, judged: Option<Judged>, refused: Option<&Failure>) -> Record {
+/// One of the records that an item is.
+fn record(
+    mapping: &Mapping,
+    part: usize,
+    explained: Explained,
+    judged: Option<&Judged>,
+    refused: Option<&Rejected>,
+) -> Record {
     let mut record = Record {
         ordinal: explained.ordinal,
+        mapping: mapping.name().to_owned(),
+        entity: mapping.entity().as_str(),
         code: explained.code,
         outcome: "mapped",
         reason: None,
-        fields: explained
-            .fields
-            .iter()
-            .map(|field| {
-                let mut told = json!({
-                    "field": field.target, "source": field.source, "given": field.given, "value": field.value,
-                });
-                if field.value.is_none() {
-                    told["absent"] = true.into();
-                }
-                if let Some(fault) = &field.fault {
-                    told["fault"] = json!({
-                        "reason": fault.reason.to_string(), "value": fault.value, "detail": fault.detail,
-                    });
-                }
-                told
-            })
-            .collect(),
+        fields: explained.fields.iter().map(field).collect(),
         changes: Vec::new(),
         missing: Vec::new(),
         failure: None,
+        parts: Vec::new(),
     };
-    match explained.fate {
-        Fate::Skipped(reason) => {
-            record.outcome = "skipped";
-            record.reason = Some(reason);
+    if let Fate::Skipped(reason) = explained.fate {
+        record.outcome = "skipped";
+        record.reason = Some(reason);
+        return record;
+    }
+    if let Some(refused) = refused {
+        record.outcome = "failed";
+        record.failure = Some(failure(&rejected(refused)));
+        return record;
+    }
+    let Some(judged) = judged else { return record };
+    let tried = judged.tried.get(&part);
+    // The record stands for its item; so does what an item was said to be before any of it was tried.
+    let verdict = match (part, tried) {
+        (0, _) => Some(&judged.fate.verdict),
+        (_, Some(tried)) => Some(&tried.verdict),
+        (_, None) if judged.fate.part == part || matches!(judged.fate.verdict, Verdict::Superseded(_)) => {
+            Some(&judged.fate.verdict)
         }
-        Fate::Rejected => {
-            record.outcome = "failed";
-            record.failure = refused.map(failure);
-        }
-        Fate::Change => {
-            if let Some(Judged { verdict, changes }) = judged {
-                record.outcome = word(&verdict);
-                record.changes = changes;
-                match verdict {
-                    Verdict::Refused(refused) => record.failure = Some(failure(&refused)),
-                    Verdict::Deferred(missing) => {
-                        let missing =
-                            missing.iter().map(|(entity, code)| json!({ "entity": entity.as_str(), "code": code }));
-                        record.missing = missing.collect();
-                    }
-                    _ => {}
-                }
+        (_, None) => None,
+    };
+    record.changes = tried.map(|tried| tried.changes.clone()).unwrap_or_default();
+    if let Some(verdict) = verdict {
+        record.outcome = word(verdict);
+        match verdict {
+            Verdict::Refused(refused) => record.failure = Some(failure(refused)),
+            Verdict::Deferred(missing) => {
+                let missing = missing.iter().map(|(entity, code)| json!({ "entity": entity.as_str(), "code": code }));
+                record.missing = missing.collect();
             }
+            _ => {}
         }
     }
     record
 }
 
-fn failure(failure: &Failure) -> Json {
-    json!({ "reason": failure.reason, "field": failure.field, "value": failure.value, "detail": failure.detail })
+fn field(field: &ExplainedField) -> Json {
+    let mut told = json!({
+        "field": field.target, "source": field.source, "given": field.given, "value": field.value,
+    });
+    if field.value.is_none() {
+        told["absent"] = true.into();
+    }
+    if let Some(fault) = &field.fault {
+        told["fault"] = json!({
+            "reason": fault.reason.to_string(), "value": fault.value, "detail": fault.detail,
+        });
+    }
+    told
 }
 
-pub(super) fn word(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Created(_) => "created",
-        Verdict::Updated(_) => "updated",
-        Verdict::Unchanged(_) => "unchanged",
-        Verdict::Stale(_) => "stale",
-        Verdict::Superseded(_) => "superseded",
-        Verdict::Deferred(_) => "deferred",
-        Verdict::Refused(_) => "failed",
-    }
+fn failure(failure: &Failure) -> Json {
+    json!({ "reason": failure.reason, "field": failure.field, "value": failure.value, "detail": failure.detail })
 }
 
 /// Counts by a key, with the first few examples of each.

@@ -2,22 +2,20 @@
 //!
 //! One payload at a time is in memory, and each is tried in a transaction of its own that is rolled back.
 
+use std::collections::{BTreeMap, HashMap};
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::preview::{Counts, Groups, PreviewError, Subject, judge};
-use crate::{
-    hub::{
-        documents::parse_format,
-        engine::Engine,
-        messages::unpack,
-        pages::{Failure, Verdict, rejected},
-    },
-    mapping::Effective,
+use super::{
+    InForce,
+    preview::{Groups, PreviewError, Subject},
+    trial::{Counts, entity_of, judge},
 };
+use crate::hub::{documents::parse_format, engine::Engine, messages::unpack, pages::Verdict};
 
 /// What would become of everything that was looked at.
 #[derive(Debug, Clone, Serialize)]
@@ -47,15 +45,16 @@ struct Stored {
     received_at: DateTime<Utc>,
 }
 
-/// Looks at the last `limit` of them, the newest first. `seen` is told how many are done.
+/// Looks at the last `limit` payloads of a mapping and its letters, the newest first, each by the rules for its instance. `seen` is told how many are done.
 pub async fn preview_stored(
     engine: &Engine,
-    mapping: &Effective,
+    in_force: &InForce,
+    name: &str,
     limit: i64,
     mut seen: impl FnMut(usize, usize),
 ) -> Result<Report, PreviewError> {
     let pool = &engine.pool;
-    let ids = last(pool, mapping.name(), limit).await?;
+    let ids = last(pool, name, limit).await?;
     let mut report = Report {
         payloads: 0,
         letters: 0,
@@ -67,9 +66,9 @@ pub async fn preview_stored(
         failures: Vec::new(),
         unmapped: Vec::new(),
     };
-    let mut changes: Groups<String> = Groups::new();
-    let mut failures: Groups<(String, Option<String>)> = Groups::new();
-    let mut unmapped: std::collections::BTreeMap<(String, String), (usize, Option<String>)> = Default::default();
+    let mut changes: Groups<(&str, String)> = Groups::new();
+    let mut failures: Groups<(String, Option<String>, &str)> = Groups::new();
+    let mut unmapped: BTreeMap<(String, String), (usize, Option<String>)> = Default::default();
     for (place, (id, is_letter)) in ids.iter().enumerate() {
         seen(place, ids.len());
         // Retention or a replay may have taken it away meanwhile.
@@ -78,41 +77,61 @@ pub async fn preview_stored(
         report.letters += usize::from(*is_letter);
         report.since = Some(report.since.map_or(stored.received_at, |since| since.min(stored.received_at)));
         let body = unpack(&stored.body)?;
+        let Some(mapping) = in_force.get_for(&stored.connector, name) else { continue };
+        let mapping = &mapping;
         let subject = Subject {
             connector: &stored.connector,
-            may_create: engine.is_master(&stored.connector, mapping.entity()),
             mapping,
             format: parse_format(&stored.format),
             received_at: stored.received_at,
         };
-        let mapped = match mapping.map(subject.format, &body) {
-            Ok(mapped) => mapped,
+        let document = match mapping.map_with_parts(subject.format, &body) {
+            Ok(document) => document,
             Err(unreadable) => {
                 report.unreadable += 1;
                 failures.add(
-                    (unreadable.what.to_string(), None),
+                    (unreadable.what.to_string(), None, mapping.entity().as_str()),
                     || json!({ "message": id, "detail": unreadable.to_string() }),
                 );
                 continue;
             }
         };
-        let judged = judge(pool, &subject, &mapped, engine.clock.now()).await?;
-        let counts = Counts::of(&mapped, &judged);
+        let judged = judge(engine, &subject, &document).await?;
+        let Some(own) = document.first() else { continue };
+        let counts = Counts::of(own, Some(&judged));
         report.letters_mended += usize::from(*is_letter && counts.failed + counts.deferred == 0);
         report.counts.add(&counts);
-        for record in &mapped.rejected {
-            note(&mut failures, *id, record.code.as_deref(), &rejected(record));
+        let mut codes: Vec<HashMap<u32, &str>> = Vec::with_capacity(document.len());
+        for mapped in &document {
+            let taken = mapped.changes.iter().map(|change| (change.ordinal, change.code.as_ref()));
+            let refused = mapped.rejected.iter().filter_map(|record| Some((record.ordinal, record.code.as_deref()?)));
+            codes.push(taken.chain(refused).collect());
         }
-        for (change, judged) in mapped.changes.iter().zip(judged) {
-            if let Verdict::Refused(failure) = &judged.verdict {
-                note(&mut failures, *id, Some(&change.code), failure);
+        for (ordinal, judged) in (0..).zip(judged) {
+            let Some(judged) = judged else { continue };
+            let code_of = |part: usize| codes.get(part).and_then(|codes| codes.get(&ordinal)).copied();
+            if let Verdict::Refused(failure) = &judged.fate.verdict {
+                let entity = entity_of(mapping, judged.fate.part).as_str();
+                failures.add((failure.reason.clone(), failure.field.clone(), entity), || {
+                    json!({ "code": code_of(judged.fate.part), "value": failure.value, "detail": failure.detail,
+                            "message": id })
+                });
             }
-            for one in judged.changes {
-                let (from, to) = (one.from, one.to);
-                changes.add(one.field, || json!({ "code": change.code, "from": from, "to": to }));
+            for (part, tried) in judged.tried {
+                // What would be made is counted; listed is what would change.
+                if !matches!(tried.verdict, Verdict::Updated(_)) {
+                    continue;
+                }
+                for one in tried.changes {
+                    let (from, to) = (one.from, one.to);
+                    changes.add(
+                        (entity_of(mapping, part).as_str(), one.field),
+                        || json!({ "code": code_of(part), "from": from, "to": to }),
+                    );
+                }
             }
         }
-        for one in mapped.unmapped {
+        for one in document.into_iter().flat_map(|mapped| mapped.unmapped) {
             let (count, example) = unmapped.entry((one.table, one.code)).or_default();
             *count += one.count;
             *example = example.take().or(one.example);
@@ -121,12 +140,14 @@ pub async fn preview_stored(
     seen(ids.len(), ids.len());
     let changed = changes.into_list().into_iter();
     report.changes = changed
-        .map(|(field, count, examples)| json!({ "field": field, "count": count, "examples": examples }))
+        .map(|((entity, field), count, examples)| {
+            json!({ "entity": entity, "field": field, "count": count, "examples": examples })
+        })
         .collect();
     let failed = failures.into_list().into_iter();
     report.failures = failed
-        .map(|((reason, field), count, examples)| {
-            json!({ "reason": reason, "field": field, "count": count, "examples": examples })
+        .map(|((reason, field, entity), count, examples)| {
+            json!({ "entity": entity, "reason": reason, "field": field, "count": count, "examples": examples })
         })
         .collect();
     report.unmapped = unmapped
@@ -136,13 +157,6 @@ pub async fn preview_stored(
         })
         .collect();
     Ok(report)
-}
-
-fn note(failures: &mut Groups<(String, Option<String>)>, message: Uuid, code: Option<&str>, failure: &Failure) {
-    failures.add(
-        (failure.reason.clone(), failure.field.clone()),
-        || json!({ "code": code, "value": failure.value, "detail": failure.detail, "message": message }),
-    );
 }
 
 /// The newest first; whether it is a letter.

@@ -106,8 +106,9 @@ pub async fn list<'e>(
            and ($4 or c.ignored_at is null)
            and ($5::text is null or (c.system, c.table_name, c.code, c.connector)
                                   > ($5 collate "C", $6 collate "C", $7 collate "C", $8 collate "C"))
-           and not exists (select from hub.mapping_overlay o
-                           where o.system = c.system and o.table_name = c.table_name and o.code = c.code)
+           and not exists (select from hub.mapping_answer o
+                           where o.system = c.system and o.table_name = c.table_name and o.code = c.code
+                             and (o.connector is null or o.connector = c.connector))
          order by c.system, c.table_name, c.code, c.connector
          limit $9"#,
         filter.system,
@@ -148,11 +149,13 @@ pub async fn ignore(pool: &PgPool, place: Place<'_>, by: Actor<'_>) -> Result<u6
     let mut tx = pool.begin().await?;
     let done = sqlx::query!(
         "update hub.unmapped_code set ignored_at = clock_timestamp(), ignored_by = $4
-         where system = $1 and table_name = $2 and code = $3 and ignored_at is null",
+         where system = $1 and table_name = $2 and code = $3 and ignored_at is null
+           and ($5::text is null or connector = $5)",
         place.system,
         place.table,
         place.code,
         by.name,
+        place.instance,
     )
     .execute(&mut *tx)
     .await?
@@ -169,8 +172,9 @@ pub async fn open_counts<'e>(db: impl PgExecutor<'e>) -> Result<Vec<(String, i64
     let rows = sqlx::query!(
         r#"select c.connector, count(*) as "n!" from hub.unmapped_code c
            where c.ignored_at is null
-             and not exists (select from hub.mapping_overlay o
-                             where o.system = c.system and o.table_name = c.table_name and o.code = c.code)
+             and not exists (select from hub.mapping_answer o
+                             where o.system = c.system and o.table_name = c.table_name and o.code = c.code
+                               and (o.connector is null or o.connector = c.connector))
            group by c.connector"#
     )
     .fetch_all(db)
@@ -193,7 +197,7 @@ pub async fn forget_known(pool: &PgPool, shelf: &Shelf) -> Result<(), sqlx::Erro
             connector: last.connector.clone(),
         });
         let known = |row: &&UnmappedCode| {
-            in_force.get(&row.mapping).is_some_and(|mapping| mapping.knows(&row.table, &row.code))
+            in_force.get_for(&row.connector, &row.mapping).is_some_and(|mapping| mapping.knows(&row.table, &row.code))
         };
         let known: Vec<&UnmappedCode> = page.iter().filter(known).collect();
         if known.is_empty() {

@@ -14,22 +14,17 @@ const PAGE: i64 = 500;
 /// none goes round in a circle. Returns how many were queued.
 pub async fn replay_known(pool: &PgPool, shelf: &Shelf, by: Actor<'_>) -> Result<u64, LetterError> {
     let in_force = shelf.now();
-    let names: Vec<&str> = in_force.iter().map(|mapping| mapping.name()).collect();
-    let hashes: Vec<&str> = in_force.iter().map(|mapping| mapping.hash()).collect();
     let codes = sqlx::query!(
-        r#"select distinct d.mapping as "mapping!", d.field as "field!", d.value as "value!"
+        r#"select distinct d.connector, d.mapping as "mapping!", d.field as "field!", d.value as "value!"
            from hub.dead_letter d
-           join unnest($1::text[], $2::text[]) as u (mapping, hash) on u.mapping = d.mapping
-           where d.state = 'dead' and d.reason = 'unmapped_code' and d.mapping_hash is distinct from u.hash
-             and d.field is not null and d.value is not null"#,
-        &names as _,
-        &hashes as _,
+           where d.state = 'dead' and d.reason = 'unmapped_code' and d.mapping is not null
+             and d.field is not null and d.value is not null"#
     )
     .fetch_all(pool)
     .await?;
     let mut queued = 0;
     for row in codes {
-        let Some(mapping) = in_force.get(&row.mapping) else { continue };
+        let Some(mapping) = in_force.get_for(&row.connector, &row.mapping) else { continue };
         if !mapping.knows_in_field(&row.field, &row.value) {
             continue;
         }
@@ -37,7 +32,7 @@ pub async fn replay_known(pool: &PgPool, shelf: &Shelf, by: Actor<'_>) -> Result
             let letters = sqlx::query_scalar!(
                 "select id from hub.dead_letter
                  where state = 'dead' and reason = 'unmapped_code' and mapping = $1 and field = $2 and value = $3
-                   and mapping_hash is distinct from $4
+                   and mapping_hash is distinct from $4 and connector = $6
                  order by id
                  limit $5",
                 row.mapping,
@@ -45,6 +40,7 @@ pub async fn replay_known(pool: &PgPool, shelf: &Shelf, by: Actor<'_>) -> Result
                 row.value,
                 mapping.hash(),
                 PAGE,
+                row.connector,
             )
             .fetch_all(pool)
             .await?;

@@ -5,7 +5,7 @@
 //! is whole.
 
 use std::{
-    path::PathBuf,
+    path::Path,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -87,8 +87,8 @@ impl Watcher {
     async fn look_at_files(&mut self, engine: &Engine, urgent: bool) {
         let Some(dir) = engine.settings.mappings_dir.clone() else { return };
         let reading = self.reading.get_or_insert_with(|| {
-            let (dir, held) = (dir.clone(), engine.library.now().library().hash().to_owned());
-            tokio::task::spawn_blocking(move || find(dir, &held))
+            let (dir, held) = (dir.clone(), Arc::clone(engine.library.now().library()));
+            tokio::task::spawn_blocking(move || find(&dir, &held))
         });
         let Ok(found) = tokio::time::timeout(PATIENCE, reading).await else {
             return self.settle(Some(format!("the directory {} does not answer", dir.display())));
@@ -175,19 +175,22 @@ impl Watcher {
     }
 }
 
-fn find(dir: PathBuf, held: &str) -> Found {
-    // A directory that is not there says that the built-in mappings hold; one that was there and has gone does not.
-    let dir = match dir.is_dir() {
-        true => Some(dir),
-        false if Files::read(None).is_ok_and(|files| files.hash() == held) => return Found::Same,
-        false => {
-            return Found::Unreadable(format!("the directory {} is not there any more: bring it back", dir.display()));
-        }
+fn find(dir: &Path, held: &Library) -> Found {
+    let gone = |place: &str| {
+        Found::Unreadable(format!("{place} is not there any more: bring it back, or restart for the built-in mappings"))
     };
-    match Files::read(dir.as_deref()) {
+    // A directory that is not there says that the built-in mappings hold; one that was there and has gone does not: a
+    // share that is not mounted looks the same. So it is with the folder of a system.
+    if !dir.is_dir() {
+        return if held.own().is_empty() { Found::Same } else { gone(&format!("the directory {}", dir.display())) };
+    }
+    match Files::in_force(Some(dir)) {
         Ok(files) => {
+            if let Some((_, place)) = held.own().iter().find(|(system, _)| !files.own().contains_key(*system)) {
+                return gone(place);
+            }
             let hash = files.hash();
-            if hash == held { Found::Same } else { Found::Changed { hash, files } }
+            if hash == held.hash() { Found::Same } else { Found::Changed { hash, files } }
         }
         Err(problems) => Found::Unreadable(told(&problems)),
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     canonical::{Change, Entity, Value},
-    commerce::{CommandError, Outcome, Violation},
+    commerce::{CommandError, Outcome, Violation, WriteContext},
     hub::{
         deactivate,
         entities::{self, Resolved},
@@ -21,8 +21,9 @@ use crate::{
     mapping::OnMissing,
 };
 
-/// Writes rows and their links. What still raises in the database is isolated: the batch is halved under savepoints
-/// until the record that is to blame stands alone.
+/// Writes rows and their links. Keys are taken for free until one is not; from then on it is looked who has them. What
+/// still raises in the database is isolated: the batch is halved under savepoints until the record that is to blame
+/// stands alone.
 pub(super) async fn write(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
@@ -31,12 +32,13 @@ pub(super) async fn write(
 ) -> Result<(), ApplyError> {
     let mut pending: Vec<Vec<&Row<'_>>> = vec![rows.iter().collect()];
     let mut halved = false;
+    let mut command = cx.write.trusting_keys();
     while let Some(mut batch) = pending.pop() {
         if batch.is_empty() {
             continue;
         }
         let mut savepoint = tx.begin().await?;
-        let failure = match write_batch(&mut savepoint, cx, &batch).await {
+        let failure = match write_batch(&mut savepoint, cx, &command, &batch).await {
             Ok(outcomes) => {
                 savepoint.commit().await?;
                 for (row, outcome) in batch.iter().zip(outcomes) {
@@ -48,6 +50,12 @@ pub(super) async fn write(
                             .unwrap_or_else(|| Verdict::Refused(violation.into())),
                     };
                 }
+                continue;
+            }
+            Err(BatchError::KeyTaken) => {
+                savepoint.rollback().await?;
+                command = cx.write;
+                pending.push(batch);
                 continue;
             }
             Err(BatchError::Whole(error)) => return Err(error),
@@ -102,6 +110,8 @@ fn without_its_parent(cx: &ApplyContext<'_>, row: &Row<'_>, violation: &Violatio
 
 /// Why a batch could not be written.
 enum BatchError {
+    /// A key that was taken for free is not.
+    KeyTaken,
     /// Nothing to do with what the records say.
     Whole(ApplyError),
     /// Some record of it is to blame, for this.
@@ -120,11 +130,12 @@ impl From<sqlx::Error> for BatchError {
 async fn write_batch(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
+    command: &WriteContext<'_>,
     rows: &[&Row<'_>],
 ) -> Result<Vec<Outcome>, BatchError> {
     let fresh: Vec<LinkWrite<'_>> = rows.iter().filter(|row| row.link.is_none()).map(|row| row.link_write()).collect();
     // Links first: a second writer of the same new code waits here for our end instead of making a second row.
-    if !fresh.is_empty() && !links::insert(tx, cx.connector, cx.entity, cx.stream, &fresh).await? {
+    if !fresh.is_empty() && !links::insert_new(tx, cx.connector, cx.entity, cx.stream, &fresh).await? {
         return Err(if cx.isolate {
             BatchError::OneOfThem(link_conflict(fresh[0].code))
         } else {
@@ -140,8 +151,9 @@ async fn write_batch(
             None => row.resolved(),
         })
         .collect();
-    let outcomes = match entities::upsert(tx, cx.entity, &cx.write, &resolved).await {
+    let outcomes = match entities::upsert(tx, cx.entity, command, &resolved).await {
         Ok(outcomes) => outcomes,
+        Err(error) if command.trusts_keys() && error.is_taken_key() => return Err(BatchError::KeyTaken),
         Err(error) if error.retry_at_once() && !cx.isolate => return Err(BatchError::Whole(ApplyError::Conflict)),
         Err(CommandError::Database(error)) => return Err(error.into()),
         Err(error) => return Err(BatchError::Whole(ApplyError::Command(error))),

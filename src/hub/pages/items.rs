@@ -11,12 +11,12 @@ use uuid::Uuid;
 use super::{
     apply::{ApplyContext, ApplyError, Verdict, apply},
     plan::{Incoming, fold},
-    record::settle_with,
+    record::{Settled, settle_with},
 };
 use crate::{
     canonical::Entity,
     commerce::WriteContext,
-    hub::{deferral, engine::Engine},
+    hub::{dead_letters, deferral, engine::Engine},
     mapping::{Mapped, Mapping, OnMissing},
 };
 
@@ -134,10 +134,21 @@ impl<'a> Items<'a> {
     /// Applies them within the caller's transaction, and what that means for others. A fate for each item; `None` for
     /// numbers that no record has.
     pub async fn apply(
+        self,
+        tx: &mut PgConnection,
+        engine: &Engine,
+        cx: &ItemsContext<'_>,
+    ) -> Result<Vec<Option<Fate>>, ApplyError> {
+        self.apply_telling(tx, engine, cx, |_, _, _| ()).await
+    }
+
+    /// The same; tells what became of each record that was tried: its item, its part as in [`Fate::part`], its verdict.
+    pub async fn apply_telling(
         mut self,
         tx: &mut PgConnection,
         engine: &Engine,
         cx: &ItemsContext<'_>,
+        mut tell: impl FnMut(usize, usize, &Verdict),
     ) -> Result<Vec<Option<Fate>>, ApplyError> {
         if self.is_settled() {
             return Ok(self.fates);
@@ -166,6 +177,12 @@ impl<'a> Items<'a> {
                 continue;
             }
             self.settle(tx, engine, cx, &attempt).await?;
+            for (sheet, verdicts) in self.sheets.iter().zip(&attempt.verdicts) {
+                for (place, verdict) in verdicts {
+                    let SheetRow { item, part, .. } = sheet.rows[*place];
+                    tell(item, part, verdict);
+                }
+            }
             let mut fates = self.fates;
             for (item, (lost, applied)) in attempt.lost.into_iter().zip(attempt.applied).enumerate() {
                 if let Some(fate) = fates.get_mut(item).filter(|fate| fate.is_none()) {
@@ -249,13 +266,31 @@ impl<'a> Items<'a> {
         let mut entities: Vec<&str> = self.sheets.iter().map(|sheet| sheet.entity.as_str()).collect();
         entities.dedup();
         let open = deferral::open_work_of(tx, cx.connector, &entities).await?;
+        let carried = if open.values().any(|open| open.letters) { self.carried(attempt) } else { Vec::new() };
         for (sheet, verdicts) in self.sheets.iter().zip(&attempt.verdicts) {
             let Some(open) = open.get(sheet.entity.as_str()).filter(|open| open.is_any()) else { continue };
+            let carried: Vec<&[String]> = verdicts
+                .iter()
+                .map(|(place, _)| carried.get(sheet.rows[*place].item).map(Vec::as_slice).unwrap_or_default())
+                .collect();
             let incoming: Vec<Incoming<'_>> = verdicts.iter().map(|(place, _)| sheet.rows[*place].incoming).collect();
             let verdicts: Vec<Verdict> = verdicts.iter().map(|(_, verdict)| verdict.clone()).collect();
-            settle_with(tx, &sheet.context(engine, cx), &incoming, &verdicts, cx.replaying, *open).await?;
+            let settled = Settled { incoming: &incoming, verdicts: &verdicts, carried: &carried };
+            settle_with(tx, &sheet.context(engine, cx), &settled, cx.replaying, *open).await?;
         }
         Ok(())
+    }
+
+    /// By item: all its records.
+    fn carried(&self, attempt: &Attempt) -> Vec<Vec<String>> {
+        let mut carried = vec![Vec::new(); self.fates.len()];
+        for (sheet, verdicts) in self.sheets.iter().zip(&attempt.verdicts) {
+            for (place, _) in verdicts {
+                let row = &sheet.rows[*place];
+                carried[row.item].extend(dead_letters::names_of(sheet.entity, Some(&row.incoming.change.code)));
+            }
+        }
+        carried
     }
 }
 

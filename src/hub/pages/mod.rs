@@ -9,6 +9,7 @@
 mod apply;
 mod batch;
 mod items;
+mod keyed;
 mod plan;
 mod record;
 mod references;
@@ -16,6 +17,7 @@ mod store;
 
 pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply, apply_marking};
 pub use items::{Fate, Items, ItemsContext};
+pub use keyed::by_key;
 pub use plan::{Incoming, Standing, fold, is_older, standing};
 pub(super) use record::drop_overtaken;
 pub use record::{MappedPage, PageContext, Pending, Step, apply_page, flush, missing_of, rejected};

@@ -1,5 +1,7 @@
 //! The inline lane: a polled page is one message, written in the transaction of its effect.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Pass};
@@ -16,7 +18,7 @@ use crate::{
     commerce::WriteContext,
     hub::{
         cursors::{self, Position},
-        dead_letters,
+        dead_letters::{self, Arrival},
         deferral::{self, OpenWork, Rival},
         engine::Engine,
         leases, letter_ids,
@@ -123,7 +125,8 @@ pub async fn apply_page(
     };
 
     let open = deferral::open_work(&mut tx, cx.connector, context.entity).await?;
-    settle_with(&mut tx, &context, &incoming, &verdicts, &[], open).await?;
+    let settled = Settled { incoming: &incoming, verdicts: &verdicts, carried: &[] };
+    settle_with(&mut tx, &context, &settled, &[], open).await?;
     if tally.has_effect() {
         if !cx.dry_run && !leases::fence(&mut *tx, cx.lease, engine.id, engine.settings.lease).await? {
             return Err(ApplyError::LeaseLost);
@@ -205,16 +208,24 @@ async fn advance(
     cursors::write(&mut *tx, cx.connector, cx.stream, pass, &step.position).await
 }
 
+/// Records of one entity that were applied.
+pub(super) struct Settled<'a> {
+    pub(super) incoming: &'a [Incoming<'a>],
+    pub(super) verdicts: &'a [Verdict],
+    /// By record: what went in together with it. Empty: nothing did, with any of them.
+    pub(super) carried: &'a [&'a [String]],
+}
+
 /// What the records that went in mean for others: who waited for them is woken, letters and parked documents of the
 /// same codes are superseded unless they are newer. `replaying`: letters whose own documents these are.
 pub(super) async fn settle_with(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
-    incoming: &[Incoming<'_>],
-    verdicts: &[Verdict],
+    settled: &Settled<'_>,
     replaying: &[Uuid],
     open: OpenWork,
 ) -> Result<(), ApplyError> {
+    let Settled { incoming, verdicts, carried } = *settled;
     let current: Vec<Rival<'_>> = incoming
         .iter()
         .zip(verdicts)
@@ -230,18 +241,18 @@ pub(super) async fn settle_with(
     }
     if open.letters {
         // A record that had no usable code was known by its number.
-        let numbers: Vec<String> = incoming
-            .iter()
-            .map(|record| record.change.external_id.as_deref().map(letter_ids::key_of_number).unwrap_or_default())
-            .collect();
-        let numbered = incoming
-            .iter()
-            .zip(verdicts)
-            .zip(&numbers)
-            .filter(|((_, verdict), number)| went_in(verdict) && !number.is_empty())
-            .map(|((record, _), number)| Rival { key: number, ..rival(record) });
-        let known: Vec<Rival<'_>> = current.iter().copied().chain(numbered).collect();
-        dead_letters::supersede(tx, cx.connector, cx.entity, &known, replaying).await?;
+        let mut arrivals = Vec::with_capacity(current.len());
+        for (place, (record, _)) in incoming.iter().zip(verdicts).enumerate().filter(|(_, (_, it))| went_in(it)) {
+            let carried = carried.get(place).copied().unwrap_or_default();
+            let mut arrived = |key: Cow<'_, str>| {
+                arrivals.push(Arrival { key: key.into_owned(), received_at: record.received_at, carried });
+            };
+            arrived(Cow::Borrowed(&record.change.code));
+            if let Some(number) = record.change.external_id.as_deref() {
+                arrived(Cow::Owned(letter_ids::key_of_number(number)));
+            }
+        }
+        dead_letters::supersede(tx, cx.connector, cx.entity, &arrivals, replaying).await?;
     }
     if open.waiting {
         deferral::supersede(tx, cx.connector, cx.entity, &current, cx.full_pass_started).await?;

@@ -98,8 +98,9 @@ pub(in crate::hub) async fn store(
                 items.push(record, "failed", None);
                 if page.keeps_failed {
                     let missing = missing_of(failure, record.entity);
-                    let letter =
-                        NewLetter { message: document(record), failure: failure.clone(), missing, attempts: 1 };
+                    let message = document(record);
+                    let carried = dead_letters::carried(page.mapping, page.format, &message.body);
+                    let letter = NewLetter { message, failure: failure.clone(), missing, attempts: 1, carried };
                     letters.push((record.ordinal, letter));
                 }
             }
@@ -187,7 +188,7 @@ impl<'a> Items<'a> {
     async fn write(self, tx: &mut PgConnection, message_id: Uuid) -> Result<(), ApplyError> {
         sqlx::query!(
             "insert into hub.message_item (message_id, ordinal, outcome, code, internal_id)
-             select $1, * from unnest($2::int[], $3::text[], $4::text[], $5::bigint[])",
+             select $1, unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[])",
             message_id,
             &self.ordinals,
             self.outcomes as _,

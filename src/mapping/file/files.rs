@@ -15,10 +15,15 @@ use super::built_in::BUILT_IN;
 /// A mapping file is written by hand; what is longer is something else.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
+/// The system by whose mappings pushes go in: every route has its own.
+const PUSHED: &str = "integration";
+
 /// By their path below the directory: `logo/items.toml`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Files {
     files: BTreeMap<String, File>,
+    /// Systems whose built-in mappings do not hold, each with the directory that takes their place.
+    own: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +40,41 @@ pub(super) struct FileRef<'f> {
 }
 
 impl Files {
-    /// `<dir>/<system>/<subject>.toml`; without a directory those that are compiled into the program.
+    /// Those that are compiled into the program; a system's folder in `dir` takes the place of that system whole.
+    pub fn in_force(dir: Option<&Path>) -> Result<Files, Vec<Problem>> {
+        let (files, problems) = Files::in_force_all(dir);
+        if problems.is_empty() { Ok(files) } else { Err(problems) }
+    }
+
+    /// Those that can be read, beside what is wrong with the others.
+    pub(super) fn in_force_all(dir: Option<&Path>) -> (Files, Vec<Problem>) {
+        let (mut files, _) = Files::read_all(None);
+        let Some(dir) = dir else { return (files, Vec::new()) };
+        let (own, mut problems) = Files::read_all(Some(dir));
+        for path in own.files.keys() {
+            let system = system_of(path);
+            if !files.own.contains_key(system) {
+                files.own.insert(system.to_owned(), dir.join(system).display().to_string());
+            }
+        }
+        files.files.retain(|path, _| !files.own.contains_key(system_of(path)));
+        if let Some(place) = files.own.get(PUSHED) {
+            let lacking = BUILT_IN.iter().map(|(path, _)| *path).filter(|path| {
+                system_of(path) == PUSHED && !path.ends_with(".cases.toml") && !own.files.contains_key(*path)
+            });
+            problems.extend(lacking.map(|path| Problem {
+                file: place.clone(),
+                line: 0,
+                column: 0,
+                what: format!("{path} is not there, and what is pushed goes through it"),
+                remedy: format!("copy the built-in one, or remove the folder {PUSHED} for all the built-in ones"),
+            }));
+        }
+        files.files.extend(own.files);
+        (files, problems)
+    }
+
+    /// `<dir>/<system>/<subject>.toml` and nothing else; without a directory those that are compiled into the program.
     pub fn read(dir: Option<&Path>) -> Result<Files, Vec<Problem>> {
         let (files, problems) = Files::read_all(dir);
         if problems.is_empty() { Ok(files) } else { Err(problems) }
@@ -81,6 +120,11 @@ impl Files {
         Ok(())
     }
 
+    /// See [`Library::own`].
+    pub fn own(&self) -> &BTreeMap<String, String> {
+        &self.own
+    }
+
     /// Of every path and text.
     pub fn hash(&self) -> String {
         let mut hasher = Sha256::new();
@@ -105,6 +149,10 @@ impl Files {
     pub(super) fn iter(&self) -> impl Iterator<Item = FileRef<'_>> {
         self.files.iter().map(|(path, file)| FileRef { path, shown: &file.shown, text: &file.text })
     }
+}
+
+fn system_of(path: &str) -> &str {
+    path.split_once('/').map_or(path, |(system, _)| system)
 }
 
 fn listed(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {

@@ -20,6 +20,7 @@ pub struct Library {
     cases: Vec<CaseFile>,
     shared: BTreeMap<String, Tables>,
     hash: String,
+    own: BTreeMap<String, String>,
 }
 
 /// The golden cases beside a mapping.
@@ -31,6 +32,16 @@ pub(in crate::mapping) struct CaseFile {
 }
 
 impl Library {
+    /// The built-in mappings, and those of `dir` in the place of their systems: see [`Files::in_force`].
+    pub fn in_force(dir: Option<&Path>) -> Result<Library, Vec<Problem>> {
+        Files::in_force(dir)?.library()
+    }
+
+    /// Those of them that are sound, beside the problems of the others.
+    pub fn inspect_in_force(dir: Option<&Path>) -> (Library, Vec<Problem>) {
+        Library::sound(Files::in_force_all(dir))
+    }
+
     /// Reads and checks everything. All problems of all files are told at once, and then there is no library.
     pub fn load(dir: Option<&Path>) -> Result<Library, Vec<Problem>> {
         Files::read(dir)?.library()
@@ -38,10 +49,18 @@ impl Library {
 
     /// The mappings that are sound, beside the problems of the others.
     pub fn inspect(dir: Option<&Path>) -> (Library, Vec<Problem>) {
-        let (files, mut problems) = Files::read_all(dir);
+        Library::sound(Files::read_all(dir))
+    }
+
+    fn sound((files, mut problems): (Files, Vec<Problem>)) -> (Library, Vec<Problem>) {
         let (library, found) = Library::build(&files);
         problems.extend(found);
         (library, problems)
+    }
+
+    /// The systems whose mappings are not the built-in ones, each with its directory.
+    pub fn own(&self) -> &BTreeMap<String, String> {
+        &self.own
     }
 
     /// Of the files that it was made of.
@@ -87,7 +106,7 @@ impl Library {
                 problems.extend(report.into_problems());
             }
         }
-        let mut library = Library { hash: files.hash(), ..Library::default() };
+        let mut library = Library { hash: files.hash(), own: files.own().clone(), ..Library::default() };
         let mut compiled = BTreeMap::new();
         let none = Tables::default();
         for file in files.iter() {

@@ -58,6 +58,15 @@ impl Overlay {
         self.tables.is_empty()
     }
 
+    /// The same with other answers in the place of its own.
+    pub fn under(&self, over: &Overlay) -> Overlay {
+        let mut both = self.clone();
+        for (table, codes) in over.tables() {
+            both.tables.entry(table.to_owned()).or_default().extend(codes.clone());
+        }
+        both
+    }
+
     /// What was answered for the codes of a table, in the order of the codes.
     pub fn table(&self, table: &str) -> Option<&BTreeMap<String, String>> {
         self.tables.get(table)

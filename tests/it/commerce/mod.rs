@@ -3,6 +3,7 @@
 mod account;
 mod catalogue;
 mod concurrency;
+mod customer_admin;
 mod customers;
 mod invoices;
 mod money_once;
@@ -10,6 +11,7 @@ mod prices;
 mod pricing;
 mod product_parts;
 mod products;
+mod returns;
 mod stock;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -16,6 +16,7 @@ use axum::{
 use chrono::DateTime;
 use kopru::{
     clock::Clock,
+    commerce::orders::OrderRules,
     http::{Failure, HttpState, OpenBreaker, Probes, Problem, RateLimits, Server, Settings},
 };
 use reqwest::{Client, Response, StatusCode};
@@ -97,6 +98,7 @@ impl Daemon {
             pool: database.pool.clone(),
             clock: Clock::system(),
             people: people(&database.pool, &Clock::system()),
+            order_rules: OrderRules::default(),
             metrics: kopru::telemetry::metrics(),
             probes: Arc::new(told),
         };

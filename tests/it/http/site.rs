@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use kopru::{
     audit::Actor,
     clock::Clock,
+    commerce::orders::OrderRules,
     http::{
         Answer, Caller, Failure, HttpState, Idempotent, OpenBreaker, Probes, Problem, RateLimits, Server, Settings,
         Stop, Waits,
@@ -108,6 +109,7 @@ impl Site {
                 pool: database.pool.clone(),
                 clock: clock.clone(),
                 people: people(&database.pool, &clock),
+                order_rules: OrderRules::default(),
                 metrics: kopru::telemetry::metrics(),
                 probes: Arc::new(Alone(build.daemons)),
             };

@@ -27,7 +27,7 @@ fn product(code: &str, unit: &str) -> Value {
 }
 
 const fn unit(code: &str) -> Place<'_> {
-    Place { system: "test", table: "unit", code }
+    Place { system: "test", table: "unit", code, instance: None }
 }
 
 async fn waiting(mapped: &Mapped) -> Vec<UnmappedCode> {
@@ -167,28 +167,87 @@ async fn answers_are_given_exported_into_the_file_and_taken_back_by_hand() {
     };
     assert_eq!(currency(&[])["fault"]["reason"], "unmapped_code");
 
-    let refused = kopru.run(&["mapping", "unmapped", "answer", "currency", "250", "yen"]).expect(2);
+    let refused = kopru.run(&["mapping", "unmapped", "answer", "currency", "250", "yen", "--system", "logo"]).expect(2);
     assert!(refused.stderr.contains("three capital letters"), "{}", refused.stderr);
     let refused = kopru.run(&["mapping", "unmapped", "answer", "curency", "250", "JPY", "--system", "logo"]).expect(2);
     assert!(refused.stderr.contains("its tables are: currency, payment_days, price_tier"), "{}", refused.stderr);
     let refused = kopru.run(&["mapping", "unmapped", "answer", "currency", "250", "JPY", "--system", "lgo"]).expect(2);
-    assert!(refused.stderr.contains("there are: logo"), "{}", refused.stderr);
-    let told = kopru.run(&["mapping", "unmapped", "answer", "currency", "250.0", "JPY", "--json"]).expect(0).json();
+    assert!(refused.stderr.contains("there are: csv, integration, logo"), "{}", refused.stderr);
+    let told = kopru
+        .run(&["mapping", "unmapped", "answer", "currency", "250.0", "JPY", "--json", "--system", "logo"])
+        .expect(0)
+        .json();
     assert_eq!((&told["system"], &told["code"], &told["replayed"]), (&json!("logo"), &json!("250"), &json!(0)));
     assert_eq!(currency(&[])["value"], "JPY");
     assert_eq!(currency(&["--offline"])["fault"]["reason"], "unmapped_code", "the answer is in the store");
 
     let answers = kopru.run(&["mapping", "unmapped", "answers", "--json"]).expect(0).json();
-    assert_eq!(answers["items"][0]["value"], "JPY");
+    assert_eq!((&answers["items"][0]["value"], &answers["items"][0]["instance"]), (&json!("JPY"), &Value::Null));
+    let args = ["mapping", "unmapped", "answer", "currency", "250", "CNY", "--system", "logo", "--instance", "erp"];
+    assert_eq!(kopru.run(&[&args[..], &["--json"]].concat()).expect(0).json()["instance"], "erp");
+    assert_eq!(currency(&[])["value"], "JPY", "it is for another instance");
+    let export = kopru.run(&["mapping", "unmapped", "export", "logo", "--instance", "erp"]).expect(0).stdout;
+    assert_eq!(export, "[currency]\n250 = \"CNY\"\n");
+    let table = kopru.run(&["mapping", "unmapped", "answers"]).expect(0).stdout;
+    assert!(table.lines().any(|line| line.contains(" erp ") && line.contains("CNY")), "{table}");
+    kopru.run(&["mapping", "unmapped", "remove", "currency", "250", "--system", "logo", "--instance", "erp"]).expect(0);
     assert_eq!(kopru.run(&["mapping", "unmapped", "export", "logo"]).expect(0).stdout, "[currency]\n250 = \"JPY\"\n");
     let whole = kopru.run(&["mapping", "unmapped", "export", "logo", "--whole"]).expect(0).stdout;
     kopru.write("mappings/logo/tables.toml", &whole);
     kopru.run(&["mapping", "test"]).expect(0);
-    kopru.run(&["mapping", "unmapped", "remove", "currency", "250"]).expect(0);
-    kopru.run(&["mapping", "unmapped", "remove", "currency", "250"]).expect(1);
+    kopru.run(&["mapping", "unmapped", "remove", "currency", "250", "--system", "logo"]).expect(0);
+    kopru.run(&["mapping", "unmapped", "remove", "currency", "250", "--system", "logo"]).expect(1);
     assert_eq!(currency(&[])["value"], "JPY", "it stands in the file now");
     assert_eq!(currency(&["--offline"])["value"], "JPY");
     kopru.run(&["mapping", "unmapped", "list", "--cursor", "nonsense"]).expect(2);
     assert_eq!(kopru.run(&["mapping", "unmapped", "list", "--json"]).expect(0).json()["items"], json!([]));
-    kopru.run(&["mapping", "unmapped", "ignore", "currency", "250"]).expect(1);
+    kopru.run(&["mapping", "unmapped", "ignore", "currency", "250", "--system", "logo"]).expect(1);
+}
+
+#[tokio::test]
+async fn an_answer_for_one_instance_holds_for_it_alone_and_before_the_others() {
+    let mapped = Mapped::new().await;
+    let hub = &mapped.hub;
+    let other = hub.build.engine(hub.pool(), &hub.system, "erp2");
+    hub.full("products", [page([product("A", "KT")])]).await;
+    hub.system.full("products", [page([product("B", "KT")])]);
+    hub.run_by(&other, "products", Pass::Full, false).await;
+    let waits = async || -> Vec<String> { waiting(&mapped).await.into_iter().map(|row| row.connector).collect() };
+    assert_eq!(waits().await, ["erp", "erp2"]);
+
+    let here = Place { instance: Some("erp"), ..unit("KT") };
+    overlay::answer(hub.pool(), here, "KUTU", BY).await.expect("an answer");
+    overlay::refresh(hub.pool(), &hub.engine.library).await.expect("the store");
+    assert_eq!(waiting::replay_known(hub.pool(), &hub.engine.library, BY).await.expect("a replay"), 1);
+    // In one round with the other one's letter, each by its own answers.
+    while worker::turn(&other).await.expect("a turn") > 0 {}
+    assert_eq!(hub.row("select code, unit from commerce.product").await, json!({ "code": "A", "unit": "KUTU" }));
+    assert_eq!(
+        (waits().await, hub.row("select connector from hub.dead_letter").await["connector"].as_str()),
+        (vec!["erp2".to_owned()], Some("erp2"))
+    );
+
+    // For all: the other one has it, the first one keeps its own.
+    overlay::answer(hub.pool(), unit("KT"), "KOLI", BY).await.expect("an answer");
+    overlay::refresh(hub.pool(), &hub.engine.library).await.expect("the store");
+    assert_eq!(waiting::replay_known(hub.pool(), &hub.engine.library, BY).await.expect("a replay"), 1);
+    hub.work().await;
+    let units = hub.rows("select code, unit from commerce.product order by code").await;
+    assert_eq!(units, [json!({ "code": "A", "unit": "KUTU" }), json!({ "code": "B", "unit": "KOLI" })]);
+    hub.changes("products", [page([json!({ "code": "C", "version": 1, "name": "c", "unit": "KT" })])]).await;
+    assert_eq!(hub.row("select unit from commerce.product where code = 'C'").await["unit"], "KUTU");
+    let listed = overlay::list(hub.pool(), None, None, 10).await.expect("the store");
+    let told: Vec<_> = listed.iter().map(|one| (one.instance.as_deref(), one.value.as_str())).collect();
+    assert_eq!(told, [(None, "KOLI"), (Some("erp"), "KUTU")]);
+    let after = overlay::list(hub.pool(), None, Some(Place { instance: Some(""), ..unit("KT") }), 10).await;
+    assert_eq!(after.expect("the store").len(), 1, "behind the one for all");
+
+    // Taken back, the one for all holds for it too.
+    assert!(overlay::remove(hub.pool(), here, BY).await.expect("the store"));
+    assert!(!overlay::remove(hub.pool(), here, BY).await.expect("the store"));
+    overlay::refresh(hub.pool(), &hub.engine.library).await.expect("the store");
+    hub.changes("products", [page([json!({ "code": "D", "version": 1, "name": "d", "unit": "KT" })])]).await;
+    assert_eq!(hub.row("select unit from commerce.product where code = 'D'").await["unit"], "KOLI");
+    let of_the_code = audit::Filter { subject: Some("test/unit:KT@erp".to_owned()), ..audit::Filter::default() };
+    assert_eq!(audit::list(hub.pool(), &of_the_code, None, 10).await.expect("the store").len(), 2);
 }

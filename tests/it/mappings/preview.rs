@@ -6,12 +6,12 @@ use kopru::{
     hub::{
         engine::Engine,
         mappings::{
-            Shelf,
+            InForce, Shelf,
             preview::{Preview, Subject, preview},
             stored::preview_stored,
         },
     },
-    mapping::{Effective, Files, Format},
+    mapping::{Files, Format},
 };
 use serde_json::{Value, json};
 
@@ -21,8 +21,8 @@ use crate::support::{database::TestDatabase, kopru::Kopru, system::page};
 async fn previewed(engine: &Engine, mapping: &str, body: &str) -> Preview {
     let mapping = engine.library.get(mapping).expect("a mapping");
     let received_at = engine.database_now().await.expect("the store");
-    let subject = Subject { connector: "erp", may_create: true, mapping: &mapping, format: Format::Json, received_at };
-    preview(Some(&engine.pool), &subject, body.as_bytes(), engine.clock.now()).await.expect("a preview")
+    let subject = Subject { connector: "erp", mapping: &mapping, format: Format::Json, received_at };
+    preview(Some(engine), &subject, body.as_bytes()).await.expect("a preview")
 }
 
 fn product(code: &str, version: i64, name: &str) -> Value {
@@ -96,13 +96,13 @@ async fn a_document_tells_what_would_become_of_each_record_and_writes_nothing() 
 }
 
 /// The mapping as an edited file would have it.
-fn edited(mapped: &Mapped, path: &str, from: &str, to: &str) -> Effective {
-    let mut files = Files::read(Some(mapped.dir.path())).expect("files");
+fn edited(mapped: &Mapped, path: &str, from: &str, to: &str) -> Arc<InForce> {
+    let mut files = Files::in_force(Some(mapped.dir.path())).expect("files");
     let text = mapped.read(path);
     assert!(text.contains(from));
     files.put(path, path, &text.replace(from, to));
     let library = files.library().unwrap_or_else(|problems| panic!("{problems:?}"));
-    Shelf::new(Arc::new(library)).get(path.trim_end_matches(".toml")).expect("a mapping")
+    Shelf::new(Arc::new(library)).now()
 }
 
 #[tokio::test]
@@ -120,10 +120,10 @@ async fn stored_payloads_tell_what_an_edit_would_change_and_what_would_fail() {
     hub.changes("products", [page([json!({ "code": "L", "version": 1, "name": "l", "unit": "KT" })])]).await;
     let before = hub.footprint().await;
     let engine = &hub.engine;
-    let held = engine.library.get("test/products").expect("a mapping");
+    let held = engine.library.now();
 
     // The mapping in force changes nothing of it.
-    let report = preview_stored(engine, &held, 100, |_, _| {}).await.expect("a report");
+    let report = preview_stored(engine, &held, "test/products", 100, |_, _| {}).await.expect("a report");
     assert_eq!((report.payloads, report.letters, report.letters_mended), (4, 1, 0));
     assert_eq!((report.counts.unchanged, report.counts.failed, report.counts.records), (30, 2, 32));
 
@@ -134,18 +134,18 @@ async fn stored_payloads_tell_what_an_edit_would_change_and_what_would_fail() {
         "[fields.name]\nfrom = \"name\"",
         "[fields.name]\nfrom = \"description\"",
     );
-    let report = preview_stored(engine, &other, 100, |_, _| {}).await.expect("a report");
+    let report = preview_stored(engine, &other, "test/products", 100, |_, _| {}).await.expect("a report");
     assert_eq!((report.counts.updated, report.counts.unchanged), (30, 0));
     assert_eq!(
         report.changes[0],
-        json!({ "field": "name", "count": 30, "examples": [
+        json!({ "entity": "product", "field": "name", "count": 30, "examples": [
             { "code": "P20", "from": "p20", "to": "d20" },
             { "code": "P21", "from": "p21", "to": "d21" },
             { "code": "P22", "from": "p22", "to": "d22" },
         ] })
     );
     let strict = edited(&mapped, "test/products.toml", "unmapped = \"keep\"", "unmapped = \"fail\"");
-    let report = preview_stored(engine, &strict, 100, |_, _| {}).await.expect("a report");
+    let report = preview_stored(engine, &strict, "test/products", 100, |_, _| {}).await.expect("a report");
     assert_eq!((report.counts.unchanged, report.counts.failed), (6, 26));
     let failures: Vec<_> = report.failures.iter().map(|one| (&one["reason"], &one["field"], &one["count"])).collect();
     assert_eq!(failures[0], (&json!("unmapped_code"), &json!("weightUnit (measure)"), &json!(24)));
@@ -155,7 +155,9 @@ async fn stored_payloads_tell_what_an_edit_would_change_and_what_would_fail() {
     let lenient =
         edited(&mapped, "test/products.toml", "table = \"unit\"\n", "table = \"unit\"\nunmapped = \"null\"\n");
     let mut seen = Vec::new();
-    let report = preview_stored(engine, &lenient, 2, |done, all| seen.push((done, all))).await.expect("a report");
+    let report = preview_stored(engine, &lenient, "test/products", 2, |done, all| seen.push((done, all)))
+        .await
+        .expect("a report");
     assert_eq!((report.payloads, report.letters, report.letters_mended), (1, 1, 1));
     assert_eq!(seen, [(0, 2), (1, 2), (2, 2)]);
     assert_eq!(hub.footprint().await, before);

@@ -250,3 +250,60 @@ fn systems_are_listed_and_asked_without_a_database() {
     assert_eq!((class("erp"), class("logo")), (json!("transient"), json!("contract")));
     assert!(!kopru.data_dir().exists(), "nothing was made for it");
 }
+
+#[test]
+fn exchange_files_and_lists_are_read_as_a_watched_folder_takes_them() {
+    let kopru = Kopru::new();
+    let read = |args: &[&str]| kopru.run(&[&["connector", "read", "logo"], args].concat()).expect(0).json();
+    let exchange = |name: &str| fixtures().join("exchange").join(name).display().to_string();
+    let items = exchange("items.xml");
+    for operation in ["file", "items"] {
+        let told = read(&[operation, "--input", &items]);
+        assert_eq!((&told["class"], told["records"].as_array().map(Vec::len)), (&json!("ok"), Some(3)), "{told}");
+        assert_eq!(told["records"][1]["name"], "CAT6 U/UTP Kablo %100 Bakır Gri");
+        assert_eq!(told["notes"], json!(["3 records of a file in windows-1254 as xml, by logo/items"]));
+        for key in ["unmapped", "skipped", "rejected"] {
+            assert!(told[key].is_array(), "{key}");
+        }
+    }
+    let customers = read(&["file", "--input", &exchange("customers.xml")]);
+    assert!(customers["notes"][0].as_str().is_some_and(|note| note.ends_with("by logo/customers")), "{customers}");
+    // What an operation brings is not what another one's file holds.
+    assert_eq!(read(&["stock", "--input", &items])["class"], "contract");
+
+    // Deleted, of an unknown operation, refused: each record by itself.
+    let mixed = read(&["items", "--input", &exchange("mixed.xml")]);
+    assert_eq!((&mixed["class"], &mixed["deleted"]), (&json!("partial"), &json!(["KBL-C6-305"])), "{mixed}");
+    let rejected: Vec<_> = mixed["rejected"].as_array().expect("a list").iter().map(|one| &one["reason"]).collect();
+    assert_eq!(rejected, [&json!("unknown_operation"), &json!("missing_code")], "{mixed}");
+    assert_eq!((&mixed["rejected"][0]["ordinal"], &mixed["rejected"][1]["ordinal"]), (&json!(2), &json!(3)));
+    assert_eq!(mixed["records"].as_array().map(Vec::len), Some(1), "{mixed}");
+
+    // A broken file gives nothing of itself, and says where it breaks.
+    let cut = read(&["items", "--input", &exchange("cut.xml")]);
+    assert_eq!(
+        (&cut["class"], &cut["reason"], &cut["records"]),
+        (&json!("contract"), &json!("cut_off"), &json!([])),
+        "{cut}"
+    );
+    assert!(cut["detail"].as_str().is_some_and(|detail| detail.contains("line 4, byte")), "{cut}");
+    let other = read(&["file", "--input", "-"]);
+    assert_eq!((&other["class"], &other["reason"]), (&json!("contract"), &json!("mapping_unknown")), "{other}");
+
+    let list = exchange("products.csv");
+    let told = read(&["file", "--input", &list, "--mapping", "csv/products"]);
+    assert_eq!((&told["class"], &told["records"][0]["name"]), (&json!("ok"), &json!("Çift Işıklı Kamera")), "{told}");
+    assert_eq!(read(&["items", "--input", &list])["reason"], "mapping_unknown");
+    // A configured folder says by which mapping its lists are read.
+    kopru.write(
+        "config.toml",
+        "[connectors.erp]\nkind = \"logo\"\nbase_url = \"http://127.0.0.1:1\"\nclient_id = \"k\"\n\
+         client_secret = \"k\"\nusername = \"k\"\npassword = \"k\"\nfirm = 7\n[files.lists]\ndir = \"drop\"\n\
+         instance = \"erp\"\n[[files.lists.take]]\npattern = \"products*.csv\"\nmapping = \"csv/products\"\n",
+    );
+    let told = kopru.run(&["connector", "read", "erp", "items", "--input", &list]).expect(0).json();
+    assert_eq!((&told["class"], told["records"].as_array().map(Vec::len)), (&json!("ok"), Some(2)), "{told}");
+    let run = kopru.run(&["connector", "read", "erp", "file", "--input", &list, "--mapping", "csv/prodcts"]).expect(2);
+    assert!(run.stderr.contains("did you mean `csv/products`?"), "{}", run.stderr);
+    assert!(!kopru.path().join("drop").exists() && !kopru.data_dir().exists(), "nothing was made for it");
+}

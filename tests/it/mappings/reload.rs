@@ -67,7 +67,7 @@ async fn a_bad_edit_leaves_the_old_one_in_force_and_says_why() {
         let mut all = state::list(&engine.pool, Duration::from_secs(3600)).await.expect("the store");
         assert_eq!(all.len(), 1);
         let one = all.remove(0);
-        assert_eq!((one.hash.as_str(), one.mappings.len()), (held.as_str(), 6));
+        assert_eq!((one.hash.as_str(), one.mappings.len()), (held.as_str(), 26));
         (one.error, one.error_at)
     };
     settle(&mut watcher, engine).await;
@@ -147,7 +147,7 @@ async fn two_daemons_take_over_edits_and_answers_and_tell_so() {
     let second = Daemon::start(&other).await.expect("started");
     let pool = mapped.hub.pool();
     mapped.edit("test/brands.toml", "from = \"name\"", "from = \"title\"");
-    let place = Place { system: "test", table: "unit", code: "KT" };
+    let place = Place { system: "test", table: "unit", code: "KT", instance: None };
     overlay::answer(pool, place, "KUTU", BY).await.expect("an answer");
     eventually("both have it", async || {
         let told = state::list(pool, Duration::from_secs(3600)).await.expect("the store");
@@ -156,7 +156,7 @@ async fn two_daemons_take_over_edits_and_answers_and_tell_so() {
         hashes.len() == 2
             && hashes[0] == hashes[1]
             && hashes[0] == one.library.now().library().hash()
-            && hashes[0] == kopru::mapping::Files::read(Some(mapped.dir.path())).expect("files").hash()
+            && hashes[0] == kopru::mapping::Files::in_force(Some(mapped.dir.path())).expect("files").hash()
     })
     .await;
     for engine in [&one, &other] {

@@ -29,7 +29,7 @@ impl Mapped {
             fs::write(dir.path().join(path), text).expect("a file");
         }
         fs::write(dir.path().join("test/tables.toml"), TABLES).expect("a file");
-        let library = Library::load(Some(dir.path())).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let library = Library::in_force(Some(dir.path())).unwrap_or_else(|problems| panic!("{problems:?}"));
         let hub = Hub::with(|build| {
             build.library = Arc::new(library);
             build.settings.mappings_dir = Some(dir.path().to_owned());

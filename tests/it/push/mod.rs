@@ -4,5 +4,8 @@ mod bad_days;
 mod deactivation;
 mod described;
 mod intake;
+mod parts;
+mod previews;
+
 mod site;
 mod wire;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use kopru::{
     audit::Actor,
+    commerce::orders::OrderRules,
     http::{Failure, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     identity::api_keys::{self, NewKey},
 };
@@ -89,6 +90,7 @@ impl Site {
             pool: hub.pool().clone(),
             clock: hub.engine.clock.clone(),
             people: people(hub.pool(), &hub.engine.clock),
+            order_rules: OrderRules::default(),
             metrics: kopru::telemetry::metrics(),
             probes: Arc::new(Quiet),
         };

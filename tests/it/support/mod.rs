@@ -5,6 +5,7 @@ pub mod database;
 pub mod dealers;
 pub mod hub;
 pub mod kopru;
+pub mod listener;
 pub mod people;
 pub mod served;
 pub mod system;

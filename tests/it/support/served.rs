@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use kopru::{
     clock::Clock,
+    commerce::orders::OrderRules,
     http::{Catalogue, Failure, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings, Waits},
     identity::{people::People, tokens::KeySource},
     principal::Role,
@@ -58,6 +59,7 @@ async fn serve(
         pool: hub.pool().clone(),
         clock: clock.clone(),
         people: People::remembering(hub.pool().clone(), clock, KeySource::Store, fresh),
+        order_rules: OrderRules::default(),
         metrics: kopru::telemetry::metrics(),
         probes: Arc::new(Well),
     };

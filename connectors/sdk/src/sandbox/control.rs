@@ -27,8 +27,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/_sandbox/state", get(state))
         .route("/_sandbox/change", post(change))
         .route("/_sandbox/clock", post(clock))
+        .route("/_sandbox/mails", get(mails))
         .fallback(async || -> Answer {
-            let text = "under /_sandbox are health, faults (GET, PUT), state (GET), change and clock (POST)";
+            let text =
+                "under /_sandbox are health, faults (GET, PUT), state (GET), change and clock (POST), mails (GET)";
             Err((StatusCode::NOT_FOUND, Json(json!({"error": text}))))
         })
         .with_state(shared)
@@ -82,6 +84,12 @@ async fn clock(State(shared): State<Arc<Shared>>, Query(params): Params, body: B
         None => shared.systems.iter().for_each(|mounted| mounted.system.shift_clock(seconds)),
     }
     Ok(Json(json!({"shiftedBySeconds": seconds})))
+}
+
+async fn mails(State(shared): State<Arc<Shared>>, Query(params): Params) -> Answer {
+    let mailbox = shared.mailbox.as_ref().ok_or_else(|| refused("this sandbox takes no mail"))?;
+    let to = params.get("to").map(String::as_str).filter(|text| !text.is_empty());
+    Ok(Json(json!({"items": mailbox.mails(to)})))
 }
 
 /// The named system, or the only one.

@@ -11,6 +11,7 @@
 //! | `server` | the listener: accepts, applies faults, hands on to the system |
 //! | `control` | `/_sandbox/…` |
 //! | [`clock`] | the sandbox's own now |
+//! | [`mail`] | a mail server beside the systems |
 //! | [`journal`] | what was written to a system, appended to a file |
 //!
 //! Invariants
@@ -23,6 +24,7 @@ mod control;
 mod effect;
 pub mod faults;
 pub mod journal;
+pub mod mail;
 mod server;
 
 use std::{path::PathBuf, sync::Arc};

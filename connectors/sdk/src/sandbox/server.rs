@@ -32,6 +32,7 @@ use tower::ServiceExt as _;
 use super::{
     SandboxSystem, control, effect,
     faults::{BadFaults, Effect, Faults, Seen},
+    mail::{self, MailServer, Mailbox},
 };
 
 const FILE_POLL: Duration = Duration::from_millis(200);
@@ -54,6 +55,8 @@ pub struct Sandbox;
 #[derive(Debug)]
 pub struct RunningSandbox {
     pub addr: SocketAddr,
+    /// Where mail is taken, when it is.
+    pub mail_addr: Option<SocketAddr>,
     /// The server stops when this is dropped.
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
@@ -83,6 +86,7 @@ pub(super) struct Mounted {
 /// What connections and the control surface share.
 pub(super) struct Shared {
     pub systems: Vec<Mounted>,
+    pub mailbox: Option<Arc<Mailbox>>,
     faults: Mutex<Faults>,
     /// Why the faults file's last edition was not taken over.
     file_problem: Mutex<Option<String>>,
@@ -90,7 +94,8 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn kinds(&self) -> Vec<&'static str> {
-        self.systems.iter().map(|mounted| mounted.kind).collect()
+        let mail = self.mailbox.as_ref().map(|_| mail::SYSTEM);
+        self.systems.iter().map(|mounted| mounted.kind).chain(mail).collect()
     }
 
     pub fn faults(&self) -> MutexGuard<'_, Faults> {
@@ -109,6 +114,16 @@ impl Sandbox {
         systems: Vec<(&'static str, Arc<dyn SandboxSystem>)>,
         faults_file: Option<PathBuf>,
     ) -> Result<RunningSandbox, StartError> {
+        Sandbox::start_with_mail(listener, systems, None, faults_file)
+    }
+
+    /// The same with a mail server beside the systems.
+    pub fn start_with_mail(
+        listener: TcpListener,
+        systems: Vec<(&'static str, Arc<dyn SandboxSystem>)>,
+        mail: Option<MailServer>,
+        faults_file: Option<PathBuf>,
+    ) -> Result<RunningSandbox, StartError> {
         let addr = listener.local_addr()?;
         let systems: Vec<Mounted> = systems
             .into_iter()
@@ -117,21 +132,33 @@ impl Sandbox {
                 Mounted { kind, system, requests: AtomicU64::new(0), router }
             })
             .collect();
-        let kinds: Vec<&str> = systems.iter().map(|mounted| mounted.kind).collect();
+        let mail_addr = mail.as_ref().map(|mail| mail.listener.local_addr()).transpose()?;
+        let mut kinds: Vec<&str> = systems.iter().map(|mounted| mounted.kind).collect();
+        kinds.extend(mail.as_ref().map(|_| mail::SYSTEM));
         let faults = match &faults_file {
             Some(path) => read_faults(path, &kinds)?,
             None => Faults::default(),
         };
-        let shared = Arc::new(Shared { systems, faults: Mutex::new(faults), file_problem: Mutex::new(None) });
+        let mailbox = mail.as_ref().map(|mail| Arc::clone(&mail.mailbox));
+        let shared = Arc::new(Shared { systems, mailbox, faults: Mutex::new(faults), file_problem: Mutex::new(None) });
         let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(serve(listener, shared, faults_file, stopped));
-        Ok(RunningSandbox { addr, stop, server })
+        let server = tokio::spawn(serve(listener, shared, mail, faults_file, stopped));
+        Ok(RunningSandbox { addr, mail_addr, stop, server })
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>, file: Option<PathBuf>, mut stopped: oneshot::Receiver<()>) {
+async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    mail: Option<MailServer>,
+    file: Option<PathBuf>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let control = control::router(Arc::clone(&shared));
     let mut tasks = JoinSet::new();
+    if let Some(MailServer { listener, mailbox }) = mail {
+        tasks.spawn(mail::serve(listener, mailbox, Arc::clone(&shared)));
+    }
     if let Some(path) = file {
         tasks.spawn(watch_file(path, Arc::clone(&shared)));
     }

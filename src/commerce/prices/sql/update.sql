@@ -25,15 +25,17 @@ with current as materialized (
         | case when i.given & (1 << 14) <> 0 and p.tier is distinct from i.tier then 1 << 14 else 0 end
         | case when i.given & (1 << 15) <> 0 and p.is_active <> i.is_active then 1 << 15 else 0 end
             as changed
-    from unnest(
-        $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[],
-        $8::date[], $9::date[], $10::boolean[], $11::boolean[], $12::text[], $13::text[], $14::text[],
-        $15::numeric[], $16::numeric[], $17::text[], $18::text[], $19::text[]
-    ) as i (
-        place, given, id, product_id, customer_id, price_list_id, priority,
-        valid_from, valid_to, vat_included, is_active, code, role, currency,
-        amount, min_quantity, unit, tier, customer_pattern
-    )
+    from (
+        select
+            unnest($1::bigint[]) as place, unnest($2::bigint[]) as given, unnest($3::bigint[]) as id,
+            unnest($4::bigint[]) as product_id, unnest($5::bigint[]) as customer_id,
+            unnest($6::bigint[]) as price_list_id, unnest($7::integer[]) as priority,
+            unnest($8::date[]) as valid_from, unnest($9::date[]) as valid_to, unnest($10::boolean[]) as vat_included,
+            unnest($11::boolean[]) as is_active, unnest($12::text[]) as code, unnest($13::text[]) as role,
+            unnest($14::text[]) as currency, unnest($15::numeric[]) as amount,
+            unnest($16::numeric[]) as min_quantity, unnest($17::text[]) as unit, unnest($18::text[]) as tier,
+            unnest($19::text[]) as customer_pattern
+    ) as i
     join commerce.price p on p.id = i.id
     order by p.id
     for no key update of p

@@ -43,17 +43,21 @@ with current as materialized (
         | case when i.given & (1 << 25) <> 0 and p.is_featured <> i.is_featured then 1 << 25 else 0 end
         | case when i.given & (1 << 26) <> 0 and p.slug <> i.slug then 1 << 26 else 0 end
             as changed
-    from unnest(
-        $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-        $8::integer[], $9::boolean[], $10::boolean[], $11::boolean[], $12::boolean[], $13::text[], $14::text[],
-        $15::text[], $16::text[], $17::text[], $18::text[], $19::numeric[], $20::text[], $21::numeric[], $22::text[],
-        $23::numeric[], $24::numeric[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[]
-    ) as i (
-        place, given, parts, id, category_id, brand_id, unit_set_id,
-        warranty_months, is_active, is_featured, track_stock, requires_serial_number, code, sku,
-        name, slug, unit, barcode, vat_rate, product_type_code, weight, weight_unit,
-        minimum_order_quantity, order_multiple, variant_group, short_description, description, options, attributes
-    )
+    from (
+        select
+            unnest($1::bigint[]) as place, unnest($2::bigint[]) as given, unnest($3::bigint[]) as parts,
+            unnest($4::bigint[]) as id, unnest($5::bigint[]) as category_id, unnest($6::bigint[]) as brand_id,
+            unnest($7::bigint[]) as unit_set_id, unnest($8::integer[]) as warranty_months,
+            unnest($9::boolean[]) as is_active, unnest($10::boolean[]) as is_featured,
+            unnest($11::boolean[]) as track_stock, unnest($12::boolean[]) as requires_serial_number,
+            unnest($13::text[]) as code, unnest($14::text[]) as sku, unnest($15::text[]) as name,
+            unnest($16::text[]) as slug, unnest($17::text[]) as unit, unnest($18::text[]) as barcode,
+            unnest($19::numeric[]) as vat_rate, unnest($20::text[]) as product_type_code,
+            unnest($21::numeric[]) as weight, unnest($22::text[]) as weight_unit,
+            unnest($23::numeric[]) as minimum_order_quantity, unnest($24::numeric[]) as order_multiple,
+            unnest($25::text[]) as variant_group, unnest($26::text[]) as short_description,
+            unnest($27::text[]) as description, unnest($28::text[]) as options, unnest($29::text[]) as attributes
+    ) as i
     join commerce.product p on p.id = i.id
     order by p.id
     for no key update of p

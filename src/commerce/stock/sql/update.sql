@@ -8,10 +8,13 @@ with current as materialized (
         | case when i.given & 4 <> 0 and s.reserved_remote is distinct from i.reserved then 4 else 0 end
         | case when i.given & 8 <> 0 and s.on_order is distinct from i.on_order then 8 else 0 end
             as changed
-    from unnest(
-        $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::numeric[], $7::numeric[],
-        $8::numeric[], $9::numeric[]
-    ) as i (place, given, id, product_id, warehouse_id, quantity, on_hand, reserved, on_order)
+    from (
+        select
+            unnest($1::bigint[]) as place, unnest($2::bigint[]) as given, unnest($3::bigint[]) as id,
+            unnest($4::bigint[]) as product_id, unnest($5::bigint[]) as warehouse_id,
+            unnest($6::numeric[]) as quantity, unnest($7::numeric[]) as on_hand, unnest($8::numeric[]) as reserved,
+            unnest($9::numeric[]) as on_order
+    ) as i
     join commerce.stock_level s on s.id = i.id
     order by s.id
     for no key update of s

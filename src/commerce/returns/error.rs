@@ -1,0 +1,45 @@
+//! Why nothing became of what was asked of a return.
+
+use super::state::ReturnState;
+use crate::commerce::CommandError;
+
+/// One thing that is wrong, and where: `lines[3].quantity`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFault {
+    pub field: String,
+    /// The rule, for programs.
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl NamedFault {
+    pub(super) fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> NamedFault {
+        NamedFault { field: field.into(), code, message: message.into() }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReturnError {
+    /// What was sent breaks rules; all of them at once.
+    #[error("{} of what was sent cannot be returned", .0.len())]
+    Invalid(Vec<NamedFault>),
+    /// None, or none that this caller may see.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    #[error("the return is {from} and cannot become {to}")]
+    Forbidden { from: ReturnState, to: ReturnState },
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+impl From<sqlx::Error> for ReturnError {
+    fn from(error: sqlx::Error) -> ReturnError {
+        ReturnError::Command(error.into())
+    }
+}
+
+impl From<serde_json::Error> for ReturnError {
+    fn from(error: serde_json::Error) -> ReturnError {
+        ReturnError::Command(error.into())
+    }
+}

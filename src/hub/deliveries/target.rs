@@ -1,0 +1,107 @@
+//! What a target is: somebody who is told of things.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use kopru_sdk::{Ctx, Fault, async_trait};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::super::pages::Failure;
+
+/// Which events a target is told, and what a dead one means for the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// Types of events; `*` is every type.
+    pub events: Vec<String>,
+    /// Events of first and full passes as well.
+    pub bulk: bool,
+    /// A dead fact holds what follows on its key.
+    pub blocks: bool,
+}
+
+/// What is to be told.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Stays the same however often it is tried.
+    pub id: Uuid,
+    pub kind: String,
+    pub event_id: Option<Uuid>,
+    pub aggregate: String,
+    pub aggregate_id: Option<i64>,
+    pub revision: Option<i64>,
+    pub payload: Value,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Set when an earlier call may have been worked on: look before it is done again.
+    pub unknown_since: Option<DateTime<Utc>>,
+}
+
+/// One attempt. What it says is kept for people: short, and without secrets.
+#[derive(Debug)]
+pub struct Tried {
+    /// What the target called it, when it did.
+    pub outcome: Result<Option<String>, Fault>,
+    pub asked: Option<String>,
+    pub answered: Option<String>,
+}
+
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// `smtp`, `webhook`, or a connector's kind.
+    fn kind(&self) -> &'static str;
+
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
+
+    /// Deliveries that one process may have under way at a time.
+    fn at_once(&self) -> usize {
+        4
+    }
+
+    /// How long a call may take; one that takes longer is given up.
+    fn timeout(&self) -> Duration;
+
+    /// Why nothing can be sent as it is configured; everything is held until it is mended.
+    fn unready(&self) -> Option<Failure> {
+        None
+    }
+
+    /// The cheapest call that tells whether it can be reached. Changes nothing over there.
+    async fn check(&self, cx: &Ctx) -> Result<(), Fault>;
+
+    async fn deliver(&self, cx: &Ctx, document: &Document) -> Tried;
+}
+
+type Named = BTreeMap<String, Arc<dyn Target>>;
+
+/// The targets that this process can call, by name.
+#[derive(Default)]
+pub struct Targets(RwLock<Arc<Named>>);
+
+impl Targets {
+    pub fn now(&self) -> Arc<Named> {
+        // A map that was swapped whole is whole whatever happened to who swapped it.
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn get(&self, name: &str) -> Option<Arc<dyn Target>> {
+        self.now().get(name).cloned()
+    }
+
+    pub fn put(&self, name: impl Into<String>, target: Arc<dyn Target>) {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut named = Named::clone(&held);
+        named.insert(name.into(), target);
+        *held = Arc::new(named);
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.now().keys().cloned().collect()
+    }
+}

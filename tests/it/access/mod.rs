@@ -1,0 +1,3 @@
+//! Who sees what: every private table behind its policy, every operation behind its permission.
+
+mod rows;

@@ -1,0 +1,251 @@
+//! The routes of orders and carts, over a real socket.
+
+use futures::future::join_all;
+use kopru::principal::Role;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::number;
+use crate::support::{
+    dealers,
+    people::{self, signed_in},
+    served::Served,
+};
+
+/// A served shop with one dealer and one product at 100.00.
+struct Shop {
+    served: Served,
+    dealer: i64,
+    camera: i64,
+    buyer: String,
+    manager: String,
+}
+
+impl Shop {
+    async fn open() -> Shop {
+        let served = Served::new().await;
+        let pool = served.pool().clone();
+        let dealer = people::company(&pool, "120.01").await;
+        let camera = dealers::product(&pool, "KMR").await;
+        let warehouse = dealers::warehouse(&pool, "0").await;
+        sqlx::query(
+            "with level as (
+                insert into commerce.stock_level (product_id, warehouse_id, quantity, created_at, updated_at)
+                values ($1, $2, 100, now(), now()))
+             insert into commerce.price (product_id, code, role, currency, amount, created_at, updated_at, created_by,
+                 updated_by)
+             values ($1, 'list', 'list', 'TRY', 100, now(), now(), 'test', 'test')",
+        )
+        .bind(camera)
+        .bind(warehouse)
+        .execute(&pool)
+        .await
+        .expect("goods");
+        let (_, buyer) = signed_in(&pool, &served.clock, Role::DealerPurchasing, Some(dealer)).await;
+        let (_, manager) = signed_in(&pool, &served.clock, Role::SalesManager, None).await;
+        Shop { served, dealer, camera, buyer, manager }
+    }
+
+    async fn ask(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let mut request = self.served.request(method, path, token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status();
+        (status, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    async fn place(&self, token: &str, body: Value) -> (StatusCode, Value) {
+        self.ask(token, Method::POST, "/api/v1/orders", Some(body)).await
+    }
+
+    fn two(&self) -> Value {
+        json!({ "lines": [{ "productId": self.camera, "quantity": 2 }] })
+    }
+}
+
+#[tokio::test]
+async fn an_order_from_its_placement_to_its_end() {
+    let shop = Shop::open().await;
+    let (status, order) = shop.place(&shop.buyer, shop.two()).await;
+    assert_eq!(status, StatusCode::CREATED, "{order}");
+    assert_eq!(order["state"], "confirmed");
+    // Written exactly, and read from the text.
+    assert_eq!(order["total"].to_string(), "240.0000");
+    assert_eq!(order["lines"][0]["quantity"].to_string(), "2");
+    let id = order["id"].as_i64().expect("an id");
+    let number = order["number"].as_str().expect("a number");
+
+    for path in [format!("/api/v1/orders/{id}"), format!("/api/v1/orders/by-number/{number}")] {
+        let answer = shop.served.request(Method::GET, &path, &shop.buyer).send().await.expect("an answer");
+        let tag = answer.headers()["etag"].clone();
+        assert_eq!(answer.json::<Value>().await.expect("JSON"), order);
+        let known = shop.served.request(Method::GET, &path, &shop.buyer).header("If-None-Match", tag);
+        assert_eq!(known.send().await.expect("an answer").status(), StatusCode::NOT_MODIFIED);
+    }
+    let (status, list) = shop.ask(&shop.buyer, Method::GET, "/api/v1/orders?count=true&state=confirmed", None).await;
+    assert_eq!((status, &list["totalCount"], &list["items"][0]["id"]), (StatusCode::OK, &json!(1), &json!(id)));
+    let (status, history) = shop.ask(&shop.buyer, Method::GET, &format!("/api/v1/orders/{id}/history"), None).await;
+    assert_eq!((status, &history["items"][0]["action"]), (StatusCode::OK, &json!("placed")));
+
+    let cancel = format!("/api/v1/orders/{id}/cancel");
+    let (status, cancelled) = shop.ask(&shop.buyer, Method::POST, &cancel, Some(json!({ "note": "vazgeçtik" }))).await;
+    assert_eq!((status, &cancelled["state"]), (StatusCode::OK, &json!("cancelled")));
+    let (status, refused) = shop.ask(&shop.buyer, Method::POST, &cancel, None).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::CONFLICT, &json!("state_conflict")));
+    assert_eq!((&refused["state"], &refused["allowed"]), (&json!("cancelled"), &json!([])));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_times_the_same_is_one_order() {
+    let shop = Shop::open().await;
+    let post = |body: Value| {
+        shop.served
+            .request(Method::POST, "/api/v1/orders", &shop.buyer)
+            .header("Idempotency-Key", "d1")
+            .json(&body)
+            .send()
+    };
+    let answers = join_all((0..64).map(|_| post(shop.two()))).await;
+    let mut numbers = Vec::new();
+    for answer in answers {
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        numbers.push(answer.json::<Value>().await.expect("JSON")["number"].to_string());
+    }
+    numbers.dedup();
+    assert_eq!(numbers.len(), 1, "{numbers:?}");
+    let other = post(json!({ "lines": [{ "productId": shop.camera, "quantity": 3 }] })).await.expect("an answer");
+    assert_eq!(other.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let count: i64 = sqlx::query_scalar("select count(*) from commerce.sales_order")
+        .fetch_one(shop.served.pool())
+        .await
+        .expect("counted");
+    assert_eq!(count, 1);
+}
+
+#[tokio::test]
+async fn roles_and_other_companies() {
+    let shop = Shop::open().await;
+    let (_, order) = shop.place(&shop.buyer, shop.two()).await;
+    let id = order["id"].as_i64().expect("an id");
+    let pool = shop.served.pool();
+    let other = people::company(pool, "120.02").await;
+    let (_, stranger) = signed_in(pool, &shop.served.clock, Role::DealerOwner, Some(other)).await;
+    let (_, viewer) = signed_in(pool, &shop.served.clock, Role::DealerViewer, Some(shop.dealer)).await;
+    let (_, content) = signed_in(pool, &shop.served.clock, Role::ContentManager, None).await;
+    let one = format!("/api/v1/orders/{id}");
+    let number = format!("/api/v1/orders/by-number/{}", order["number"].as_str().expect("a number"));
+    let history = format!("{one}/history");
+    for path in [&one, &number, &history] {
+        assert_eq!(shop.ask(&stranger, Method::GET, path, None).await.0, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(shop.ask(&viewer, Method::GET, path, None).await.0, StatusCode::OK, "{path}");
+        assert_eq!(shop.ask(&content, Method::GET, path, None).await.0, StatusCode::FORBIDDEN, "{path}");
+    }
+    let cancel = format!("{one}/cancel");
+    assert_eq!(shop.ask(&stranger, Method::POST, &cancel, None).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(shop.ask(&viewer, Method::POST, &cancel, None).await.0, StatusCode::FORBIDDEN);
+    for decision in ["approve", "reject"] {
+        let path = format!("{one}/{decision}");
+        assert_eq!(shop.ask(&shop.buyer, Method::POST, &path, None).await.0, StatusCode::FORBIDDEN);
+        let (status, refused) = shop.ask(&shop.manager, Method::POST, &path, None).await;
+        assert_eq!(
+            (status, &refused["allowed"]),
+            (StatusCode::CONFLICT, &json!(["processing", "shipped", "cancelled"]))
+        );
+    }
+    assert_eq!(shop.place(&viewer, shop.two()).await.0, StatusCode::FORBIDDEN);
+    let mut foreign = shop.two();
+    foreign["customerId"] = json!(shop.dealer);
+    assert_eq!(shop.place(&stranger, foreign.clone()).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(shop.place(&shop.manager, foreign).await.0, StatusCode::CREATED);
+    assert_eq!(shop.place(&shop.manager, shop.two()).await.0, StatusCode::BAD_REQUEST);
+    let (status, none) = shop.ask(&shop.manager, Method::GET, "/api/v1/cart", None).await;
+    assert_eq!((status, &none["code"]), (StatusCode::FORBIDDEN, &json!("no_cart")));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_in_place() {
+    let shop = Shop::open().await;
+    let lines = json!({ "lines": [
+        { "productId": shop.camera, "quantity": "1" },
+        { "sku": "YOK", "quantity": 1 },
+        { "productId": shop.camera, "quantity": 0.5 },
+    ]});
+    let (status, refused) = shop.place(&shop.buyer, lines).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::BAD_REQUEST, &json!("invalid")));
+    let mut told: Vec<(&str, &str)> = refused["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|error| (error["field"].as_str().unwrap_or(""), error["code"].as_str().unwrap_or("")))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, [("lines[1].sku", "unknown_sku"), ("lines[2].quantity", "fraction")]);
+    let (status, refused) =
+        shop.place(&shop.buyer, json!({ "lines": [{ "productId": shop.camera, "quantity": 101 }] })).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::CONFLICT, &json!("insufficient_stock")));
+    assert_eq!(refused["errors"][0]["message"], "there are only 100 ADET of KMR left");
+    for (body, field) in
+        [(json!({ "lines": [], "paymentMethod": "cash" }), "paymentMethod"), (json!({ "lines": [] }), "lines")]
+    {
+        let (status, refused) = shop.place(&shop.buyer, body).await;
+        assert_eq!((status, refused["errors"][0]["field"].as_str()), (StatusCode::BAD_REQUEST, Some(field)));
+    }
+    for body in [json!([]), json!({ "lines": "all" }), json!({ "lines": [{ "productId": 1, "quantity": "çok" }] })] {
+        assert_eq!(shop.place(&shop.buyer, body).await.0, StatusCode::BAD_REQUEST);
+    }
+    for query in [
+        "state=open",
+        "from=yesterday",
+        "from=%2B200000-01-01",
+        "to=-4800-01-01",
+        "limit=0",
+        "cursor=x",
+        "count=maybe",
+        "customerId=x",
+    ] {
+        let (status, refused) = shop.ask(&shop.buyer, Method::GET, &format!("/api/v1/orders?{query}"), None).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {refused}");
+    }
+    for path in ["/api/v1/orders/99999", "/api/v1/orders/by-number/ORD%00", "/api/v1/orders/by-number/%27%3B--"] {
+        assert_eq!(shop.ask(&shop.buyer, Method::GET, path, None).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(shop.ask(&shop.buyer, Method::GET, "/api/v1/orders/abc", None).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_cart_becomes_an_order() {
+    let shop = Shop::open().await;
+    let item = format!("/api/v1/cart/items/{}", shop.camera);
+    let (status, empty) = shop.ask(&shop.buyer, Method::GET, "/api/v1/cart", None).await;
+    assert_eq!((status, &empty["items"], &empty["canOrder"]), (StatusCode::OK, &json!([]), &json!(false)));
+    let (status, refused) = shop.place(&shop.buyer, json!({})).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::CONFLICT, &json!("cart_empty")));
+    for quantity in [json!(0), json!(-1), json!(0.5), json!("9999999999999999999")] {
+        let (status, _) = shop.ask(&shop.buyer, Method::PUT, &item, Some(json!({ "quantity": quantity }))).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{quantity}");
+    }
+    let (status, cart) = shop.ask(&shop.buyer, Method::PUT, &item, Some(json!({ "quantity": 3 }))).await;
+    assert_eq!((status, cart["total"].to_string()), (StatusCode::OK, "360.0000".to_owned()));
+    sqlx::query("update commerce.price set amount = $1")
+        .bind(number("110"))
+        .execute(shop.served.pool())
+        .await
+        .expect("dearer");
+    let (status, refused) = shop.place(&shop.buyer, json!({ "paymentMethod": "card" })).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::CONFLICT, &json!("cart_changed")));
+    let (_, cart) = shop.ask(&shop.buyer, Method::GET, "/api/v1/cart", None).await;
+    assert_eq!(cart["items"][0]["notices"][0]["code"], "price_changed");
+    let (status, order) = shop.place(&shop.buyer, json!({ "paymentMethod": "card" })).await;
+    assert_eq!((status, &order["state"]), (StatusCode::CREATED, &json!("pending_payment")));
+    assert_eq!(order["total"].to_string(), "396.0000");
+    let (_, cart) = shop.ask(&shop.buyer, Method::GET, "/api/v1/cart", None).await;
+    assert_eq!(cart["items"], json!([]));
+    shop.ask(&shop.buyer, Method::PUT, &item, Some(json!({ "quantity": 3 }))).await;
+    let (status, cart) = shop.ask(&shop.buyer, Method::DELETE, &item, None).await;
+    assert_eq!((status, &cart["items"]), (StatusCode::OK, &json!([])));
+    let (status, cart) = shop.ask(&shop.buyer, Method::DELETE, "/api/v1/cart", None).await;
+    assert_eq!((status, &cart["items"]), (StatusCode::OK, &json!([])));
+}
