@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use kopru::{
+    clock::Clock,
     mail::{self, Locale, Mail, MailKind},
     seal::Sealer,
 };
@@ -25,7 +26,7 @@ async fn ask(hub: &Installation, to: &str) {
         full_name: "Ayşe Öz",
         locale: Locale::Tr,
         token: "the-secret",
-        expires_at: Utc::now() + TimeDelta::hours(1),
+        expires_at: Clock::system().now() + TimeDelta::hours(1),
         origin: "user:1",
         correlation_id: "test",
     };
