@@ -38,7 +38,7 @@ pub(super) struct ListQuery {
     #[param(value_type = Option<bool>)]
     in_stock: Option<String>,
     /// `name` when it is not said.
-    #[param(value_type = Option<SortName>)]
+    #[param(inline, value_type = Option<SortName>)]
     sort: Option<String>,
     /// How many items, 1 to 100; 20 when it is not said.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
