@@ -10,11 +10,7 @@ use crate::{
 
 /// Tells that invoiced quantities of these orders were written, under their row locks: a revision, a line of history and
 /// an event each.
-pub(crate) async fn invoiced(
-    conn: &mut PgConnection,
-    by: &Provenance<'_>,
-    orders: &[i64],
-) -> Result<(), CommandError> {
+pub(crate) async fn invoiced(conn: &mut PgConnection, by: &Provenance<'_>, orders: &[i64]) -> Result<(), CommandError> {
     if orders.is_empty() {
         return Ok(());
     }

@@ -224,7 +224,8 @@ async fn statement(
 }
 
 fn csv(statement: &Statement) -> Result<Response, Problem> {
-    let name = format!("attachment; filename=\"ekstre-{}-{}-{}.csv\"", statement.customer_id, statement.from, statement.to);
+    let name =
+        format!("attachment; filename=\"ekstre-{}-{}-{}.csv\"", statement.customer_id, statement.from, statement.to);
     let name = HeaderValue::from_str(&name).map_err(Problem::internal)?;
     let csv = HeaderValue::from_static("text/csv; charset=utf-8");
     let headers = [(header::CONTENT_TYPE, csv), (header::CONTENT_DISPOSITION, name)];

@@ -60,7 +60,9 @@ async fn an_account_is_shown_and_told_as_a_file() {
     assert_eq!(again.expect("an answer").status(), StatusCode::NOT_MODIFIED);
     let file = site.served.get(&format!("{statement}&format=csv"), &token).await;
     assert_eq!(file.headers()["content-type"], "text/csv; charset=utf-8");
-    assert!(file.headers()["content-disposition"].to_str().expect("text").starts_with("attachment; filename=\"ekstre-"));
+    assert!(
+        file.headers()["content-disposition"].to_str().expect("text").starts_with("attachment; filename=\"ekstre-")
+    );
     let file = file.bytes().await.expect("a body");
     assert!(file.starts_with(b"\xEF\xBB\xBFTarih;") && file.ends_with(b";10,00;B;TRY\r\n"), "{file:?}");
 }
@@ -88,7 +90,11 @@ async fn what_is_asked_wrongly_is_told() {
         ("customers?search=%00", "search", "format"),
     ] {
         let problem = problem_of(site.served.get(&format!("/api/v1/{path}"), &token).await, 400, "invalid").await;
-        assert_eq!((&problem["errors"][0]["field"], &problem["errors"][0]["code"]), (&json!(field), &json!(code)), "{path}");
+        assert_eq!(
+            (&problem["errors"][0]["field"], &problem["errors"][0]["code"]),
+            (&json!(field), &json!(code)),
+            "{path}"
+        );
     }
     let problem = problem_of(site.served.get("/api/v1/account/balance", &house).await, 400, "invalid").await;
     assert_eq!(problem["errors"][0]["field"], "customerId");
@@ -117,11 +123,17 @@ async fn a_return_goes_its_way_over_http() {
     };
     let asked = json_of(post("k1", json!(2)).await, StatusCode::CREATED).await;
     let again = json_of(post("k1", json!(2)).await, StatusCode::CREATED).await;
-    assert_eq!((&asked["id"], &asked["state"], &asked["note"]), (&again["id"], &json!("requested"), &body(json!(2))["note"]));
+    assert_eq!(
+        (&asked["id"], &asked["state"], &asked["note"]),
+        (&again["id"], &json!("requested"), &body(json!(2))["note"])
+    );
     problem_of(post("k1", json!(1)).await, 422, "idempotency_key_reused").await;
     // Five were delivered, one is asked for by the other return of this test's dealer, two by this one.
     let problem = problem_of(post("k2", json!(3)).await, 400, "invalid").await;
-    assert_eq!((&problem["errors"][0]["field"], &problem["errors"][0]["code"]), (&json!("lines[0].quantity"), &json!("too_many")));
+    assert_eq!(
+        (&problem["errors"][0]["field"], &problem["errors"][0]["code"]),
+        (&json!("lines[0].quantity"), &json!("too_many"))
+    );
     for bad in [json!(0), json!(-1), json!(0.5), json!("1.00001"), json!(100_000_000_000_000_000_i64)] {
         let response = site.served.post("/api/v1/returns", &token, &body(bad)).await;
         problem_of(response, 400, "invalid").await;
@@ -153,7 +165,10 @@ async fn customers_are_looked_after_over_http() {
     let new = json!({ "code": "B-7", "title": "Öz Çağrı \"Elektronik\" <b>", "taxNumber": "9900000011",
                       "addresses": [{ "title": "Merkez", "city": "İstanbul" }] });
     let entered = json_of(site.served.post("/api/v1/customers", &sales, &new).await, StatusCode::CREATED).await;
-    assert_eq!((&entered["isApproved"], &entered["taxNumberValid"], &entered["source"]), (&json!(false), &json!(true), &Value::Null));
+    assert_eq!(
+        (&entered["isApproved"], &entered["taxNumberValid"], &entered["source"]),
+        (&json!(false), &json!(true), &Value::Null)
+    );
     let twice = problem_of(site.served.post("/api/v1/customers", &sales, &new).await, 400, "invalid").await;
     assert_eq!(twice["errors"][0]["code"], "unique");
     let path = format!("/api/v1/customers/{}", entered["id"]);
@@ -171,20 +186,29 @@ async fn customers_are_looked_after_over_http() {
         (json!({ "code": "A" }), "code", "unique"),
     ] {
         let problem = problem_of(patch(&admin, body.clone()).await, 400, "invalid").await;
-        assert_eq!((&problem["errors"][0]["field"], &problem["errors"][0]["code"]), (&json!(field), &json!(code)), "{body}");
+        assert_eq!(
+            (&problem["errors"][0]["field"], &problem["errors"][0]["code"]),
+            (&json!(field), &json!(code)),
+            "{body}"
+        );
     }
     problem_of(patch(&admin, json!({ "tilte": "x" })).await, 400, "bad_request").await;
     let verb = |verb: &str| format!("{path}/{verb}");
-    let act = async |name: &str| ok(site.served.request(Method::POST, &verb(name), &admin).send().await.expect("an answer")).await;
+    let act = async |name: &str| {
+        ok(site.served.request(Method::POST, &verb(name), &admin).send().await.expect("an answer")).await
+    };
     assert_eq!(act("approve").await["isApproved"], true);
     assert_eq!(act("deactivate").await["isActive"], false);
     assert_eq!(act("activate").await["isActive"], true);
-    let list = site.number(
-        "insert into commerce.price_list (code, name, created_at, updated_at, created_by, updated_by)
+    let list = site
+        .number(
+            "insert into commerce.price_list (code, name, created_at, updated_at, created_by, updated_by)
          values ('L', 'L', now(), now(), 'x', 'x') returning id",
-    )
-    .await;
-    let assign = async |lists: Value| site.served.send(Method::PUT, &verb("price-lists"), &sales, &json!({ "priceLists": lists })).await;
+        )
+        .await;
+    let assign = async |lists: Value| {
+        site.served.send(Method::PUT, &verb("price-lists"), &sales, &json!({ "priceLists": lists })).await
+    };
     let line = json!({ "priceListId": list, "priority": 3 });
     assert_eq!(ok(assign(json!([line])).await).await["priceLists"], json!([line]));
     for wrong in [json!([line, line]), json!([{ "priceListId": list + 99 }])] {
@@ -213,11 +237,17 @@ async fn customers_are_looked_after_over_http() {
     let listed = ok(site.served.get("/api/v1/customers", &dealer).await).await;
     assert_eq!((listed["items"].as_array().map(Vec::len), &listed["items"][0]["id"]), (Some(1), &json!(site.own)));
     problem_of(site.served.get(&path, &dealer).await, 404, "not_found").await;
-    problem_of(site.served.send(Method::PATCH, &own, &dealer, &json!({ "title": "x" })).await, 403, "permission_missing").await;
-    let audited = site.number(
-        "select count(*) from identity.audit_event
-         where subject_kind = 'customer' and detail -> 'after' ->> 'creditLimit' = '12345.6789'",
+    problem_of(
+        site.served.send(Method::PATCH, &own, &dealer, &json!({ "title": "x" })).await,
+        403,
+        "permission_missing",
     )
     .await;
+    let audited = site
+        .number(
+            "select count(*) from identity.audit_event
+         where subject_kind = 'customer' and detail -> 'after' ->> 'creditLimit' = '12345.6789'",
+        )
+        .await;
     assert_eq!(audited, 1);
 }

@@ -146,7 +146,10 @@ async fn every_table_that_leads_to_a_customer_is_behind_a_policy() {
         }
         let excused = READ_BY_THE_HOUSE_ALONE.contains(&table.name.as_str()) || !table.name.starts_with("commerce.");
         if !table.is_readable && leads && !excused {
-            found.push(format!("{}: it leads to a customer; give kopru_dealer a policy and the right to read it", table.name));
+            found.push(format!(
+                "{}: it leads to a customer; give kopru_dealer a policy and the right to read it",
+                table.name
+            ));
         }
     }
     assert!(found.is_empty(), "\n{}", found.join("\n"));
@@ -167,11 +170,10 @@ async fn a_query_that_forgot_its_condition_sees_one_company() {
             "select count(*) filter (where {owner} = $1), count(*) filter (where {owner} is distinct from $1) from {} t",
             table.name
         );
-        let as_house: (i64, i64) = sqlx::query_as(AssertSqlSafe(counted.clone())).bind(own).fetch_one(pool).await.expect("counted");
+        let as_house: (i64, i64) =
+            sqlx::query_as(AssertSqlSafe(counted.clone())).bind(own).fetch_one(pool).await.expect("counted");
         assert!(as_house.0 > 0 && as_house.1 > 0, "{}: this test has no rows of it; add some above", table.name);
-        for (scope, expected) in
-            [(Scope::company(own), as_house.0), (Scope::company(other + 999), 0), (nobody, 0)]
-        {
+        for (scope, expected) in [(Scope::company(own), as_house.0), (Scope::company(other + 999), 0), (nobody, 0)] {
             let mut tx = read_within(pool, scope).await.expect("a transaction");
             let all: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {}", table.name)))
                 .fetch_one(&mut *tx)
@@ -180,7 +182,8 @@ async fn a_query_that_forgot_its_condition_sees_one_company() {
             assert_eq!(all, expected, "{} as {scope:?}", table.name);
         }
         let mut tx = read_within(pool, Scope::company(own)).await.expect("a transaction");
-        let seen: (i64, i64) = sqlx::query_as(AssertSqlSafe(counted)).bind(own).fetch_one(&mut *tx).await.expect("counted");
+        let seen: (i64, i64) =
+            sqlx::query_as(AssertSqlSafe(counted)).bind(own).fetch_one(&mut *tx).await.expect("counted");
         assert_eq!(seen, (as_house.0, 0), "{}", table.name);
         tx.rollback().await.expect("rolled back");
     }
@@ -204,7 +207,11 @@ async fn a_companys_transaction_ends_with_it_and_writes_nothing() {
         assert_eq!(seen, 1);
         tx.commit().await.expect("commit");
     }
-    for statement in ["update commerce.customer set title = 'x'", "delete from commerce.ledger_entry", "select from identity.api_key"] {
+    for statement in [
+        "update commerce.customer set title = 'x'",
+        "delete from commerce.ledger_entry",
+        "select from identity.api_key",
+    ] {
         let mut tx = read_within(pool, Scope::company(own)).await.expect("a transaction");
         let refused = sqlx::query(statement).execute(&mut *tx).await.expect_err("refused");
         assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"), "{statement}");

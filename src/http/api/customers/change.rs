@@ -262,8 +262,11 @@ fn refused(error: CustomerEditError) -> Stop {
     match error {
         CustomerEditError::NotFound => asked::no_customer().into(),
         CustomerEditError::Refused(violation) => {
-            let error =
-                FieldError { field: violation.field.to_owned(), code: violation.rule.into(), message: violation.detail };
+            let error = FieldError {
+                field: violation.field.to_owned(),
+                code: violation.rule.into(),
+                message: violation.detail,
+            };
             Problem::invalid(vec![error]).into()
         }
         CustomerEditError::SourceOwned { fields, owner } => {
