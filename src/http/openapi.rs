@@ -41,6 +41,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     tags(
         (name = "account", description = "What a dealer owes and was invoiced"),
         (name = "auth", description = "Signing in, and who is signed in"),
+        (name = "catalogue", description = "Products at the caller's prices, categories, brands"),
         (name = "cart", description = "What a dealer's user means to buy"),
         (name = "customers", description = "Dealer companies"),
         (name = "integration", description = "What an ERP pushes, with an API key"),

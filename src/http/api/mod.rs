@@ -4,11 +4,12 @@
 //! | --- | --- |
 //! | [`auth`] | signing in, staying signed in, signing out |
 //! | [`me`] | who is signed in |
+//! | [`products`], [`categories`] | the catalogue |
+//! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
 //! | [`account`], [`invoices`], [`returns`] | what a dealer owes, what it was invoiced, what it sends back |
 //! | [`customers`] | dealer companies |
 //! | [`sent`], [`listed`], [`asked`], [`tagged`] | bodies, pages of lists, queries, answers with a tag |
 //! | [`doing`] | who changes something |
-//! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
 //! | [`acting`] | how orders and carts are changed |
 //!
 //! Invariants
@@ -22,15 +23,19 @@ mod acting;
 mod asked;
 mod auth;
 mod cart;
+mod categories;
 mod customers;
 mod doing;
 mod invoices;
 mod listed;
 mod me;
 mod orders;
+mod products;
 mod returns;
 mod sent;
 mod tagged;
+
+pub(super) use products::Answers;
 
 use axum::http::{HeaderValue, header};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -43,6 +48,8 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
     OpenApiRouter::new()
         .merge(auth::routes())
         .merge(me::routes())
+        .merge(products::routes())
+        .merge(categories::routes())
         .merge(account::routes())
         .merge(invoices::routes())
         .merge(returns::routes())

@@ -74,7 +74,7 @@ impl Finish {
 }
 
 /// An outcome with what is kept of the attempt.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Outcome {
     pub delivery: Claimed,
     pub finish: Finish,
@@ -398,7 +398,8 @@ pub(super) async fn end(
     Ok(done)
 }
 
-/// Of the keys of these deliveries, ends what tells of an older state than another one that is open.
+/// Of the keys of these deliveries, ends what tells of an older state than another one that is open. What somebody has in
+/// hand right now is told, in its order.
 pub(super) async fn supersede(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
     if ids.is_empty() {
         return Ok(());
@@ -408,13 +409,15 @@ pub(super) async fn supersede(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(),
              select distinct target, aggregate, aggregate_id from hub.delivery
              where id = any($1) and newest_only and aggregate_id is not null
          ), gone as (
-             delete from hub.delivery d using keys k
-             where d.target = k.target and d.aggregate = k.aggregate and d.aggregate_id = k.aggregate_id
-               and d.newest_only and d.state in ('received', 'waiting', 'held', 'dead')
-               and exists (select from hub.delivery n
-                           where n.target = d.target and n.aggregate = d.aggregate
-                             and n.aggregate_id = d.aggregate_id and n.newest_only and n.revision > d.revision)
-             returning d.*
+             delete from hub.delivery where id in (
+                 select d.id from hub.delivery d
+                 join keys k on d.target = k.target and d.aggregate = k.aggregate and d.aggregate_id = k.aggregate_id
+                 where d.newest_only and d.state in ('received', 'waiting', 'held', 'dead')
+                   and exists (select from hub.delivery n
+                               where n.target = d.target and n.aggregate = d.aggregate
+                                 and n.aggregate_id = d.aggregate_id and n.newest_only and n.revision > d.revision)
+                 for update of d skip locked)
+             returning *
          ), kept as (
              insert into hub.delivery_history
                  (id, target, type, state, event_id, aggregate, aggregate_id, revision, origin, label, correlation_id,

@@ -1,4 +1,6 @@
 //! Claims of deliveries, their leases, and what is held back.
+//!
+//! Nothing here waits for the lock of a row: what somebody else has in hand is looked at again a second later.
 
 use std::time::Duration;
 
@@ -142,14 +144,18 @@ pub async fn renew<'e>(
     Ok(())
 }
 
-/// Gives back deliveries whose lease ran out. Whether they were made is not known.
-pub async fn reap_expired<'e>(db: impl PgExecutor<'e>) -> Result<u64, sqlx::Error> {
+/// Gives back deliveries whose lease ran out. Whether they were made is not known. What this very process is at still (its
+/// heartbeat could not be written) is left to others: it would meet itself.
+pub async fn reap_expired<'e>(db: impl PgExecutor<'e>, owner: Uuid, in_hand: &[Uuid]) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         "update hub.delivery
          set state = 'received', lease_owner = null, lease_until = null,
              unknown_since = coalesce(unknown_since, clock_timestamp())
          where id in (select id from hub.delivery where state = 'working' and lease_until < clock_timestamp()
-                      for update skip locked)"
+                        and not (lease_owner = $1 and id = any($2))
+                      for update skip locked)",
+        owner,
+        in_hand,
     )
     .execute(db)
     .await?;
@@ -159,10 +165,12 @@ pub async fn reap_expired<'e>(db: impl PgExecutor<'e>) -> Result<u64, sqlx::Erro
 /// Holds what waits for a target that must not be called: paused, or behind an open breaker.
 pub async fn hold_uncallable<'e>(db: impl PgExecutor<'e>) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
-        "update hub.delivery d set state = 'held'
-         where d.state in ('received', 'waiting')
-           and d.target in (select name from hub.target where paused_at is not null
-                            union select connector from hub.breaker where state <> 'closed')"
+        "update hub.delivery set state = 'held'
+         where id in (select id from hub.delivery
+                      where state in ('received', 'waiting')
+                        and target in (select name from hub.target where paused_at is not null
+                                       union select connector from hub.breaker where state <> 'closed')
+                      for update skip locked)"
     )
     .execute(db)
     .await?;
@@ -178,7 +186,8 @@ pub async fn hold_unready<'e>(
 ) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         "update hub.delivery set state = 'held', cause = 'credential', reason = $2, detail = $3
-         where target = $1 and state in ('received', 'waiting')",
+         where id in (select id from hub.delivery where target = $1 and state in ('received', 'waiting')
+                      for update skip locked)",
         target,
         reason,
         detail,
@@ -195,13 +204,17 @@ pub async fn release_held<'e>(
     per_second: f64,
 ) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
-        "with held as (
-             select d.id, row_number() over (
-                        partition by d.target order by d.first_attempt_at is not null, d.attempts, d.id) as place
+        "with free as (
+             select d.id, d.target, d.first_attempt_at, d.attempts
              from hub.delivery d
              where d.target = any($1) and d.state = 'held'
                and not exists (select from hub.target t where t.name = d.target and t.paused_at is not null)
                and not exists (select from hub.breaker b where b.connector = d.target and b.state <> 'closed')
+             for update of d skip locked
+         ), held as (
+             select id, row_number() over (
+                        partition by target order by first_attempt_at is not null, attempts, id) as place
+             from free
          )
          update hub.delivery d
          set state = 'received', due_at = clock_timestamp() + make_interval(secs => (held.place - 1) / $2::float8)

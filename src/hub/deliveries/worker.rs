@@ -26,6 +26,9 @@ const POLL: Duration = Duration::from_secs(1);
 /// Outcomes that are written by one transaction.
 const BATCH: usize = 200;
 
+/// How often outcomes are tried to be written: what is lost is an unknown outcome.
+const WRITES: u32 = 6;
+
 /// A call that came back.
 struct Made {
     delivery: Claimed,
@@ -220,14 +223,26 @@ async fn write(engine: &Engine, made: Vec<Made>) -> Result<(), sqlx::Error> {
     for target in worked.iter().filter(|(_, worked)| **worked).map(|(target, _)| target) {
         breaker::record_success(db, target).await?;
     }
-    let mut tx = db.begin().await?;
-    outcome::write(&mut tx, engine.id, outcomes).await?;
-    if down {
-        store::hold_uncallable(&mut *tx).await?;
+    let mut tries = 1;
+    while let Err(error) = write_down(engine, outcomes.clone()).await {
+        // Another writer was faster, or the database was away for a moment. The leases hold meanwhile.
+        if tries == WRITES {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(50) * tries).await;
+        tries += 1;
     }
-    tx.commit().await?;
     drop(held);
+    if down {
+        store::hold_uncallable(db).await?;
+    }
     Ok(())
+}
+
+async fn write_down(engine: &Engine, outcomes: Vec<Outcome>) -> Result<(), sqlx::Error> {
+    let mut tx = engine.pool.begin().await?;
+    outcome::write(&mut tx, engine.id, outcomes).await?;
+    tx.commit().await
 }
 
 async fn judge(engine: &Engine, delivery: &Claimed, fault: &Fault) -> Result<Finish, sqlx::Error> {

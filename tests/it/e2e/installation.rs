@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kopru::seal::Sealer;
 use rustix::process::Signal;
 use serde_json::{Map, Value};
 use sqlx::SqlSafeStr;
@@ -28,16 +29,23 @@ pub struct Setup {
     items: u64,
     switches: Map<String, Value>,
     variables: Vec<(String, String)>,
+    mail: bool,
 }
 
 impl Setup {
     pub fn items(items: u64) -> Setup {
-        Setup { items, switches: Map::new(), variables: Vec::new() }
+        Setup { items, switches: Map::new(), variables: Vec::new(), mail: false }
     }
 
     /// A key of the configuration, through the environment.
     pub fn set(mut self, key: &str, value: impl ToString) -> Setup {
         self.variables.push((format!("KOPRU__{}", key.replace('.', "__").to_uppercase()), value.to_string()));
+        self
+    }
+
+    /// Mails go to the simulated server.
+    pub fn with_mail(mut self) -> Setup {
+        self.mail = true;
         self
     }
 
@@ -78,7 +86,19 @@ impl Setup {
             text.push_str(&format!("{key} = {value}\n"));
         }
         kopru.write("config.toml", &text);
-        Installation { sandbox, database, variables: self.variables, daemons: AtomicU32::new(0), kopru }
+        let mut variables = self.variables;
+        if self.mail {
+            let key = kopru.path().join("master.key");
+            Sealer::read_or_make(&key).expect("a key");
+            let mut set = |key: &str, value: String| variables.push((format!("KOPRU__{key}"), value));
+            set("HTTP__PUBLIC_URL", "https://bayi.example.com".to_owned());
+            set("AUTH__MASTER_KEY_FILE", key.display().to_string());
+            set("MAIL__HOST", sandbox.mail.ip().to_string());
+            set("MAIL__PORT", sandbox.mail.port().to_string());
+            set("MAIL__TLS", "plain".to_owned());
+            set("MAIL__FROM", "Köprü <kopru@example.com>".to_owned());
+        }
+        Installation { sandbox, database, variables, daemons: AtomicU32::new(0), kopru }
     }
 }
 

@@ -14,6 +14,7 @@ mod database;
 mod demo;
 mod files;
 mod installation;
+mod mails;
 mod mapping_edits;
 mod outage;
 mod paging;

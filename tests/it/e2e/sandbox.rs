@@ -1,6 +1,6 @@
 //! The simulated LOGO in its own process, and its switches.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use reqwest::Client;
 use serde_json::{Map, Value, json};
@@ -11,6 +11,8 @@ use crate::support::kopru::Kopru;
 pub struct Sandbox {
     process: Process,
     pub base: String,
+    /// Where it takes mails.
+    pub mail: SocketAddr,
     /// What an instance of the connector is configured with.
     pub settings: Map<String, Value>,
     client: Client,
@@ -27,8 +29,9 @@ impl Sandbox {
         let control = told["control"].as_str().expect("its address");
         let base = control.strip_suffix("/_sandbox").expect("the control address").to_owned();
         let settings = told["settings"]["logo"].as_object().expect("the settings for LOGO").clone();
+        let mail = told["mail"].as_str().and_then(|mail| mail.parse().ok()).expect("where it takes mails");
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client");
-        Sandbox { process, base, settings, client, start }
+        Sandbox { process, base, mail, settings, client, start }
     }
 
     /// Ends it as a power cut would.
@@ -74,6 +77,12 @@ impl Sandbox {
     pub async fn state(&self, kind: &str, reference: &str) -> Value {
         let query = [("kind", kind), ("reference", reference)];
         self.control(self.client.get(format!("{}/_sandbox/state", self.base)).query(&query)).await
+    }
+
+    /// The mails that it took.
+    pub async fn mails(&self) -> Vec<Value> {
+        let told = self.control(self.client.get(format!("{}/_sandbox/mails", self.base))).await;
+        told["items"].as_array().expect("a list").clone()
     }
 
     /// How many records of a stream a hub that is right ends with.

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use kopru::{
     clock::Clock,
     commerce::orders::OrderRules,
-    http::{Failure, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings, Waits},
+    http::{Catalogue, Failure, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings, Waits},
     identity::{people::People, tokens::KeySource},
     principal::Role,
 };
@@ -44,6 +44,42 @@ pub struct Served {
     _server: JoinHandle<()>,
 }
 
+async fn serve(
+    hub: &Hub,
+    rate_limits: RateLimits,
+    catalogue: Option<Catalogue>,
+) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    let clock = hub.engine.clock.clone();
+    // A tenth of a second instead of five: what a test ends is seen to end.
+    let fresh = Duration::from_millis(100);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let state = HttpState {
+        engine: hub.engine.clone(),
+        pool: hub.pool().clone(),
+        clock: clock.clone(),
+        people: People::remembering(hub.pool().clone(), clock, KeySource::Store, fresh),
+        order_rules: OrderRules::default(),
+        metrics: kopru::telemetry::metrics(),
+        probes: Arc::new(Well),
+    };
+    let settings = Settings {
+        body_limit_bytes: 1024 * 1024,
+        drain: Duration::from_secs(5),
+        rate_limits,
+        // Tests say where they come from.
+        trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
+    };
+    let shutdown = CancellationToken::new();
+    let waits = Waits { fresh_keys: fresh, ..Waits::default() };
+    let mut server = Server::new(state, settings).waits(waits);
+    if let Some(catalogue) = catalogue {
+        server = server.catalogue(catalogue);
+    }
+    let server = tokio::spawn(server.run(listener, shutdown.clone()));
+    (address, shutdown, server)
+}
+
 impl Served {
     pub async fn new() -> Served {
         Served::over(Hub::new().await, generous()).await
@@ -55,31 +91,15 @@ impl Served {
 
     pub async fn over(hub: Hub, rate_limits: RateLimits) -> Served {
         let clock = hub.engine.clock.clone();
-        // A tenth of a second instead of five: what a test ends is seen to end.
-        let fresh = Duration::from_millis(100);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let state = HttpState {
-            engine: hub.engine.clone(),
-            pool: hub.pool().clone(),
-            clock: clock.clone(),
-            people: People::remembering(hub.pool().clone(), clock.clone(), KeySource::Store, fresh),
-            order_rules: OrderRules::default(),
-            metrics: kopru::telemetry::metrics(),
-            probes: Arc::new(Well),
-        };
-        let settings = Settings {
-            body_limit_bytes: 1024 * 1024,
-            drain: Duration::from_secs(5),
-            rate_limits,
-            // Tests say where they come from.
-            trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
-        };
-        let shutdown = CancellationToken::new();
-        let waits = Waits { fresh_keys: fresh, ..Waits::default() };
-        let server = tokio::spawn(Server::new(state, settings).waits(waits).run(listener, shutdown.clone()));
+        let (address, shutdown, server) = serve(&hub, rate_limits, None).await;
         let client = Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
         Served { hub, clock, address, client, shutdown, _server: server }
+    }
+
+    /// Serves anew, with this catalogue.
+    pub async fn serve_catalogue(&mut self, catalogue: Catalogue) {
+        self.shutdown.cancel();
+        (self.address, self.shutdown, self._server) = serve(&self.hub, generous(), Some(catalogue)).await;
     }
 
     pub fn pool(&self) -> &PgPool {

@@ -8,6 +8,7 @@ use std::{fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
+use super::mail;
 use crate::settings::unknown_key;
 
 /// What a rule does.
@@ -244,12 +245,14 @@ impl Reader<'_> {
             self.problem("match.system", format_args!("unknown system `{system}`; running are {}", systems.join(", ")));
         }
         let method = self.text(map, "method");
-        const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
-        if let Some(method) = method.as_deref().filter(|given| !METHODS.iter().any(|m| m.eq_ignore_ascii_case(given))) {
-            self.problem("match.method", format_args!("`{method}` is none of {}", METHODS.join(", ")));
+        const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+        let mail = system.as_deref() == Some(mail::SYSTEM);
+        let methods = if mail { mail::VERBS } else { METHODS };
+        if let Some(method) = method.as_deref().filter(|given| !methods.iter().any(|m| m.eq_ignore_ascii_case(given))) {
+            self.problem("match.method", format_args!("`{method}` is none of {}", methods.join(", ")));
         }
         let path = self.text(map, "path");
-        if path.as_deref().is_some_and(|path| !path.starts_with(['/', '*'])) {
+        if !mail && path.as_deref().is_some_and(|path| !path.starts_with(['/', '*'])) {
             self.problem("match.path", "must begin with `/` or `*`");
         }
         let nth = self.positive(map, "match.", "nth");

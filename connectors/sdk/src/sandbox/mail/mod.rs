@@ -26,6 +26,9 @@ pub(super) use session::serve;
 /// The name under which fault rules know it.
 pub const SYSTEM: &str = "mail";
 
+/// What a rule may name as its method.
+pub(super) const VERBS: &[&str] = &["CONNECT", "EHLO", "HELO", "AUTH", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT"];
+
 /// A mail as it was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
