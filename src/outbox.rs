@@ -27,6 +27,7 @@ pub enum EventType {
     ProductUpdated,
     PriceChanged,
     StockChanged,
+    CustomerRegistered,
     InvoiceCreated,
     ReturnRequested,
     OrderCreated,
@@ -42,6 +43,7 @@ impl EventType {
             EventType::ProductUpdated => "product.updated",
             EventType::PriceChanged => "price.changed",
             EventType::StockChanged => "stock.changed",
+            EventType::CustomerRegistered => "customer.registered",
             EventType::InvoiceCreated => "invoice.created",
             EventType::ReturnRequested => "return.requested",
             EventType::OrderCreated => "order.created",
@@ -58,6 +60,7 @@ impl EventType {
             EventType::ProductUpdated => "product",
             EventType::PriceChanged => "price",
             EventType::StockChanged => "stock",
+            EventType::CustomerRegistered => "customer",
             EventType::InvoiceCreated => "invoice",
             EventType::ReturnRequested => "return",
             EventType::OrderCreated

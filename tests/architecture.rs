@@ -84,6 +84,8 @@ const ROOMS: &[Room] = &[
             "mail",
             "mapping",
             "money",
+            // Who acts, for the commands of commerce.
+            "outbox",
             "page",
             "principal",
             "seal",
@@ -123,7 +125,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "demo",
-        uses: &["app", "audit", "clock", "config", "hub", "identity", "principal"],
+        uses: &["app", "audit", "clock", "commerce", "config", "hub", "identity", "outbox", "principal"],
         never: &["axum", "tower_http"],
     },
     // The composition root sees every room that is not above it.

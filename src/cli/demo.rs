@@ -129,9 +129,10 @@ fn shown(report: &Report) -> String {
 /// The daemon, with what somebody needs to look around.
 async fn live(app: &App, sandbox: &SandboxProcess, dir: PathBuf) -> Result<(), Failure> {
     let api_key = demo::api_key(app, &dir).await?;
+    let accounts = demo::accounts_of(app, &dir).await?;
     let running = daemon::start(app).await?;
     let base_url = format!("http://{}", running.address);
-    let path = demo::write_description(&dir, &demo::description(&base_url, &api_key, sandbox))
+    let path = demo::write_description(&dir, &demo::description(&base_url, &api_key, accounts, sandbox))
         .map_err(|error| Failure::Failed(format!("cannot write demo.json in {}: {error}", dir.display())))?;
     let systems: String = sandbox
         .addresses()
@@ -141,7 +142,7 @@ async fn live(app: &App, sandbox: &SandboxProcess, dir: PathBuf) -> Result<(), F
     output::print(&format!(
         "Köprü is running.\n\n  hub      {base_url}/health/ready\n  API      {base_url}/docs\n  metrics  {base_url}/metrics\n\
          {systems}  faults   {}/faults\n  \
-         addresses and keys: {}\n\nIn another terminal:\n  {program} --data-dir {dir} sync list\n  \
+         addresses, accounts and keys: {}\n\nIn another terminal:\n  {program} --data-dir {dir} sync list\n  \
          {program} --data-dir {dir} messages list\n  {program} --data-dir {dir} dead-letters list\n\n\
          Ctrl-C stops everything.",
         sandbox.control(),

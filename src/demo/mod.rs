@@ -5,10 +5,12 @@
 //! - Nothing is faked: the hub runs the same code against real sockets, a real PostgreSQL and real pages.
 //! - What is not built yet is a check without a verdict, never one that passes.
 
+mod accounts;
 mod checks;
 mod key;
 mod sandbox;
 
+pub use accounts::{AccountError, accounts_of};
 pub use checks::{Check, Report, StreamLine, once};
 pub use key::api_key;
 pub use sandbox::{SandboxError, SandboxProcess};
@@ -27,12 +29,11 @@ use crate::config;
 const DESCRIPTION_FILE: &str = "demo.json";
 
 /// What somebody needs who wants to use a running demo.
-pub fn description(base_url: &str, api_key: &str, sandbox: &SandboxProcess) -> Value {
+pub fn description(base_url: &str, api_key: &str, accounts: Value, sandbox: &SandboxProcess) -> Value {
     json!({
         "baseUrl": base_url,
         "apiKey": api_key,
-        // People come with the part of the hub that knows them.
-        "accounts": [],
+        "accounts": accounts,
         "sandbox": sandbox.addresses(),
     })
 }

@@ -40,6 +40,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     ),
     tags(
         (name = "auth", description = "Signing in, and who is signed in"),
+        (name = "users", description = "Looking after people, and companies that register"),
         (name = "integration", description = "What an ERP pushes, with an API key"),
         (name = "operations", description = "Health and metrics")
     ),

@@ -13,11 +13,9 @@ use crate::{
 };
 
 /// Which page of a list is wanted.
-#[allow(dead_code, reason = "the first list comes with the next subject")]
 pub(super) struct Listed(pub PageRequest);
 
 /// The query of every list, for the description.
-#[allow(dead_code, reason = "the first list comes with the next subject")]
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {

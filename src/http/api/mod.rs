@@ -3,7 +3,10 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`auth`] | signing in, staying signed in, signing out |
-//! | [`me`] | who is signed in |
+//! | [`links`] | forgotten passwords, and where the links of mails lead |
+//! | [`me`], [`sessions`] | who is signed in, where, and their password |
+//! | [`register`], [`registrations`] | companies that want to become dealers |
+//! | [`users`] | looking after people |
 //! | [`sent`], [`listed`] | bodies, and pages of lists |
 //!
 //! Invariants
@@ -13,9 +16,14 @@
 //! - No answer is stored by anybody but the caller's own browser, and one that holds a secret by nobody.
 
 mod auth;
+mod links;
 mod listed;
 mod me;
+mod register;
+mod registrations;
 mod sent;
+mod sessions;
+mod users;
 
 use axum::http::{HeaderValue, header};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -27,6 +35,11 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
     let private = HeaderValue::from_static("private, no-cache");
     OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(links::routes())
         .merge(me::routes())
+        .merge(sessions::routes())
+        .merge(register::routes())
+        .merge(registrations::routes())
+        .merge(users::routes())
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))
 }

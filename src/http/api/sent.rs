@@ -13,7 +13,6 @@ use crate::http::problem::Problem;
 /// A document, and its bytes as they came, by which a repeated request is known for the same one.
 pub(super) struct Sent<T> {
     pub value: T,
-    #[allow(dead_code, reason = "the first route with a key comes with the next subject")]
     pub bytes: Bytes,
 }
 

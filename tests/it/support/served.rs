@@ -6,13 +6,16 @@ use kopru::{
     clock::Clock,
     http::{Failure, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings, Waits},
     identity::{people::People, tokens::KeySource},
+    mail::Stored,
     principal::Role,
+    seal::Sealer,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::hub::Hub;
 
@@ -39,6 +42,7 @@ pub struct Served {
     pub clock: Clock,
     pub address: SocketAddr,
     pub client: Client,
+    sealer: Sealer,
     shutdown: CancellationToken,
     _server: JoinHandle<()>,
 }
@@ -56,13 +60,20 @@ impl Served {
         let clock = hub.engine.clock.clone();
         // A tenth of a second instead of five: what a test ends is seen to end.
         let fresh = Duration::from_millis(100);
+        let sealer = Sealer::random().expect("a key");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let state = HttpState {
             engine: hub.engine.clone(),
             pool: hub.pool().clone(),
             clock: clock.clone(),
-            people: People::remembering(hub.pool().clone(), clock.clone(), KeySource::Store, fresh),
+            people: People::remembering(
+                hub.pool().clone(),
+                clock.clone(),
+                KeySource::Store,
+                Some(sealer.clone()),
+                fresh,
+            ),
             metrics: kopru::telemetry::metrics(),
             probes: Arc::new(Well),
         };
@@ -77,7 +88,22 @@ impl Served {
         let waits = Waits { fresh_keys: fresh, ..Waits::default() };
         let server = tokio::spawn(Server::new(state, settings).waits(waits).run(listener, shutdown.clone()));
         let client = Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
-        Served { hub, clock, address, client, shutdown, _server: server }
+        Served { hub, clock, address, client, sealer, shutdown, _server: server }
+    }
+
+    /// Every mail that was asked for, oldest first, with the secret of its link.
+    pub async fn mails(&self) -> Vec<(Stored, String)> {
+        let rows: Vec<(Uuid, Value)> =
+            sqlx::query_as("select id, payload from hub.delivery where aggregate = 'mail' order by id")
+                .fetch_all(self.pool())
+                .await
+                .expect("deliveries");
+        let read = |(id, payload)| {
+            let stored: Stored = serde_json::from_value(payload).expect("a mail");
+            let token = stored.token(&self.sealer, id).expect("it opens");
+            (stored, token)
+        };
+        rows.into_iter().map(read).collect()
     }
 
     pub fn pool(&self) -> &PgPool {
