@@ -70,7 +70,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let folders = app::folders(&app.config, engine.library.now().library()).map_err(AppError::Config)?;
     let mut daemon = Daemon::start(&engine).await?;
     daemon.watch(folders);
-    let people = app.people();
+    let people = app.people()?;
     people.check().await.map_err(AppError::Keys)?;
     let shutdown = CancellationToken::new();
     reload_on_hangup(engine.clone(), shutdown.clone());

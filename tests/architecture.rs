@@ -86,7 +86,7 @@ const ROOMS: &[Room] = &[
             "mapping",
             "media",
             "money",
-            // Who causes a change.
+            // Who acts, for the commands of commerce.
             "outbox",
             "page",
             "principal",
@@ -127,7 +127,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "demo",
-        uses: &["app", "audit", "clock", "config", "hub", "identity", "principal", "seal"],
+        uses: &["app", "audit", "clock", "commerce", "config", "hub", "identity", "outbox", "principal", "seal"],
         never: &["axum", "tower_http"],
     },
     // The composition root sees every room that is not above it.

@@ -61,7 +61,8 @@ pub(super) struct CreateArgs {
     /// For whom or what it is
     #[arg(long)]
     name: String,
-    /// What it may do: integration:read, integration:write (may be given several times)
+    /// What it may do: integration:read, integration:write, or a permission of the commerce API such as orders.view (may be
+    /// given several times)
     #[arg(long = "scope", required = true)]
     scopes: Vec<String>,
     /// The configured system on whose behalf it speaks [default: the only one, else logo]

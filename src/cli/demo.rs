@@ -138,9 +138,10 @@ fn shown(report: &Report) -> String {
 async fn live(app: &App, sandbox: &SandboxProcess, places: &Places) -> Result<(), Failure> {
     let Places { dir, folder } = places;
     let api_key = demo::api_key(app, dir).await?;
+    let accounts = demo::accounts_of(app, dir).await?;
     let running = daemon::start(app).await?;
     let base_url = format!("http://{}", running.address);
-    let path = demo::write_description(dir, &demo::description(&base_url, &api_key, sandbox))
+    let path = demo::write_description(dir, &demo::description(&base_url, &api_key, accounts, sandbox))
         .map_err(|error| Failure::Failed(format!("cannot write demo.json in {}: {error}", dir.display())))?;
     let systems: String = sandbox
         .addresses_with_mail()
@@ -150,7 +151,7 @@ async fn live(app: &App, sandbox: &SandboxProcess, places: &Places) -> Result<()
     output::print(&format!(
         "Köprü is running.\n\n  hub      {base_url}/health/ready\n  API      {base_url}/docs\n  metrics  {base_url}/metrics\n\
          {systems}  faults   {}/faults\n  mails    {}/mails\n  files    {}   (drop XML or CSV here)\n  \
-         addresses and keys: {}\n\nIn another terminal:\n  {program} --data-dir {dir} sync list\n  \
+         addresses, accounts and keys: {}\n\nIn another terminal:\n  {program} --data-dir {dir} sync list\n  \
          {program} --data-dir {dir} messages list\n  {program} --data-dir {dir} dead-letters list\n  \
          {program} --data-dir {dir} files list\n\n\
          Ctrl-C stops everything.",

@@ -5,11 +5,13 @@
 //! - Nothing is faked: the hub runs the same code against real sockets, a real PostgreSQL and real pages.
 //! - What is not built yet is a check without a verdict, never one that passes.
 
+mod accounts;
 mod checks;
 mod drop;
 mod key;
 mod sandbox;
 
+pub use accounts::{AccountError, accounts_of};
 pub use checks::{Check, Report, StreamLine, once};
 pub use drop::drop_sample;
 pub use key::api_key;
@@ -33,12 +35,11 @@ use crate::{
 const DESCRIPTION_FILE: &str = "demo.json";
 
 /// What somebody needs who wants to use a running demo.
-pub fn description(base_url: &str, api_key: &str, sandbox: &SandboxProcess) -> Value {
+pub fn description(base_url: &str, api_key: &str, accounts: Value, sandbox: &SandboxProcess) -> Value {
     json!({
         "baseUrl": base_url,
         "apiKey": api_key,
-        // People come with the part of the hub that knows them.
-        "accounts": [],
+        "accounts": accounts,
         "sandbox": sandbox.addresses_with_mail(),
     })
 }

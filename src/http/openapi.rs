@@ -44,6 +44,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         (name = "catalogue", description = "Products at the caller's prices, categories, brands"),
         (name = "cart", description = "What a dealer's user means to buy"),
         (name = "customers", description = "Dealer companies"),
+        (name = "users", description = "Looking after people, and companies that register"),
         (name = "integration", description = "What an ERP pushes, with an API key"),
         (name = "operations", description = "Health and metrics"),
         (name = "orders", description = "Orders of dealers"),

@@ -3,7 +3,10 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`auth`] | signing in, staying signed in, signing out |
-//! | [`me`] | who is signed in |
+//! | [`links`] | forgotten passwords, and where the links of mails lead |
+//! | [`me`], [`sessions`] | who is signed in, where, and their password |
+//! | [`register`], [`registrations`] | companies that want to become dealers |
+//! | [`users`] | looking after people |
 //! | [`products`], [`categories`] | the catalogue |
 //! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
 //! | [`account`], [`invoices`], [`returns`] | what a dealer owes, what it was invoiced, what it sends back |
@@ -27,13 +30,18 @@ mod categories;
 mod customers;
 mod doing;
 mod invoices;
+mod links;
 mod listed;
 mod me;
 mod orders;
 mod products;
+mod register;
+mod registrations;
 mod returns;
 mod sent;
+mod sessions;
 mod tagged;
+mod users;
 
 pub(super) use products::Answers;
 
@@ -47,7 +55,12 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
     let private = HeaderValue::from_static("private, no-cache");
     OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(links::routes())
         .merge(me::routes())
+        .merge(sessions::routes())
+        .merge(register::routes())
+        .merge(registrations::routes())
+        .merge(users::routes())
         .merge(products::routes())
         .merge(categories::routes())
         .merge(account::routes())
