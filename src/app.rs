@@ -94,13 +94,13 @@ impl App {
     }
 
     /// What people need to sign in. The keys of the tokens are read when they are first needed.
-    pub fn people(&self) -> People {
+    pub fn people(&self) -> Result<People, AppError> {
         let source = match (&self.config.auth.signing_key_file, &self.config.database.url) {
             (Some(file), _) => KeySource::File(file.clone()),
             (None, Some(_)) => KeySource::Store,
             (None, None) => KeySource::OwnFile(self.config.data.dir.join("signing-key.pem")),
         };
-        People::new(self.database.pool.clone(), self.clock.clone(), source)
+        Ok(People::new(self.database.pool.clone(), self.clock.clone(), source, self.sealer()?))
     }
 
     pub async fn close(self) {

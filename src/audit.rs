@@ -6,11 +6,15 @@
 //! - Rows are only ever inserted.
 //! - A detail carries no secret and no payload: what was changed is named, not repeated.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
+
+const LONGEST_AGENT: usize = 300;
 
 /// Who acts, and in which request or run.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +22,27 @@ pub struct Actor<'a> {
     /// `cli:<user of the machine>`, `api-key:<prefix>`, `user:<id>`, or `hub` for what it does by itself.
     pub name: &'a str,
     pub correlation_id: &'a str,
+}
+
+/// From where and with what somebody acts.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    pub address: IpAddr,
+    /// The `User-Agent`.
+    pub agent: Option<&'a str>,
+}
+
+/// An actor, and where they are if that is known.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    pub actor: Actor<'a>,
+    pub origin: Option<Origin<'a>>,
+}
+
+impl<'a> From<Actor<'a>> for By<'a> {
+    fn from(actor: Actor<'a>) -> By<'a> {
+        By { actor, origin: None }
+    }
 }
 
 /// One thing that was done.
@@ -44,6 +69,9 @@ pub struct AuditEvent {
     pub subject_kind: String,
     pub subject: String,
     pub correlation_id: String,
+    /// Null: not over the network, or not known.
+    pub address: Option<String>,
+    pub agent: Option<String>,
     pub detail: Value,
 }
 
@@ -59,21 +87,32 @@ pub struct Filter {
 
 /// Appends rows, all of one actor.
 pub async fn record(db: &mut PgConnection, by: Actor<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+    record_from(db, by.into(), entries).await
+}
+
+/// The same with the place that they act from.
+pub async fn record_from(db: &mut PgConnection, by: By<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
     if entries.is_empty() {
         return Ok(());
     }
+    let agent = by.origin.and_then(|origin| origin.agent).map(|agent| {
+        let kept = agent.chars().filter(|letter| !letter.is_control()).take(LONGEST_AGENT);
+        kept.collect::<String>()
+    });
     sqlx::query!(
-        "insert into identity.audit_event (id, actor, action, subject_kind, subject, correlation_id, detail)
-         select u.id, $1, u.action, u.subject_kind, u.subject, $2, u.detail
+        "insert into identity.audit_event (id, actor, action, subject_kind, subject, correlation_id, detail, address, agent)
+         select u.id, $1, u.action, u.subject_kind, u.subject, $2, u.detail, $8::text::inet, $9
          from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
               as u (id, action, subject_kind, subject, detail)",
-        by.name,
-        by.correlation_id,
+        by.actor.name,
+        by.actor.correlation_id,
         &entries.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
         &entries.iter().map(|entry| entry.action.to_owned()).collect::<Vec<_>>(),
         &entries.iter().map(|entry| entry.subject_kind.to_owned()).collect::<Vec<_>>(),
         &entries.iter().map(|entry| entry.subject.clone()).collect::<Vec<_>>(),
         &entries.iter().map(|entry| entry.detail.clone()).collect::<Vec<_>>(),
+        by.origin.map(|origin| origin.address.to_string()),
+        agent,
     )
     .execute(db)
     .await?;
@@ -89,7 +128,7 @@ pub async fn list<'e>(
 ) -> Result<Vec<AuditEvent>, sqlx::Error> {
     sqlx::query_as!(
         AuditEvent,
-        "select id, at, actor, action, subject_kind, subject, correlation_id, detail
+        "select id, at, actor, action, subject_kind, subject, correlation_id, host(address) as address, agent, detail
          from identity.audit_event
          where ($1::text is null or actor = $1)
            and ($2::text is null or action = $2)

@@ -14,7 +14,7 @@ use crate::{
     app::{self, App, AppError},
     commerce::upkeep,
     database,
-    http::{HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
+    http::{Catalogue, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     hub::{
         breaker,
         daemon::Daemon,
@@ -24,6 +24,7 @@ use crate::{
         states::BreakerState,
     },
     identity::trim,
+    media::MediaError,
     telemetry,
 };
 
@@ -33,6 +34,8 @@ pub enum DaemonError {
     App(#[from] AppError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Media(#[from] MediaError),
     #[error("cannot listen on {address}: {source}; choose another address with [http] listen or --listen")]
     Listen { address: SocketAddr, source: io::Error },
 }
@@ -67,7 +70,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let folders = app::folders(&app.config, engine.library.now().library()).map_err(AppError::Config)?;
     let mut daemon = Daemon::start(&engine).await?;
     daemon.watch(folders);
-    let people = app.people();
+    let people = app.people()?;
     people.check().await.map_err(AppError::Keys)?;
     let shutdown = CancellationToken::new();
     reload_on_hangup(engine.clone(), shutdown.clone());
@@ -92,7 +95,13 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         },
         trusted_proxies: http.trusted_proxies.clone(),
     };
-    let server = Server::new(state, settings).ops(ops).run(listener, shutdown.clone());
+    let catalogue = Catalogue::open(
+        app.database.pool.clone(),
+        app.config.orders.allow_zero_price,
+        app.config.catalogue.cache_mb * 1024 * 1024,
+        &app.config.data.dir.join("media"),
+    )?;
+    let server = Server::new(state, settings).catalogue(catalogue).ops(ops).run(listener, shutdown.clone());
     let server = tokio::spawn(server);
     let trimming = trim::run(app.database.pool.clone(), app.config.retention.history_days, shutdown.clone());
     let trimming = tokio::spawn(trimming);

@@ -15,6 +15,7 @@ pub mod hub;
 pub mod identity;
 pub mod mail;
 pub mod mapping;
+pub mod media;
 pub mod money;
 pub mod outbox;
 pub mod page;

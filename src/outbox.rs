@@ -29,6 +29,7 @@ pub enum EventType {
     ProductUpdated,
     PriceChanged,
     StockChanged,
+    CustomerRegistered,
     InvoiceCreated,
     ReturnRequested,
     OrderCreated,
@@ -44,6 +45,7 @@ impl EventType {
             EventType::ProductUpdated => "product.updated",
             EventType::PriceChanged => "price.changed",
             EventType::StockChanged => "stock.changed",
+            EventType::CustomerRegistered => "customer.registered",
             EventType::InvoiceCreated => "invoice.created",
             EventType::ReturnRequested => "return.requested",
             EventType::OrderCreated => "order.created",
@@ -60,6 +62,7 @@ impl EventType {
             EventType::ProductUpdated => "product",
             EventType::PriceChanged => "price",
             EventType::StockChanged => "stock",
+            EventType::CustomerRegistered => "customer",
             EventType::InvoiceCreated => "invoice",
             EventType::ReturnRequested => "return",
             EventType::OrderCreated

@@ -10,7 +10,7 @@ pub const DEFAULT_LIMIT: u32 = 20;
 pub const LARGEST_LIMIT: u32 = 100;
 
 /// What of a list is wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageRequest {
     limit: u32,
     cursor: Option<String>,

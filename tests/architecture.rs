@@ -28,6 +28,7 @@ const ROOMS: &[Room] = &[
     Room { name: "config", uses: &[], never: &["axum", "tower_http", "reqwest", "sqlx"] },
     // What it asks for is sent by the hub, which reads its rows.
     Room { name: "mail", uses: &["seal"], never: WEB },
+    Room { name: "media", uses: &[], never: &["axum", "tower_http", "reqwest", "sqlx"] },
     Room { name: "money", uses: &[], never: PURE },
     Room { name: "outbox", uses: &[], never: WEB },
     Room { name: "page", uses: &[], never: PURE },
@@ -83,7 +84,10 @@ const ROOMS: &[Room] = &[
             "identity",
             "mail",
             "mapping",
+            "media",
             "money",
+            // Who acts, for the commands of commerce.
+            "outbox",
             "page",
             "principal",
             "seal",
@@ -118,12 +122,12 @@ const ROOMS: &[Room] = &[
     // Above the composition root: the program as `serve` runs it, and the demo's check of a run hub.
     Room {
         name: "daemon",
-        uses: &["app", "clock", "commerce", "config", "database", "http", "hub", "identity", "telemetry"],
+        uses: &["app", "clock", "commerce", "config", "database", "http", "hub", "identity", "media", "telemetry"],
         never: &["axum", "tower_http", "reqwest"],
     },
     Room {
         name: "demo",
-        uses: &["app", "audit", "clock", "config", "hub", "identity", "principal", "seal"],
+        uses: &["app", "audit", "clock", "commerce", "config", "hub", "identity", "outbox", "principal", "seal"],
         never: &["axum", "tower_http"],
     },
     // The composition root sees every room that is not above it.

@@ -9,6 +9,8 @@
 #[allow(dead_code)]
 mod catalogue;
 mod client;
+#[path = "../support/cluster.rs"]
+mod cluster;
 mod hub;
 #[path = "../floor/store.rs"]
 #[allow(dead_code)]

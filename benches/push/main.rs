@@ -8,6 +8,8 @@
 #[path = "../floor/catalogue.rs"]
 #[allow(dead_code)]
 mod catalogue;
+#[path = "../support/cluster.rs"]
+mod cluster;
 mod hub;
 #[path = "../floor/store.rs"]
 #[allow(dead_code)]

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use serde_json::json;
 
-use super::{failure::Failure, output, run::Global};
+use super::{actor::actor, failure::Failure, output, run::Global};
 use crate::{
     app::App,
     audit::Actor,
@@ -61,7 +61,8 @@ pub(super) struct CreateArgs {
     /// For whom or what it is
     #[arg(long)]
     name: String,
-    /// What it may do: integration:read, integration:write (may be given several times)
+    /// What it may do: integration:read, integration:write, or a permission of the commerce API such as orders.view (may be
+    /// given several times)
     #[arg(long = "scope", required = true)]
     scopes: Vec<String>,
     /// The configured system on whose behalf it speaks [default: the only one, else logo]
@@ -136,15 +137,8 @@ async fn create(global: &Global, app: &App, args: CreateArgs) -> Result<(), Fail
 
 async fn list(global: &Global, app: &App, all: bool, limit: i64, cursor: Option<i64>) -> Result<(), Failure> {
     let keys = api_keys::list(&app.database.pool, all, cursor, limit).await?;
-    let next = keys.last().filter(|_| is_full(keys.len(), limit)).map(|key| key.id);
-    if global.json {
-        return output::print_json(&json!({ "items": keys, "nextCursor": next }));
-    }
-    if keys.is_empty() {
-        return output::print("no API keys; `kopru api-key create` makes one");
-    }
     let now = app.clock.now();
-    let time = |at: Option<DateTime<Utc>>| at.map_or_else(|| "-".to_owned(), |at| at.format("%F %T").to_string());
+    let time = |at: Option<DateTime<Utc>>| at.map_or_else(|| "-".to_owned(), output::at);
     let row = |key: &ApiKey| {
         let state = match (key.revoked_at, key.expires_at) {
             (Some(_), _) => "revoked",
@@ -162,10 +156,9 @@ async fn list(global: &Global, app: &App, all: bool, limit: i64, cursor: Option<
             if key.allowed_networks.is_empty() { "any".to_owned() } else { key.allowed_networks.join(",") },
         ]
     };
-    let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
     let header = ["PREFIX", "NAME", "INSTANCE", "SCOPES", "STATE", "EXPIRES (UTC)", "LAST USED (UTC)", "FROM"];
-    output::print(&output::table(&header, &rows))?;
-    more(next)
+    let none = "no API keys; `kopru api-key create` makes one";
+    output::Listed::page(&keys, limit, |key| key.id).print(global, none, &header, row)
 }
 
 async fn revoke(global: &Global, app: &App, prefix: &str) -> Result<(), Failure> {
@@ -192,16 +185,11 @@ async fn show_uses(
     cursor: Option<i64>,
 ) -> Result<(), Failure> {
     let lines = uses::list(&app.database.pool, filter, cursor, limit).await?;
-    let next = lines.last().filter(|_| is_full(lines.len(), limit)).map(|line| line.id);
-    if global.json {
-        return output::print_json(&json!({ "items": lines, "nextCursor": next }));
-    }
-    if lines.is_empty() {
-        return output::print("no uses");
-    }
-    let rows: Vec<Vec<String>> = lines
-        .iter()
-        .map(|line| {
+    output::Listed::page(&lines, limit, |line| line.id).print(
+        global,
+        "no uses",
+        &["MINUTE (UTC)", "PREFIX", "NAME", "FROM", "OUTCOME", "USES", "ROUTE"],
+        |line| {
             vec![
                 line.minute.format("%F %H:%M").to_string(),
                 line.prefix.clone().unwrap_or_else(|| "-".to_owned()),
@@ -211,24 +199,6 @@ async fn show_uses(
                 line.uses.to_string(),
                 format!("{} {}", line.method, line.route),
             ]
-        })
-        .collect();
-    output::print(&output::table(&["MINUTE (UTC)", "PREFIX", "NAME", "FROM", "OUTCOME", "USES", "ROUTE"], &rows))?;
-    more(next)
-}
-
-fn more(next: Option<i64>) -> Result<(), Failure> {
-    if let Some(next) = next {
-        eprintln!("more: --cursor {next}");
-    }
-    Ok(())
-}
-
-fn is_full(rows: usize, limit: i64) -> bool {
-    i64::try_from(rows).is_ok_and(|rows| rows == limit)
-}
-
-/// Who acts, for the books.
-fn actor() -> String {
-    format!("cli:{}", rustix::process::getuid().as_raw())
+        },
+    )
 }

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{failure::Failure, output, run::Global};
@@ -59,29 +58,18 @@ async fn list(global: &Global, app: &App, args: ListArgs) -> Result<(), Failure>
         since: args.since,
     };
     let rows = audit::list(&app.database.pool, &filter, args.cursor, args.limit).await?;
-    let full = i64::try_from(rows.len()).is_ok_and(|count| count == args.limit);
-    let next = rows.last().filter(|_| full).map(|row| row.id);
-    if global.json {
-        return output::print_json(&json!({ "items": rows, "nextCursor": next }));
-    }
-    if rows.is_empty() {
-        return output::print("nothing was done");
-    }
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
+    output::Listed::page(&rows, args.limit, |row| row.id).print(
+        global,
+        "nothing was done",
+        &["AT (UTC)", "BY", "WHAT", "TO", "DETAIL"],
+        |row| {
             vec![
-                row.at.format("%F %T").to_string(),
+                output::at(row.at),
                 row.actor.clone(),
                 row.action.clone(),
                 format!("{} {}", row.subject_kind, row.subject),
                 row.detail.to_string(),
             ]
-        })
-        .collect();
-    output::print(&output::table(&["AT (UTC)", "BY", "WHAT", "TO", "DETAIL"], &cells))?;
-    if let Some(next) = next {
-        eprintln!("more: --cursor {next}");
-    }
-    Ok(())
+        },
+    )
 }

@@ -36,6 +36,12 @@ pub(super) struct DemoArgs {
     listen: SocketAddr,
 }
 
+/// Where the demo lives, and where files are dropped.
+struct Places {
+    dir: PathBuf,
+    folder: PathBuf,
+}
+
 /// Where the demo lives unless --data-dir says otherwise: beside an installation's own data, not in it.
 const DATA_DIR: &str = "./data/demo";
 
@@ -50,9 +56,11 @@ pub(super) async fn demo(global: &Global, args: DemoArgs) -> Result<(), Failure>
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;
     demo::write_settings(&dir, &sandbox, args.listen).map_err(|error| Failure::Failed(error.to_string()))?;
+    let folder = demo::drop_sample(&dir).map_err(cannot)?;
     let config = Config::load(&in_demo_dir(global, global.sources()).set("http.listen", args.listen.to_string()))?;
+    let places = Places { dir, folder };
     let outcome = tokio::select! {
-        outcome = work(global, &args, config, &sandbox, dir) => outcome,
+        outcome = work(global, &args, config, &sandbox, &places) => outcome,
         () = stopped => Ok(()),
         never = sandbox.keep() => match never {},
     };
@@ -69,10 +77,10 @@ async fn work(
     args: &DemoArgs,
     config: Config,
     sandbox: &SandboxProcess,
-    dir: PathBuf,
+    places: &Places,
 ) -> Result<(), Failure> {
     let app = App::open(config, Clock::system()).await?;
-    let outcome = if args.once { once(global, &app, sandbox).await } else { live(&app, sandbox, dir).await };
+    let outcome = if args.once { once(global, &app, sandbox).await } else { live(&app, sandbox, places).await };
     app.close().await;
     outcome
 }
@@ -127,11 +135,13 @@ fn shown(report: &Report) -> String {
 }
 
 /// The daemon, with what somebody needs to look around.
-async fn live(app: &App, sandbox: &SandboxProcess, dir: PathBuf) -> Result<(), Failure> {
-    let api_key = demo::api_key(app, &dir).await?;
+async fn live(app: &App, sandbox: &SandboxProcess, places: &Places) -> Result<(), Failure> {
+    let Places { dir, folder } = places;
+    let api_key = demo::api_key(app, dir).await?;
+    let accounts = demo::accounts_of(app, dir).await?;
     let running = daemon::start(app).await?;
     let base_url = format!("http://{}", running.address);
-    let path = demo::write_description(&dir, &demo::description(&base_url, &api_key, sandbox))
+    let path = demo::write_description(dir, &demo::description(&base_url, &api_key, accounts, sandbox))
         .map_err(|error| Failure::Failed(format!("cannot write demo.json in {}: {error}", dir.display())))?;
     let systems: String = sandbox
         .addresses_with_mail()
@@ -140,12 +150,14 @@ async fn live(app: &App, sandbox: &SandboxProcess, dir: PathBuf) -> Result<(), F
         .collect();
     output::print(&format!(
         "Köprü is running.\n\n  hub      {base_url}/health/ready\n  API      {base_url}/docs\n  metrics  {base_url}/metrics\n\
-         {systems}  faults   {}/faults\n  mails    {}/mails\n  \
-         addresses and keys: {}\n\nIn another terminal:\n  {program} --data-dir {dir} sync list\n  \
-         {program} --data-dir {dir} messages list\n  {program} --data-dir {dir} dead-letters list\n\n\
+         {systems}  faults   {}/faults\n  mails    {}/mails\n  files    {}   (drop XML or CSV here)\n  \
+         addresses, accounts and keys: {}\n\nIn another terminal:\n  {program} --data-dir {dir} sync list\n  \
+         {program} --data-dir {dir} messages list\n  {program} --data-dir {dir} dead-letters list\n  \
+         {program} --data-dir {dir} files list\n\n\
          Ctrl-C stops everything.",
         sandbox.control(),
         sandbox.control(),
+        folder.display(),
         path.display(),
         program = program(),
         dir = dir.display()

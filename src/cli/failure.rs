@@ -83,6 +83,32 @@ impl From<crate::identity::api_keys::KeyError> for Failure {
     }
 }
 
+impl From<crate::identity::users::UserError> for Failure {
+    fn from(error: crate::identity::users::UserError) -> Failure {
+        use crate::identity::users::UserError;
+        match error {
+            UserError::Database(error) => error.into(),
+            error @ (UserError::Name
+            | UserError::CompanyMissing(_)
+            | UserError::CompanyGiven(_)
+            | UserError::Phone(_)
+            | UserError::Password(_)) => Failure::Usage(error.to_string()),
+            error => Failure::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<crate::demo::AccountError> for Failure {
+    fn from(error: crate::demo::AccountError) -> Failure {
+        use crate::demo::AccountError;
+        match error {
+            AccountError::App(error) => error.into(),
+            AccountError::Database(error) => error.into(),
+            error => Failure::Failed(format!("the demo's accounts cannot be made: {error}")),
+        }
+    }
+}
+
 impl From<crate::daemon::DaemonError> for Failure {
     fn from(error: crate::daemon::DaemonError) -> Failure {
         match error {

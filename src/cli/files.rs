@@ -60,20 +60,14 @@ pub(super) async fn files(global: &Global, command: Command) -> Result<(), Failu
 async fn list(global: &Global, app: &App, args: ListArgs) -> Result<(), Failure> {
     let filter = FileFilter { folder: args.folder, state: args.state };
     let rows = store::list(&app.database.pool, &filter, args.cursor, args.limit).await?;
-    let next =
-        rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|count| count == args.limit)).map(|row| row.id);
-    if global.json {
-        return output::print_json(&json!({ "items": rows, "nextCursor": next }));
-    }
-    if rows.is_empty() {
-        return output::print("no files");
-    }
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
+    output::Listed::page(&rows, args.limit, |row| row.id).print(
+        global,
+        "no files",
+        &["ID", "RECEIVED (UTC)", "STATE", "FOLDER", "NAME", "RECORDS", "FAILED", "NOTE"],
+        |row| {
             vec![
                 row.id.to_string(),
-                row.received_at.format("%F %T").to_string(),
+                output::at(row.received_at),
                 row.state.clone(),
                 row.folder.clone(),
                 row.name.clone(),
@@ -81,14 +75,8 @@ async fn list(global: &Global, app: &App, args: ListArgs) -> Result<(), Failure>
                 row.failed.to_string(),
                 note(row),
             ]
-        })
-        .collect();
-    let header = ["ID", "RECEIVED (UTC)", "STATE", "FOLDER", "NAME", "RECORDS", "FAILED", "NOTE"];
-    output::print(&output::table(&header, &cells))?;
-    if let Some(next) = next {
-        eprintln!("more: --cursor {next}");
-    }
-    Ok(())
+        },
+    )
 }
 
 /// What a person should know about it first.

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{failure::Failure, output, run::Global};
@@ -76,33 +75,22 @@ async fn list(global: &Global, app: &App, args: ListArgs) -> Result<(), Failure>
         since: args.since,
     };
     let rows = history::list(&app.database.pool, &filter, args.cursor, args.limit).await?;
-    let next =
-        rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|count| count == args.limit)).map(|row| row.id);
-    if global.json {
-        return output::print_json(&json!({ "items": rows, "nextCursor": next }));
-    }
-    if rows.is_empty() {
-        return output::print("no messages");
-    }
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
+    output::Listed::page(&rows, args.limit, |row| row.id).print(
+        global,
+        "no messages",
+        &["ID", "RECEIVED (UTC)", "STATE", "STREAM", "KIND", "CODE", "NOTE"],
+        |row| {
             vec![
                 row.id.to_string(),
-                row.received_at.format("%F %T").to_string(),
+                output::at(row.received_at),
                 row.state.clone(),
                 format!("{}.{}", row.connector, row.stream.as_deref().unwrap_or("-")),
                 row.kind.clone(),
                 row.code.clone().unwrap_or_else(|| format!("{} records", row.records)),
                 row.detail.clone().unwrap_or_default(),
             ]
-        })
-        .collect();
-    output::print(&output::table(&["ID", "RECEIVED (UTC)", "STATE", "STREAM", "KIND", "CODE", "NOTE"], &cells))?;
-    if let Some(next) = next {
-        eprintln!("more: --cursor {next}");
-    }
-    Ok(())
+        },
+    )
 }
 
 async fn show(global: &Global, app: &App, id: Uuid) -> Result<(), Failure> {

@@ -32,6 +32,7 @@ mod serve;
 mod sweeps;
 mod sync;
 mod unmapped;
+mod user;
 
 pub use failure::Failure;
 pub use run::main;

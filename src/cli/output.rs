@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
-use super::failure::Failure;
+use super::{failure::Failure, run::Global};
 
 /// Prints to standard output. A reader that has gone (`| head`) ends the command quietly.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
@@ -22,6 +23,70 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
         Ok(text) => print(&text),
         Err(error) => Err(Failure::Failed(format!("cannot print as JSON: {error}"))),
     }
+}
+
+/// A page of a listing: `{items, nextCursor}` with `--json`, a table and where the next page begins without.
+pub(super) struct Listed<'r, R> {
+    rows: &'r [R],
+    next: Value,
+    /// Beside the items, with `--json`.
+    more: Map<String, Value>,
+    /// Said under the table.
+    note: Option<String>,
+}
+
+impl<'r, R: Serialize> Listed<'r, R> {
+    /// A page that is full has a next one, behind the `cursor` of its last row.
+    pub(super) fn page<C: Serialize>(rows: &'r [R], limit: i64, cursor: impl Fn(&R) -> C) -> Listed<'r, R> {
+        let full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
+        let next = rows.last().filter(|_| full).map_or(Value::Null, |row| json!(cursor(row)));
+        Listed { rows, next, more: Map::new(), note: None }
+    }
+
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Listed<'r, R> {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub(super) fn noting(mut self, note: String) -> Listed<'r, R> {
+        self.note = Some(note);
+        self
+    }
+
+    /// `none`: what is said of an empty table.
+    pub(super) fn print(
+        self,
+        global: &Global,
+        none: &str,
+        header: &[&str],
+        cells: impl Fn(&R) -> Vec<String>,
+    ) -> Result<(), Failure> {
+        if global.json {
+            let mut told = self.more;
+            told.insert("items".to_owned(), json!(self.rows));
+            told.insert("nextCursor".to_owned(), self.next);
+            return print_json(&told);
+        }
+        if self.rows.is_empty() {
+            return print(none);
+        }
+        print(&table(header, &self.rows.iter().map(cells).collect::<Vec<_>>()))?;
+        if let Some(note) = self.note {
+            eprintln!("{note}");
+        }
+        match self.next {
+            Value::Null => {}
+            Value::String(text) if text.contains('"') => eprintln!("more: --cursor '{text}'"),
+            Value::String(text) => eprintln!("more: --cursor {text}"),
+            other => eprintln!("more: --cursor {other}"),
+        }
+        Ok(())
+    }
+}
+
+/// A time as tables show it.
+pub(super) fn at(time: chrono::DateTime<chrono::Utc>) -> String {
+    time.format("%F %T").to_string()
 }
 
 /// Columns as wide as their widest cell; the last one is left as it is.

@@ -10,7 +10,7 @@ use super::{
     failure::Failure,
     files,
     logging::{self, Voice},
-    mapping, mapping_list, messages, migrate, openapi, output, preview, sandbox, serve, sync, unmapped,
+    mapping, mapping_list, messages, migrate, openapi, output, preview, sandbox, serve, sync, unmapped, user,
 };
 use crate::{
     app::{self, App},
@@ -86,6 +86,9 @@ enum Command {
     /// Keys of machines that call the hub: make, list, revoke them, see how they are used
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// People who sign in: make, list, disable, give a link to choose a password
+    #[command(subcommand)]
+    User(user::Command),
     /// Who did what, and when
     #[command(subcommand)]
     Audit(audit::Command),
@@ -189,6 +192,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Version => version(global),
         Command::Openapi => openapi::openapi(),
         Command::ApiKey(command) => interruptible(api_key::api_key(global, command)).await,
+        Command::User(command) => interruptible(user::user(global, command)).await,
         Command::Audit(command) => interruptible(audit::audit(global, command)).await,
         Command::Sync(command) => sync::sync(global, command).await,
         Command::Connector(command) => interruptible(connector::connector(global, command)).await,

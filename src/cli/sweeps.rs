@@ -57,27 +57,22 @@ pub(super) async fn sweeps(global: &Global, engine: &Engine, command: SweepsComm
     match command {
         SweepsCommand::List { state, limit, cursor } => {
             let rows = sweeps::list(db, state.as_deref(), cursor, limit).await?;
-            let full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-            let next = rows.last().filter(|_| full).map(|row| row.id);
-            if global.json {
-                return output::print_json(&json!({ "items": rows, "nextCursor": next }));
-            }
-            let cells: Vec<Vec<String>> = rows
-                .iter()
-                .map(|row| {
+            output::Listed::page(&rows, limit, |row| row.id).print(
+                global,
+                "no sweeps",
+                &["ID", "MADE (UTC)", "STREAM", "STATE", "NOT FOUND", "DEACTIVATED", "NOTE"],
+                |row| {
                     vec![
                         row.id.to_string(),
-                        row.created_at.format("%F %T").to_string(),
+                        output::at(row.created_at),
                         format!("{}.{}", row.connector, row.stream),
                         row.state.clone(),
                         format!("{} of {}", row.candidates, row.total),
                         row.deactivated.to_string(),
                         row.asks.clone().or_else(|| row.decided_by.clone()).unwrap_or_default(),
                     ]
-                })
-                .collect();
-            let header = ["ID", "MADE (UTC)", "STREAM", "STATE", "NOT FOUND", "DEACTIVATED", "NOTE"];
-            output::print(&output::table(&header, &cells))
+                },
+            )
         }
         SweepsCommand::Show { id } => tell(global, engine, id).await,
         SweepsCommand::Approve { id } => {

@@ -132,7 +132,15 @@ async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Fai
 async fn stand_in(engine: &Engine, id: uuid::Uuid, target: &str) -> Result<(), Failure> {
     let db = &engine.pool;
     let patience = Instant::now() + engine.settings.lease;
-    while runs::get(db, id).await?.is_some_and(|run| run.finished_at.is_none()) {
+    let mut id = id;
+    while let Some(run) = runs::get(db, id).await? {
+        if run.finished_at.is_some() {
+            match runs::heir(db, id).await? {
+                Some(heir) => id = heir,
+                None => return Ok(()),
+            }
+            continue;
+        }
         if engine.stop.is_cancelled() {
             return Err(Failure::Interrupted);
         }
@@ -154,7 +162,7 @@ async fn stand_in(engine: &Engine, id: uuid::Uuid, target: &str) -> Result<(), F
                 }
                 // By a daemon that is gone now, perhaps.
                 Alone::Taken => {
-                    runs::reap_orphans(db).await?;
+                    runs::take_up_orphans(db).await?;
                 }
             }
         }
@@ -176,7 +184,7 @@ async fn follow(global: &Global, engine: &Engine, id: uuid::Uuid) -> Result<Run,
     bar.enable_steady_tick(Duration::from_millis(100));
     let mut told = Instant::now();
     let plain = bar.is_hidden() && !global.json;
-    let run = pull::follow(&engine.pool, id, |run| {
+    let run = pull::follow(engine, id, |run| {
         if let Some(expected) =
             run.expected.filter(|_| bar.length() != run.expected.and_then(|n| u64::try_from(n).ok()))
         {

@@ -1,4 +1,4 @@
-//! The commerce database: catalogue, prices, stock, customers.
+//! The commerce database: catalogue, prices, stock, customers; orders, invoices, accounts, returns.
 //!
 //! One set-based upsert per entity is the only way in, whoever calls: a poller, a push, a form. Each takes an open
 //! transaction and a page of rows, and answers in their order what became of each: created, updated, unchanged, or
@@ -13,9 +13,9 @@
 //! - An unchanged row is not written: same `revision`, same `updated_at`, no event.
 //! - `revision` rises by one with each change, under the row's lock; the event bears it.
 //! - Tables are touched in this order, rows of a table by rising id: category, brand, unit_set, warehouse, price_list,
-//!   customer, product and its parts, price, stock. A page has one entity, so two pages of an entity cannot wait for
-//!   each other in a circle. (A changed code or SKU may meet the foreign keys of another entity's page: a deadlock that
-//!   is tried again at once.)
+//!   customer, product and its parts, price, stock, order, invoice, ledger entry. A page has one entity, so two pages of an
+//!   entity cannot wait for each other in a circle. (A changed code or SKU may meet the foreign keys of another entity's
+//!   page: a deadlock that is tried again at once.)
 //! - Fields have owners ([`ownership`]): a source does not overwrite what became the hub's.
 
 pub mod account;
@@ -27,7 +27,6 @@ mod check;
 mod claims;
 mod code_lists;
 pub mod customers;
-mod day;
 pub mod editing;
 mod error;
 pub mod invoices;
@@ -49,7 +48,6 @@ pub mod upkeep;
 pub mod warehouses;
 
 pub use code_lists::CodeListUpsert;
-pub use day::day_of;
 pub use error::{CommandError, violation_of};
 pub use outcome::{Outcome, Violation};
 pub use patch::Patch;

@@ -21,6 +21,7 @@ pub struct Config {
     pub http: HttpConfig,
     pub rate_limit: RateLimitConfig,
     pub auth: AuthConfig,
+    pub catalogue: CatalogueConfig,
     pub mail: MailConfig,
     pub database: DatabaseConfig,
     pub data: DataConfig,
@@ -43,6 +44,11 @@ pub struct HttpConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Where people reach us; empty: not said.
     pub public_url: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogueConfig {
+    pub cache_mb: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

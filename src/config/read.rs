@@ -11,18 +11,19 @@ use tracing_subscriber::EnvFilter;
 use super::{
     connectors, files,
     model::{
-        AuthConfig, Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig, LogConfig, MailConfig,
-        MappingsConfig, OrdersConfig, RateLimitConfig, RetentionConfig, RetryConfig,
+        AuthConfig, CatalogueConfig, Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig,
+        LogConfig, MailConfig, MappingsConfig, OrdersConfig, RateLimitConfig, RetentionConfig, RetryConfig,
     },
     problem::Problem,
     section::{Section, secret},
     tree::Table,
 };
 
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 15] = [
     "http",
     "rate_limit",
     "auth",
+    "catalogue",
     "mail",
     "database",
     "data",
@@ -47,6 +48,7 @@ pub(super) fn config(
     let http = http(Section::of(&mut tree, "http", problems));
     let rate_limit = rate_limit(Section::of(&mut tree, "rate_limit", problems));
     let auth = auth(Section::of(&mut tree, "auth", problems));
+    let catalogue = catalogue(Section::of(&mut tree, "catalogue", problems));
     let mail = mail(Section::of(&mut tree, "mail", problems));
     let database = database(Section::of(&mut tree, "database", problems));
     let data = data(Section::of(&mut tree, "data", problems));
@@ -66,11 +68,12 @@ pub(super) fn config(
         let text = unknown_key(&key, &known).replacen("key", "section", 1);
         problems.push(Problem { origin: Some(node.origin), key, text });
     }
-    match (http, rate_limit, auth, mail, database, data, mappings, hub, orders, retry, retention, log) {
+    match (http, rate_limit, auth, catalogue, mail, database, data, mappings, hub, orders, retry, retention, log) {
         (
             Some(http),
             Some(rate_limit),
             Some(auth),
+            Some(catalogue),
             Some(mail),
             Some(database),
             Some(data),
@@ -84,6 +87,7 @@ pub(super) fn config(
             http,
             rate_limit,
             auth,
+            catalogue,
             mail,
             database,
             data,
@@ -120,6 +124,20 @@ fn http(mut section: Section<'_>) -> Option<HttpConfig> {
         trusted_proxies: trusted_proxies?,
         public_url: public_url?,
     })
+}
+
+fn catalogue(mut section: Section<'_>) -> Option<CatalogueConfig> {
+    let cache_mb: Option<u64> = section.value("cache_mb");
+    let most = 1024 * 1024;
+    let cache_mb = match cache_mb {
+        Some(size) if size > most => {
+            section.wrong("cache_mb", format!("is {size}; at most {most} are possible"));
+            None
+        }
+        size => size,
+    };
+    section.finish();
+    Some(CatalogueConfig { cache_mb: cache_mb? })
 }
 
 /// A list of networks; a bare address is a network of one.

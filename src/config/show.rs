@@ -35,6 +35,9 @@ impl Config {
                 "per_api_key_per_minute": self.rate_limit.per_api_key_per_minute,
                 "per_ip_per_minute": self.rate_limit.per_ip_per_minute,
             },
+            "catalogue": {
+                "cache_mb": self.catalogue.cache_mb,
+            },
             "auth": {
                 "master_key_file": self.auth.master_key_file.clone().unwrap_or_default(),
                 "signing_key_file": self.auth.signing_key_file.clone().unwrap_or_default(),

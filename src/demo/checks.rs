@@ -1,16 +1,18 @@
 //! Everything once, and whether it arrived.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use kopru_sdk::Pass;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::drop;
 use crate::{
-    app::{App, AppError},
+    app::{self, App, AppError},
     hub::{
         daemon,
         engine::{Engine, Instance},
+        files::Folder,
         housekeeping, links,
         runs::{self, NewRun, Run},
         scheduler,
@@ -51,8 +53,10 @@ pub struct Report {
 /// simulated systems say they hold. `told` hears of each finished stream.
 pub async fn once(app: &App, expected: &Value, mut told: impl FnMut(&StreamLine)) -> Result<Report, AppError> {
     let engine = app.engine()?;
+    let folders = app::folders(&app.config, engine.library.now().library())?;
+    let folder = folders.into_iter().find(|folder| folder.name == drop::FOLDER);
     let beat = tokio::spawn(housekeeping::keep_leases(engine.clone()));
-    let outcome = synchronise(&engine, expected, &mut told).await;
+    let outcome = synchronise(&engine, expected, folder, &mut told).await;
     engine.stop.cancel();
     // An error means that it had panicked, which the log has told.
     let _ = beat.await;
@@ -70,6 +74,7 @@ pub async fn once(app: &App, expected: &Value, mut told: impl FnMut(&StreamLine)
 async fn synchronise(
     engine: &Engine,
     expected: &Value,
+    folder: Option<Arc<Folder>>,
     told: &mut impl FnMut(&StreamLine),
 ) -> Result<(Vec<StreamLine>, Vec<Check>), sqlx::Error> {
     let mut lines = Vec::new();
@@ -91,13 +96,18 @@ async fn synchronise(
             lines.push(line);
         }
     }
+    let mut checks = Vec::new();
+    if let Some(folder) = folder {
+        checks.push(drop::check(engine, folder).await?);
+        while worker::turn(engine).await? > 0 {}
+    }
     let open = crate::hub::messages::open_counts(&engine.pool).await?;
     let waiting: i64 = open.iter().map(|row| row.count).sum();
     let letters = crate::hub::dead_letters::count(&engine.pool, &crate::hub::dead_letters::Filter::default()).await?;
-    let checks = vec![
+    checks.extend([
         Check { name: "nothing_waits", ok: Some(waiting == 0), detail: format!("{waiting} open messages") },
         Check { name: "no_dead_letters", ok: Some(letters == 0), detail: format!("{letters} dead letters") },
-    ];
+    ]);
     Ok((lines, checks))
 }
 
@@ -128,12 +138,12 @@ async fn run_stream(engine: &Engine, instance: &Instance, stream: &str) -> Resul
     runs::get(&engine.pool, id).await?.ok_or(sqlx::Error::RowNotFound)
 }
 
-/// Records of the stream's entity that the instance has linked.
+/// Records of the stream's entity that the instance has linked, those of files apart.
 async fn count(engine: &Engine, instance: &Instance, stream: &str) -> Result<i64, sqlx::Error> {
     let mapping =
         instance.streams.iter().find(|one| one.spec.name == stream).and_then(|one| engine.library.get(&one.mapping));
     match mapping {
-        Some(mapping) => links::count(&engine.pool, &instance.name, mapping.entity()).await,
+        Some(mapping) => links::count(&engine.pool, &instance.name, mapping.entity(), "files.").await,
         None => Ok(0),
     }
 }

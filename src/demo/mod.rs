@@ -5,11 +5,15 @@
 //! - Nothing is faked: the hub runs the same code against real sockets, a real PostgreSQL and real pages.
 //! - What is not built yet is a check without a verdict, never one that passes.
 
+mod accounts;
 mod checks;
+mod drop;
 mod key;
 mod sandbox;
 
+pub use accounts::{AccountError, accounts_of};
 pub use checks::{Check, Report, StreamLine, once};
+pub use drop::drop_sample;
 pub use key::api_key;
 pub use sandbox::{SandboxError, SandboxProcess};
 
@@ -31,12 +35,11 @@ use crate::{
 const DESCRIPTION_FILE: &str = "demo.json";
 
 /// What somebody needs who wants to use a running demo.
-pub fn description(base_url: &str, api_key: &str, sandbox: &SandboxProcess) -> Value {
+pub fn description(base_url: &str, api_key: &str, accounts: Value, sandbox: &SandboxProcess) -> Value {
     json!({
         "baseUrl": base_url,
         "apiKey": api_key,
-        // People come with the part of the hub that knows them.
-        "accounts": [],
+        "accounts": accounts,
         "sandbox": sandbox.addresses_with_mail(),
     })
 }
@@ -55,7 +58,7 @@ pub enum SettingsError {
     Key(#[from] SealError),
 }
 
-/// Writes the connectors of the simulated systems, their mail server and what mails need where every command on this data
+/// Writes the connectors of the simulated systems, their mail server, what mails need and the watched folder where every command on this data
 /// directory finds them.
 pub fn write_settings(dir: &Path, sandbox: &SandboxProcess, listen: SocketAddr) -> Result<PathBuf, SettingsError> {
     let key = std::path::absolute(dir.join("master.key"))
@@ -67,8 +70,9 @@ pub fn write_settings(dir: &Path, sandbox: &SandboxProcess, listen: SocketAddr) 
         "mail": sandbox.mail_settings(),
         "connectors": sandbox.settings(),
     });
+    let folder = drop::config_toml(dir).map_err(|source| SettingsError::File { path: dir.to_owned(), source })?;
     let text = format!(
-        "# Written by `kopru demo`: the simulated systems, for other commands on this data directory.\n\n{}",
+        "# Written by `kopru demo`: the simulated systems, for other commands on this data directory.\n\n{}\n{folder}",
         config::toml_of(settings)
     );
     let path = dir.join(config::DEMO_FILE);

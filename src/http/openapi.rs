@@ -39,11 +39,16 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags(
+        (name = "account", description = "What a dealer owes and was invoiced"),
         (name = "auth", description = "Signing in, and who is signed in"),
+        (name = "catalogue", description = "Products at the caller's prices, categories, brands"),
         (name = "cart", description = "What a dealer's user means to buy"),
+        (name = "customers", description = "Dealer companies"),
+        (name = "users", description = "Looking after people, and companies that register"),
         (name = "integration", description = "What an ERP pushes, with an API key"),
+        (name = "operations", description = "Health and metrics"),
         (name = "orders", description = "Orders of dealers"),
-        (name = "operations", description = "Health and metrics")
+        (name = "returns", description = "What dealers send back")
     ),
     components(schemas(ProblemDocument, FieldError)),
     modifiers(&KeyScheme)

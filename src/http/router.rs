@@ -1,6 +1,6 @@
 //! Which address answers what, and the layers around all of it.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, path::Path, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -22,14 +22,21 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     access::{self, Gate},
-    api, api_key, body, correlation, health,
+    api::{self, Answers},
+    api_key, body, correlation, health,
     health::{Probes, Readiness},
-    integration, metrics,
+    integration, media, metrics,
     openapi::{self, Base},
     problem::{self, Problem},
     rate_limit::RateLimits,
 };
-use crate::{clock::Clock, commerce::orders::OrderRules, hub::engine::Engine, identity::people::People};
+use crate::{
+    clock::Clock,
+    commerce::{catalogue::Reader, orders::OrderRules},
+    hub::engine::Engine,
+    identity::people::People,
+    media::{MediaError, MediaStore},
+};
 
 #[derive(Clone)]
 pub struct HttpState {
@@ -40,6 +47,34 @@ pub struct HttpState {
     pub order_rules: OrderRules,
     pub metrics: PrometheusHandle,
     pub probes: Arc<dyn Probes>,
+}
+
+/// What the routes of the catalogue read, and where pictures are.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    pub reader: Reader,
+    /// Kept for a moment.
+    pub answers: Answers,
+    /// `None`: this server keeps none.
+    pub media: Option<MediaStore>,
+}
+
+impl Catalogue {
+    /// Pictures lie in the directory; answers are kept up to so many bytes.
+    pub fn open(
+        pool: PgPool,
+        allow_zero_price: bool,
+        cache_bytes: u64,
+        pictures: &Path,
+    ) -> Result<Catalogue, MediaError> {
+        let media = Some(MediaStore::local(pictures)?);
+        Ok(Catalogue { reader: Reader::new(pool, allow_zero_price), answers: Answers::holding(cache_bytes), media })
+    }
+
+    /// Nothing is kept.
+    pub fn plain(pool: PgPool) -> Catalogue {
+        Catalogue { reader: Reader::new(pool, false), answers: Answers::default(), media: None }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +93,7 @@ pub struct Settings {
 pub(super) struct PublicState {
     pub http: HttpState,
     pub readiness: Arc<Readiness>,
+    pub catalogue: Catalogue,
 }
 
 impl FromRef<PublicState> for HttpState {
@@ -89,6 +125,7 @@ pub(super) fn documented() -> OpenApiRouter<PublicState> {
         .merge(api_key::routes())
         .merge(integration::routes())
         .merge(api::routes())
+        .merge(media::routes())
 }
 
 /// What the world sees. `more` are the routes of the rooms around us.

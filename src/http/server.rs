@@ -20,7 +20,7 @@ use super::{
     access::Gate,
     health::Readiness,
     rate_limit::RateLimiter,
-    router::{self, HttpState, PublicState, Settings},
+    router::{self, Catalogue, HttpState, PublicState, Settings},
 };
 use crate::identity::{
     api_keys::{FRESH, KeyRing},
@@ -51,18 +51,25 @@ pub struct Server {
     state: HttpState,
     settings: Settings,
     waits: Waits,
+    catalogue: Catalogue,
     routes: Router,
     ops: Option<TcpListener>,
 }
 
 impl Server {
     pub fn new(state: HttpState, settings: Settings) -> Server {
-        Server { state, settings, waits: Waits::default(), routes: Router::new(), ops: None }
+        let catalogue = Catalogue::plain(state.pool.clone());
+        Server { state, settings, waits: Waits::default(), catalogue, routes: Router::new(), ops: None }
     }
 
     /// Further routes, inside the same layers.
     pub fn routes(self, more: Router) -> Server {
         Server { routes: self.routes.merge(more), ..self }
+    }
+
+    /// Another catalogue than one that keeps nothing.
+    pub fn catalogue(self, catalogue: Catalogue) -> Server {
+        Server { catalogue, ..self }
     }
 
     /// Other times than the usual ones.
@@ -79,10 +86,10 @@ impl Server {
     /// Serves until `shutdown`, then takes no more connections, finishes what is in hand within
     /// [`Settings::drain`], and returns.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
-        let Server { state, settings, waits, routes, ops } = self;
+        let Server { state, settings, waits, catalogue, routes, ops } = self;
         let drained = CancellationToken::new();
         let readiness = Arc::new(Readiness::new(state.pool.clone(), state.probes.clone(), shutdown.clone()));
-        let known = PublicState { http: state.clone(), readiness };
+        let known = PublicState { http: state.clone(), readiness, catalogue };
         let gate = Arc::new(gate(&state, &settings, waits));
         let ops_router = router::ops(known.clone(), &settings);
         let public = router::public(known, &settings, gate.clone(), routes);

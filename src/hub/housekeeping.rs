@@ -3,7 +3,6 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use kopru_sdk::Pass;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -14,11 +13,7 @@ use super::{
     deferral,
     deliveries::{self, router},
     engine::Engine,
-    leases, mappings, messages,
-    runs::{self, NewRun},
-    scheduler,
-    states::Trigger,
-    streams, sweeps,
+    leases, mappings, messages, runs, scheduler, streams, sweeps,
 };
 use crate::{audit::Actor, outbox};
 
@@ -78,20 +73,8 @@ pub async fn mend(engine: Engine) {
 async fn mend_once(engine: &Engine) -> Result<(), sqlx::Error> {
     let db = &engine.pool;
     let returned = messages::reap_expired(db).await?;
-    for orphan in runs::reap_orphans(db).await? {
+    for orphan in runs::take_up_orphans(db).await? {
         tracing::warn!(connector = orphan.connector, stream = orphan.stream, "a run lost its daemon and is taken up");
-        // What a person asked for is asked for again; scheduled work is found due by itself.
-        if orphan.trigger != Trigger::Schedule.as_str() && orphan.pass == Pass::Full.as_str() && !orphan.dry_run {
-            let new = NewRun {
-                connector: &orphan.connector,
-                stream: &orphan.stream,
-                pass: Pass::Full,
-                trigger: Trigger::Resume,
-                dry_run: false,
-                since: None,
-            };
-            runs::create(db, &new, None).await?;
-        }
         engine.due.notify_one();
     }
     let mut released = 0;

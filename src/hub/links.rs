@@ -404,13 +404,20 @@ pub async fn remember_aliases(
     Ok(())
 }
 
-/// How many records an instance has linked, placeholders left out.
-pub async fn count<'e>(db: impl PgExecutor<'e>, connector: &str, entity: Entity) -> Result<i64, sqlx::Error> {
+/// How many records an instance has linked, placeholders left out, and what came by streams whose names begin so.
+pub async fn count<'e>(
+    db: impl PgExecutor<'e>,
+    connector: &str,
+    entity: Entity,
+    but: &str,
+) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select count(*) as "n!" from hub.external_ref
-           where connector = $1 and entity = $2 and content_hash is not null"#,
+           where connector = $1 and entity = $2 and content_hash is not null
+             and not starts_with(coalesce(stream, ''), $3)"#,
         connector,
         entity.as_str(),
+        but,
     )
     .fetch_one(db)
     .await

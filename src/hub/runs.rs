@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Pass};
 use serde::Serialize;
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::states::{RunState, Trigger};
@@ -66,6 +66,22 @@ pub struct Tally {
     pub deferred: i64,
     pub failed: i64,
     pub skipped: i64,
+}
+
+impl Run {
+    /// Counts in what an earlier part of the same run had come to.
+    pub fn count_in(&mut self, earlier: &Run) {
+        self.pages += earlier.pages;
+        self.records += earlier.records;
+        self.created += earlier.created;
+        self.updated += earlier.updated;
+        self.unchanged += earlier.unchanged;
+        self.stale += earlier.stale;
+        self.superseded += earlier.superseded;
+        self.deferred += earlier.deferred;
+        self.failed += earlier.failed;
+        self.skipped += earlier.skipped;
+    }
 }
 
 impl Tally {
@@ -134,6 +150,18 @@ pub async fn requested<'e>(db: impl PgExecutor<'e>, connectors: &[String]) -> Re
         connectors,
     )
     .fetch_all(db)
+    .await
+}
+
+/// Whether somebody waits for a run of this stream.
+pub async fn is_requested<'e>(db: impl PgExecutor<'e>, connector: &str, stream: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from hub.run
+                          where state = 'requested' and connector = $1 and stream = $2) as "requested!""#,
+        connector,
+        stream,
+    )
+    .fetch_one(db)
     .await
 }
 
@@ -259,16 +287,20 @@ pub async fn finish<'e>(
 /// A run whose daemon is gone, marked as interrupted; the caller takes up its stream.
 #[derive(Debug, Clone)]
 pub struct Orphan {
+    pub id: Uuid,
     pub connector: String,
     pub stream: String,
     pub pass: String,
     pub trigger: String,
     pub dry_run: bool,
+    pub since: Option<DateTime<Utc>>,
 }
 
-/// Marks the runs of daemons that no longer hold their stream's lease.
-pub async fn reap_orphans<'e>(db: impl PgExecutor<'e>) -> Result<Vec<Orphan>, sqlx::Error> {
-    sqlx::query_as!(
+/// Marks the runs of daemons that no longer hold their stream's lease. What a person asked for is asked for again in the
+/// same transaction, so that whoever follows it finds the run that goes on with it; scheduled work is due by itself.
+pub async fn take_up_orphans(db: &PgPool) -> Result<Vec<Orphan>, sqlx::Error> {
+    let mut tx = db.begin().await?;
+    let orphans = sqlx::query_as!(
         Orphan,
         "update hub.run r
          set state = 'interrupted', finished_at = clock_timestamp(), cause = 'ours',
@@ -277,8 +309,53 @@ pub async fn reap_orphans<'e>(db: impl PgExecutor<'e>) -> Result<Vec<Orphan>, sq
            and not exists (select from hub.lease l
                            where l.name = 'stream:' || r.connector || '.' || r.stream and l.owner = r.owner
                              and l.expires_at >= clock_timestamp())
-         returning connector, stream, pass, trigger, dry_run"
+         returning id, connector, stream, pass, trigger, dry_run, since"
     )
-    .fetch_all(db)
-    .await
+    .fetch_all(&mut *tx)
+    .await?;
+    for orphan in &orphans {
+        ask_again(&mut tx, orphan).await?;
+    }
+    tx.commit().await?;
+    Ok(orphans)
+}
+
+/// A run that its daemon broke off because it stops: another one, or the next start, goes on with it.
+pub async fn hand_on(db: &PgPool, id: Uuid) -> Result<(), sqlx::Error> {
+    let mut tx = db.begin().await?;
+    let stopped = sqlx::query_as!(
+        Orphan,
+        "select id, connector, stream, pass, trigger, dry_run, since from hub.run
+         where id = $1 and state = 'interrupted' and cause = 'ours' and heir_id is null for update",
+        id
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if let Some(stopped) = stopped {
+        ask_again(&mut tx, &stopped).await?;
+    }
+    tx.commit().await
+}
+
+async fn ask_again(tx: &mut PgConnection, orphan: &Orphan) -> Result<(), sqlx::Error> {
+    if orphan.trigger == Trigger::Schedule.as_str() {
+        return Ok(());
+    }
+    let new = NewRun {
+        connector: &orphan.connector,
+        stream: &orphan.stream,
+        pass: if orphan.pass == Pass::Full.as_str() { Pass::Full } else { Pass::Incremental },
+        trigger: Trigger::Resume,
+        dry_run: orphan.dry_run,
+        since: orphan.since,
+    };
+    let heir = create(&mut *tx, &new, None).await?;
+    sqlx::query!("update hub.run set heir_id = $2 where id = $1", orphan.id, heir).execute(tx).await?;
+    Ok(())
+}
+
+/// The run that goes on with this one.
+pub async fn heir<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    let found = sqlx::query_scalar!("select heir_id from hub.run where id = $1", id).fetch_optional(db).await?;
+    Ok(found.flatten())
 }

@@ -119,6 +119,11 @@ async fn plan(
     if busy.lock().await.contains(&key) || !may_poll(engine, instance, stream.spec.name).await? {
         return Ok(());
     }
+    // Whoever had the stream before us may be gone, and what it was asked for goes on first: somebody follows it.
+    runs::take_up_orphans(&engine.pool).await?;
+    if runs::is_requested(&engine.pool, &instance.name, stream.spec.name).await? {
+        return leases::release(&engine.pool, &pull::stream_lease(&instance.name, stream.spec.name), engine.id).await;
+    }
     // Read again under the lease: another daemon may have run it since the schedule was looked at.
     let row = streams::get(&engine.pool, &instance.name, stream.spec.name).await?;
     let now = engine.database_now().await?;
@@ -173,6 +178,11 @@ async fn launch(engine: &Engine, busy: &Arc<Mutex<HashSet<(String, String)>>>, r
     running.spawn(async move {
         if let Err(error) = pull::work(&engine, &run, &engine.stop).await {
             tracing::warn!(run.id = %run.id, %error, "the end of a run could not be written; it will be taken up again");
+        }
+        if engine.stop.is_cancelled()
+            && let Err(error) = runs::hand_on(&engine.pool, run.id).await
+        {
+            tracing::warn!(run.id = %run.id, %error, "a run that was asked for could not be handed on");
         }
         let lease = pull::stream_lease(&run.connector, &run.stream);
         if let Err(error) = leases::release(&engine.pool, &lease, engine.id).await {

@@ -112,6 +112,13 @@ pub async fn cut_off(engine: &Engine, connector: &str, cause: Cause, reason: &st
     pause(&engine.pool, connector, &names, cause.as_str(), reason).await
 }
 
+/// One record of the stream can never come as it is: the stream would fail at it in every pass, and nothing behind it
+/// would come. The other streams of the instance go on.
+pub async fn give_up(engine: &Engine, connector: &str, stream: &str, reason: &str) -> Result<(), sqlx::Error> {
+    tracing::error!(connector, stream, reason, "stream paused; mend it and run `kopru sync resume`");
+    pause(&engine.pool, connector, &[stream.to_owned()], Cause::Data.as_str(), reason).await
+}
+
 /// Whether the instance is cut off, see [`cut_off`]. A pause by a person stops polling only.
 pub async fn is_cut_off<'e>(db: impl PgExecutor<'e>, connector: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(

@@ -122,6 +122,12 @@ pub async fn forgive(tx: &mut PgConnection, attempt: &Attempt) -> Result<(), sql
     Ok(())
 }
 
+/// The same for every address: a password was chosen by a link that only its owner can have.
+pub async fn forgive_everywhere(tx: &mut PgConnection, email: &Email) -> Result<(), sqlx::Error> {
+    sqlx::query!("delete from identity.sign_in_failure where account = $1", &email.account()[..]).execute(tx).await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,8 @@
 //! | [`people`] | signing in, staying signed in, signing out |
 //! | [`users`] | the people themselves |
 //! | [`email`], [`passwords`], `lockout` | one spelling of an address; hashing; waits after failures |
+//! | [`registrations`] | companies that want to become dealers |
+//! | [`links`] | single-use links of mails |
 //! | [`tokens`], [`sessions`] | access tokens and their keys; refresh tokens and their families |
 //! | [`api_keys`], [`uses`] | keys of machines, and how they were used |
 //! | [`idempotency`], [`trim`] | kept answers; what is old goes |
@@ -21,9 +23,11 @@
 pub mod api_keys;
 pub mod email;
 pub mod idempotency;
+pub mod links;
 mod lockout;
 pub mod passwords;
 pub mod people;
+pub mod registrations;
 pub mod sessions;
 pub mod tokens;
 pub mod trim;

@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 /// Hours for which the answer to an `Idempotency-Key` is kept.
 pub const ANSWERS_HOURS: i32 = 24;
 const EVERY: Duration = Duration::from_secs(300);
+/// Ended sessions are remembered for as long as an address of theirs is known to an account (see [`super::lockout`]).
+const SESSIONS_DAYS: i32 = 30;
 const BATCH: i64 = 1_000;
 
 /// Trims at the start and then every five minutes.
@@ -23,7 +25,8 @@ pub async fn run(pool: PgPool, uses_days: u32, until: CancellationToken) {
     }
 }
 
-/// Removes answers older than a day, and uses older than `uses_days`. Gives how many rows went.
+/// Removes answers and failed sign-ins older than a day, uses older than `uses_days`, links that are over, and sessions with their
+/// tokens a month after their end. Gives how many rows went.
 pub async fn once(pool: &PgPool, uses_days: u32) -> Result<u64, sqlx::Error> {
     let days = i32::try_from(uses_days).unwrap_or(i32::MAX);
     let mut gone = 0;
@@ -50,9 +53,46 @@ pub async fn once(pool: &PgPool, uses_days: u32) -> Result<u64, sqlx::Error> {
         .execute(pool)
         .await?
         .rows_affected();
-        gone += answers + uses;
-        if answers + uses == 0 {
+        let people = people(pool).await?;
+        gone += answers + uses + people;
+        if answers + uses + people == 0 {
             return Ok(gone);
         }
     }
+}
+
+/// A batch of each.
+async fn people(pool: &PgPool) -> Result<u64, sqlx::Error> {
+    let failures = sqlx::query!(
+        "delete from identity.sign_in_failure where ctid = any (array(
+           select ctid from identity.sign_in_failure
+           where last_at < clock_timestamp() - interval '1 day'
+           order by last_at limit $1 for update skip locked))",
+        BATCH,
+    )
+    .execute(pool)
+    .await?
+    .rows_affected();
+    let links = sqlx::query!(
+        "delete from identity.link_token where ctid = any (array(
+           select ctid from identity.link_token
+           where expires_at < clock_timestamp() - interval '1 day'
+           order by expires_at limit $1 for update skip locked))",
+        BATCH,
+    )
+    .execute(pool)
+    .await?
+    .rows_affected();
+    let sessions = sqlx::query!(
+        "delete from identity.session where ctid = any (array(
+           select ctid from identity.session
+           where expires_at < clock_timestamp() - make_interval(days => $1)
+           order by expires_at limit $2 for update skip locked))",
+        SESSIONS_DAYS,
+        BATCH,
+    )
+    .execute(pool)
+    .await?
+    .rows_affected();
+    Ok(failures + links + sessions)
 }

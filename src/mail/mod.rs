@@ -61,6 +61,13 @@ pub enum Locale {
 }
 
 impl Locale {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Locale::Tr => "tr",
+            Locale::En => "en",
+        }
+    }
+
     pub fn parse(text: &str) -> Option<Locale> {
         match text {
             "tr" => Some(Locale::Tr),

@@ -124,7 +124,9 @@ mod tests {
 
     #[test]
     fn content_decides_and_not_names() {
-        for sent in [&b""[..], b"GIF89a.....", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"\x00\x01\x02"] {
+        for sent in
+            [&b""[..], b"GIF89a.....", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"\x00\x01\x02"]
+        {
             assert_eq!(Picture::read(sent), Err(BadPicture::OtherFormat));
         }
         assert!(matches!(Picture::read(b"\xFF\xD8\xFF\xE0rest"), Err(BadPicture::Unreadable(_))));

@@ -7,7 +7,6 @@ use std::{
 
 use clap::Subcommand;
 use indicatif::ProgressBar;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{super::output, Failure, Global, work_off};
@@ -143,14 +142,11 @@ pub(super) async fn replays(
     match command {
         ReplaysCommand::List { limit, cursor } => {
             let rows = dead_letters::plans(&engine.pool, cursor, limit).await?;
-            let full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-            let next = rows.last().filter(|_| full).map(|row| row.id);
-            if global.json {
-                return output::print_json(&json!({ "items": rows, "nextCursor": next }));
-            }
-            let cells: Vec<Vec<String>> = rows
-                .iter()
-                .map(|row| {
+            output::Listed::page(&rows, limit, |row| row.id).print(
+                global,
+                "no plans",
+                &["ID", "ACTION", "STATE", "TAKEN", "DONE", "BY", "MADE (UTC)", "FILTER"],
+                |row| {
                     vec![
                         row.id.to_string(),
                         row.action.clone(),
@@ -158,13 +154,11 @@ pub(super) async fn replays(
                         format!("{}/{}", row.taken, row.total),
                         row.affected.to_string(),
                         row.planned_by.clone(),
-                        row.created_at.format("%F %T").to_string(),
+                        output::at(row.created_at),
                         row.filter.to_string(),
                     ]
-                })
-                .collect();
-            let header = ["ID", "ACTION", "STATE", "TAKEN", "DONE", "BY", "MADE (UTC)", "FILTER"];
-            output::print(&output::table(&header, &cells))
+                },
+            )
         }
         ReplaysCommand::Show { id } => {
             let detail = found(engine, id).await?;

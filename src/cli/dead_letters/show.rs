@@ -23,38 +23,27 @@ pub(super) async fn list(
         true => Total { count: dead_letters::count(pool, filter).await?, exact: true },
         false => dead_letters::tally(pool, filter).await?,
     };
-    let full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-    let next = rows.last().filter(|_| full).map(|row| row.id);
-    if global.json {
-        return output::print_json(&json!({
-            "items": rows, "totalCount": total.count, "totalIsExact": total.exact, "nextCursor": next,
-        }));
-    }
-    if rows.is_empty() {
-        return output::print("no dead letters");
-    }
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            vec![
-                row.id.to_string(),
-                row.created_at.format("%F %T").to_string(),
-                format!("{}.{}", row.connector, row.stream.as_deref().unwrap_or("-")),
-                row.code.clone().unwrap_or_default(),
-                row.cause.clone(),
-                row.reason.clone(),
-                row.field.clone().unwrap_or_default(),
-                row.detail.clone(),
-            ]
-        })
-        .collect();
-    let header = ["ID", "SINCE (UTC)", "STREAM", "CODE", "CAUSE", "REASON", "FIELD", "DETAIL"];
-    output::print(&output::table(&header, &cells))?;
-    eprintln!("{} of {}{}", rows.len(), if total.exact { "" } else { "more than " }, total.count);
-    if let Some(next) = next {
-        eprintln!("more: --cursor {next}");
-    }
-    Ok(())
+    output::Listed::page(&rows, limit, |row| row.id)
+        .with("totalCount", total.count)
+        .with("totalIsExact", total.exact)
+        .noting(format!("{} of {}{}", rows.len(), if total.exact { "" } else { "more than " }, total.count))
+        .print(
+            global,
+            "no dead letters",
+            &["ID", "SINCE (UTC)", "STREAM", "CODE", "CAUSE", "REASON", "FIELD", "DETAIL"],
+            |row| {
+                vec![
+                    row.id.to_string(),
+                    output::at(row.created_at),
+                    format!("{}.{}", row.connector, row.stream.as_deref().unwrap_or("-")),
+                    row.code.clone().unwrap_or_default(),
+                    row.cause.clone(),
+                    row.reason.clone(),
+                    row.field.clone().unwrap_or_default(),
+                    row.detail.clone(),
+                ]
+            },
+        )
 }
 
 pub(super) async fn groups(global: &Global, pool: &PgPool, filter: &Filter, limit: i64) -> Result<(), Failure> {
@@ -71,8 +60,8 @@ pub(super) async fn groups(global: &Global, pool: &PgPool, filter: &Filter, limi
             vec![
                 row.fingerprint.clone(),
                 row.count.to_string(),
-                row.first_at.format("%F %T").to_string(),
-                row.last_at.format("%F %T").to_string(),
+                output::at(row.first_at),
+                output::at(row.last_at),
                 format!("{}.{}", row.connector, row.stream.as_deref().unwrap_or("-")),
                 row.reason.clone(),
                 row.field.clone().unwrap_or_default(),

@@ -95,9 +95,20 @@ enum Key {
 
 const COLUMNS: &str = "p.id, p.category_id, p.brand_id, p.code, p.sku, p.name, p.slug, p.short_description, p.unit, p.vat_rate,
     p.minimum_order_quantity, p.order_multiple, p.variant_group, p.is_featured, p.is_active, p.track_stock, p.updated_at";
-/// One main unit is asked for.
-const ASKED: &str = " cross join dealer d
-    cross join (select 1::numeric as quantity, 1::numeric as asked_numerator, 1::numeric as asked_denominator) a ";
+/// What is asked for.
+const ONE_UNIT: &str =
+    " cross join (select 1::numeric as quantity, 1::numeric as asked_numerator, 1::numeric as asked_denominator) a ";
+/// The rows that give the prices of all products that the filter leaves: read once, where [`pricing_sql`]'s `winner` is
+/// looked for product by product.
+const WINNERS: &str = concat!(
+    "select distinct on (c.product_id) c.product_id, ",
+    pricing_sql!(chosen),
+    " from dealer d
+     cross join (select 1::numeric as quantity, 1::numeric as asked_numerator, 1::numeric as asked_denominator) a
+     cross join lateral ",
+    pricing_sql!(candidates "true"),
+    " join commerce.product p on p.id = c.product_id"
+);
 const PRICED: &str =
     concat!(", case when w.id is not null then ", pricing_sql!(net), " end as amount, w.currency, w.role as rule");
 /// Sorted as if it cost more than anything, or less.
@@ -119,7 +130,7 @@ pub async fn list(
     if filter.references.find_nothing() {
         return Ok(Ok(page.page(sort.list(), Vec::new(), |_: &Listed| 0)));
     }
-    let Ok(mut statement) = begin(viewer) else { return Ok(Err(BadPage::Cursor)) };
+    let mut statement = begin(viewer)?;
     let priced = by_price(filter, sort);
     statement.push(" select p.*");
     if !priced {
@@ -138,9 +149,10 @@ pub async fn list(
         return Ok(Err(BadPage::Cursor));
     }
     push_order(&mut statement, sort);
-    statement.push(" limit ").push_bind(page.rows()).push(") p");
+    // In the text: with a number that it does not know the store would plan for a tenth of the catalogue.
+    statement.push(format!(" limit {}) p", page.rows()));
     if !priced {
-        statement.push(ASKED).push(pricing_sql!(winner));
+        statement.push(" cross join dealer d").push(ONE_UNIT).push(pricing_sql!(winner));
     }
     statement
         .push(" left join commerce.category c on c.id = p.category_id left join commerce.brand b on b.id = p.brand_id");
@@ -157,22 +169,22 @@ pub async fn count(db: &PgPool, viewer: &Viewer, filter: &Filter) -> Result<i64,
     if filter.references.find_nothing() {
         return Ok(0);
     }
-    let mut statement = begin(viewer).map_err(sqlx::Error::Encode)?;
+    let mut statement = begin(viewer)?;
     statement.push(" select count(*) from (");
     push_products(&mut statement, viewer, filter, filter.needs_price());
     statement.push(") p");
     statement.build_query_scalar().persistent(false).fetch_one(db).await
 }
 
-const fn by_price(filter: &Filter, sort: Sort) -> bool {
-    filter.min_price.is_some() || filter.max_price.is_some() || matches!(sort, Sort::Price | Sort::PriceDescending)
+fn by_price(filter: &Filter, sort: Sort) -> bool {
+    filter.needs_price() || matches!(sort, Sort::Price | Sort::PriceDescending)
 }
 
-fn begin(viewer: &Viewer) -> Result<QueryBuilder<Postgres>, sqlx::error::BoxDynError> {
+fn begin(viewer: &Viewer) -> Result<QueryBuilder<Postgres>, sqlx::Error> {
     let mut arguments = PgArguments::default();
-    arguments.add(viewer.dealer.customer_id)?;
-    arguments.add(viewer.day)?;
-    arguments.add(viewer.dealer.allow_zero_price)?;
+    arguments.add(viewer.dealer.customer_id).map_err(sqlx::Error::Encode)?;
+    arguments.add(viewer.day).map_err(sqlx::Error::Encode)?;
+    arguments.add(viewer.dealer.allow_zero_price).map_err(sqlx::Error::Encode)?;
     Ok(QueryBuilder::with_arguments(pricing_sql!(dealer), arguments))
 }
 
@@ -183,8 +195,11 @@ fn push_products(statement: &mut QueryBuilder<Postgres>, viewer: &Viewer, filter
         filter.push(statement, viewer.sees_all);
         return;
     }
-    statement.push("select p.* from (select ").push(COLUMNS).push(PRICED).push(" from commerce.product p");
-    statement.push(ASKED).push(pricing_sql!(winner));
+    statement.push("select p.* from (select ").push(COLUMNS).push(PRICED).push(" from commerce.product p left join (");
+    statement.push(WINNERS);
+    filter.push(statement, viewer.sees_all);
+    statement.push(" and ").push(pricing_sql!(counts)).push(" order by c.product_id, ").push(pricing_sql!(order));
+    statement.push(") w on w.product_id = p.id").push(ONE_UNIT);
     filter.push(statement, viewer.sees_all);
     statement.push(") p where true");
     if let Some(least) = filter.min_price {

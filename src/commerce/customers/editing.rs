@@ -185,8 +185,7 @@ fn refuse_owned(changed: &[String], owner: &str) -> Result<(), CustomerEditError
 fn refuse_forbidden(changed: &[String], may: Permissions) -> Result<(), CustomerEditError> {
     let needed = [Permission::CustomersEdit, Permission::CreditEdit, Permission::CustomersApprove];
     for permission in needed.into_iter().filter(|permission| !may.contains(*permission)) {
-        let fields: Vec<String> =
-            changed.iter().filter(|name| permission_for(name) == permission).cloned().collect();
+        let fields: Vec<String> = changed.iter().filter(|name| permission_for(name) == permission).cloned().collect();
         if !fields.is_empty() {
             return Err(CustomerEditError::NotYours { fields, permission });
         }

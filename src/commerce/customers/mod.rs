@@ -12,9 +12,11 @@ pub mod directory;
 pub mod editing;
 mod entry;
 mod queries;
+mod register;
 mod upsert;
 
 pub use addresses::AddressLine;
 pub use entry::CustomerUpsert;
 pub use queries::{allocate_ids, ids_by_code};
+pub use register::{NewCompany, RegisterError, TaxMatch, by_tax_number, join, register};
 pub use upsert::upsert_customers;

@@ -2,7 +2,7 @@
 //!
 //! Invariants
 //! - An invoice's lines say which lines of orders it is of; the invoiced quantity of an order's line is the sum over the
-//!   invoices that were not cancelled, in the order line's unit.
+//!   invoices that were not cancelled, in the order line's unit; `order.updated` tells of its change.
 //! - An invoice of an order of ours stands in the account provisionally until the ERP's own movement comes
 //!   ([`crate::commerce::account`]): what it takes from the exposure is owed from that moment on.
 //! - `invoice.created` tells of each invoice once; changes of one are shown and not told.

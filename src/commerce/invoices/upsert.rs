@@ -15,7 +15,7 @@ use crate::{
         CommandError, Outcome, Violation, WriteContext,
         account::{self, EntryKind, PostError, Posting},
         check::violation,
-        claims,
+        claims, orders,
         outcome::Outcomes,
     },
     outbox::{self, EventType, Events},
@@ -91,7 +91,8 @@ pub async fn upsert_invoices(
     }
     if !written.is_empty() {
         let order_lines: Vec<i64> = references.order_lines.keys().copied().collect();
-        queries::sum_up(conn, &order_lines).await?;
+        let orders = queries::sum_up(conn, &order_lines).await?;
+        orders::invoiced(conn, &cx.by, &orders).await?;
         post(conn, cx, &written).await?;
     }
     Ok(outcomes.finish())

@@ -14,6 +14,7 @@ pub(crate) mod charge;
 mod credit;
 mod error;
 mod events;
+mod invoiced;
 pub mod lines;
 mod moves;
 mod place;
@@ -26,6 +27,7 @@ pub(crate) mod view;
 
 pub use error::{NamedFault, OrderError};
 pub(crate) use events::istanbul_day;
+pub(crate) use invoiced::invoiced;
 pub use moves::{approve, cancel, expire, paid, reject};
 pub use place::{AskedLine, MOST_LINES, NewOrder, OrderContext, place};
 pub use read::{ListError, OrderFilter, OrderKey, count, find, history, list};

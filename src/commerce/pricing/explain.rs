@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use sqlx::{FromRow, PgExecutor};
 
-use super::query::{Ask, Dealer, Rule};
+use super::query::{Ask, Dealer, Rule, pricing_sql};
 
 /// What became of a row that might have given the price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub struct Explanation {
 }
 
 const EXPLAIN: &str = concat!(
-    include_str!("sql/dealer.sql"),
+    pricing_sql!(dealer),
     ", asked as (
         select i.quantity, p.id, p.unit, coalesce(u.numerator, 1) as asked_numerator,
                coalesce(u.denominator, 1) as asked_denominator
@@ -109,18 +109,18 @@ const EXPLAIN: &str = concat!(
            c.currency is not distinct from d.currency as own_currency,
            c.unit is null or c.unit = p.unit or f.numerator is not null as unit_known,
            c.min_quantity * coalesce(f.numerator, 1) / coalesce(f.denominator, 1) as min_in_main_unit, ",
-    include_str!("sql/counts.sql"),
+    pricing_sql!(counts),
     " as counts
     from asked a
     cross join dealer d
     cross join lateral (select a.id, a.unit) p
-    cross join lateral (",
-    include_str!("sql/candidates.sql"),
-    ") c ",
-    include_str!("sql/judged.sql"),
-    " left join commerce.price_list pl on pl.id = c.price_list_id
+    cross join lateral ",
+    pricing_sql!(candidates "r.product_id = p.id"),
+    " left join commerce.effective_product_unit f
+        on c.unit is distinct from p.unit and f.product_id = p.id and f.unit = c.unit
+    left join commerce.price_list pl on pl.id = c.price_list_id
     order by counts desc, ",
-    include_str!("sql/order.sql"),
+    pricing_sql!(order),
 );
 
 #[derive(Debug, FromRow)]

@@ -55,29 +55,67 @@ pub struct Priced {
 /// The texts that every statement with a dealer's price is put together from, `with` first.
 ///
 /// - `dealer`: `with dealer …, lists …`; parameters: $1 customer, $2 day, $3 whether 0 is a price.
-/// - `winner`: `left join lateral (…) w`, the row that gives the price of product `p` for what `a` asks, with the factor of
-///   its unit. `p` has `id` and `unit`; `a` has `quantity`, `asked_numerator`, `asked_denominator`; `d` is from `dealer`.
+/// - `candidates`: the rows that may be the dealer's price, narrowed by a condition on the price row `r`; `d` is the dealer.
+/// - `chosen`: what is known of the row that gives the price.
+/// - `winner`: `left join lateral (…) w`, the row that gives the price of product `p` for what `a` asks. `p` has `id` and
+///   `unit`; `a` has `quantity`, `asked_numerator`, `asked_denominator`.
+/// - `counts`, `order`: whether candidate `c` of `p` counts for `a`, and which one goes first.
 /// - `net`: the net price of one asked unit, from `w`, `a` and `p.vat_rate`.
 macro_rules! pricing_sql {
-    (dealer) => {
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/commerce/pricing/sql/dealer.sql"))
+    (file $name:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/commerce/pricing/sql/", $name, ".sql"))
+    };
+    (candidates $narrowed:literal) => {
+        concat!(
+            "(select ",
+            pricing_sql!(file "columns"),
+            ", 1 as level, 0 as nearness from commerce.price r
+              where r.customer_id = $1 and r.role = 'special' and ",
+            $narrowed,
+            " union all select ",
+            pricing_sql!(file "columns"),
+            ", 2, l.priority from lists l
+              join commerce.price r on r.price_list_id = l.price_list_id and r.customer_id is null
+              where r.role = 'price_list' and ",
+            $narrowed,
+            " union all select ",
+            pricing_sql!(file "columns"),
+            ", ",
+            pricing_sql!(file "levels_of_all"),
+            " from commerce.price r where r.customer_id is null and r.price_list_id is null and ",
+            pricing_sql!(file "rows_of_all"),
+            " and ",
+            $narrowed,
+            ") c "
+        )
+    };
+    (chosen) => {
+        concat!("c.id, c.amount, c.currency, c.vat_included, c.role, ", pricing_sql!(file "factor"))
     };
     (winner) => {
         concat!(
-            " left join lateral (select c.*, coalesce(f.numerator, 1) as numerator,
-                 coalesce(f.denominator, 1) as denominator from (",
-            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/commerce/pricing/sql/candidates.sql")),
-            ") c ",
-            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/commerce/pricing/sql/judged.sql")),
+            " left join lateral (select ",
+            pricing_sql!(chosen),
+            " from ",
+            pricing_sql!(candidates "r.product_id = p.id"),
             " where ",
-            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/commerce/pricing/sql/counts.sql")),
+            pricing_sql!(counts),
             " order by ",
-            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/commerce/pricing/sql/order.sql")),
+            pricing_sql!(order),
             " limit 1) w on true "
         )
     };
+    (dealer) => {
+        pricing_sql!(file "dealer")
+    };
+    (counts) => {
+        pricing_sql!(file "counts")
+    };
+    (order) => {
+        pricing_sql!(file "order")
+    };
     (net) => {
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/commerce/pricing/sql/net.sql"))
+        pricing_sql!(file "net")
     };
 }
 pub(crate) use pricing_sql;

@@ -2,21 +2,7 @@
 
 use super::state::ReturnState;
 use crate::commerce::CommandError;
-
-/// One thing that is wrong, and where: `lines[3].quantity`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedFault {
-    pub field: String,
-    /// The rule, for programs.
-    pub code: &'static str,
-    pub message: String,
-}
-
-impl NamedFault {
-    pub(super) fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> NamedFault {
-        NamedFault { field: field.into(), code, message: message.into() }
-    }
-}
+pub use crate::commerce::orders::NamedFault;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReturnError {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     audit::{self, Actor},
-    commerce::{CommandError, check, day::day_of, units::usual_decimals},
+    commerce::{CommandError, check, orders::istanbul_day, units::usual_decimals},
     money,
     outbox::{self, EventType, Events, Provenance},
     principal::Scope,
@@ -80,7 +80,7 @@ pub async fn request(
     if !faults.is_empty() {
         return Err(ReturnError::Invalid(faults));
     }
-    let day = day_of(by.now).format("%Y%m%d").to_string();
+    let day = istanbul_day(by.now).format("%Y%m%d").to_string();
     let state = ReturnState::Requested.as_str();
     let inserted = sqlx::query!(
         r#"insert into commerce.return_request (

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     commerce::{
         account::{self, Balance, EntryKind, Movement, MovementFilter, Period, Statement, StatementError},
-        day_of,
+        orders::istanbul_day,
     },
     database,
     http::{
@@ -121,7 +121,7 @@ async fn balance(
     caller.require(Permission::AccountView)?;
     let query: WhoseQuery = asked::query(&uri)?;
     let customer = whose(&caller, asked::id("customerId", &query.customer_id)?)?;
-    let (scope, today) = (caller.scope(), day_of(state.clock.now()));
+    let (scope, today) = (caller.scope(), istanbul_day(state.clock.now()));
     let mut tx = database::read_within(&state.pool, scope).await?;
     let balance = account::balance(&mut tx, scope, customer, today).await?.ok_or_else(asked::no_customer)?;
     tx.commit().await?;
@@ -208,7 +208,7 @@ async fn statement(
     let known = |name: &str| matches!(name, "json" | "csv").then(|| name == "csv");
     let as_csv = asked::one_of("format", &query.format, known, &["json", "csv"])?.unwrap_or(false);
     let (from, to) = (asked::day("from", &query.from)?, asked::day("to", &query.to)?);
-    let period = Period::new(from, to, day_of(state.clock.now()))?;
+    let period = Period::new(from, to, istanbul_day(state.clock.now()))?;
     let currency = asked::currency("currency", &query.currency)?;
     let scope = caller.scope();
     let mut tx = database::read_within(&state.pool, scope).await?;
@@ -224,7 +224,8 @@ async fn statement(
 }
 
 fn csv(statement: &Statement) -> Result<Response, Problem> {
-    let name = format!("attachment; filename=\"ekstre-{}-{}-{}.csv\"", statement.customer_id, statement.from, statement.to);
+    let name =
+        format!("attachment; filename=\"ekstre-{}-{}-{}.csv\"", statement.customer_id, statement.from, statement.to);
     let name = HeaderValue::from_str(&name).map_err(Problem::internal)?;
     let csv = HeaderValue::from_static("text/csv; charset=utf-8");
     let headers = [(header::CONTENT_TYPE, csv), (header::CONTENT_DISPOSITION, name)];

@@ -40,7 +40,9 @@ pub(super) fn text<'a>(field: &str, value: &'a Option<String>, most: usize) -> R
 }
 
 fn parsed<T: FromStr>(field: &str, value: &Option<String>, what: &str) -> Result<Option<T>, Problem> {
-    given(value).map(|value| value.parse().map_err(|_| wrong(field, "format", format!("it must be {what}")))).transpose()
+    given(value)
+        .map(|value| value.parse().map_err(|_| wrong(field, "format", format!("it must be {what}"))))
+        .transpose()
 }
 
 pub(super) fn id(field: &str, value: &Option<String>) -> Result<Option<i64>, Problem> {

@@ -18,14 +18,13 @@ use crate::{
         access::Access,
         correlation::CorrelationId,
         openapi::{ProblemDocument, TooManyRequests},
-        problem::Problem,
+        problem::{FieldError, Problem},
         router::{HttpState, PublicState},
         signed_in::unauthorized,
     },
     identity::{
-        passwords::{Password, PasswordError},
+        passwords::{BadPassword, Password, PasswordError},
         people::{RefreshError, SignIn, SignInError, Tokens, Visit},
-        users::UserState,
     },
 };
 
@@ -203,25 +202,39 @@ async fn logout(
 pub(super) fn not_signed_in(error: SignInError) -> Problem {
     match error {
         SignInError::Refused => unauthorized("credentials_wrong", "the e-mail address or the password is wrong"),
-        SignInError::State(UserState::Pending) => {
-            state_problem("account_pending", "this account waits for approval; you will get a mail when it is approved")
-        }
-        SignInError::State(_) => state_problem(
+        SignInError::Pending => state_problem("account_pending", "this registration waits for approval"),
+        SignInError::Disabled => state_problem(
             "account_disabled",
             "this account is switched off; ask whoever looks after your company's users",
         ),
-        SignInError::Locked { seconds } => {
-            let detail = format!("too many failed attempts for this address; try again in {seconds} s");
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "sign_in_locked", "Too many failed attempts", detail)
-                .header(header::RETRY_AFTER, HeaderValue::from(seconds))
-        }
-        SignInError::Password(PasswordError::Busy) => {
-            Problem::unavailable("too many people sign in at the moment; try again in a few seconds")
-        }
-        SignInError::Password(error) => Problem::internal(error),
+        SignInError::Locked { seconds } => locked(seconds),
+        SignInError::Password(error) => hashing(error),
         SignInError::Keys(error) => Problem::internal(error),
         SignInError::Database(error) => error.into(),
     }
+}
+
+pub(super) fn locked(seconds: i64) -> Problem {
+    let detail = format!("too many failed attempts for this address; try again in {seconds} s");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "sign_in_locked", "Too many failed attempts", detail)
+        .header(header::RETRY_AFTER, HeaderValue::from(seconds))
+}
+
+pub(super) fn hashing(error: PasswordError) -> Problem {
+    match error {
+        PasswordError::Busy => {
+            Problem::unavailable("too many people sign in at the moment; try again in a few seconds")
+        }
+        error => Problem::internal(error),
+    }
+}
+
+pub(super) fn wrong(field: &str, code: &'static str, message: impl ToString) -> Problem {
+    Problem::invalid(vec![FieldError { field: field.to_owned(), code: code.into(), message: message.to_string() }])
+}
+
+pub(super) fn bad_password(field: &str, bad: BadPassword) -> Problem {
+    wrong(field, bad.code(), bad)
 }
 
 fn state_problem(code: &'static str, detail: &str) -> Problem {

@@ -1,16 +1,13 @@
 //! `/api/v1/categories` and `/api/v1/brands`.
 
-use axum::{
-    extract::State,
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     listed::{Listed, PageQuery},
+    products::Asked,
     tagged::Tagged,
 };
 use crate::{
@@ -67,6 +64,12 @@ struct BrandOut {
     product_count: i64,
 }
 
+impl From<catalogue::Brand> for BrandOut {
+    fn from(brand: catalogue::Brand) -> BrandOut {
+        BrandOut { id: brand.id, code: brand.code, name: brand.name, product_count: brand.products }
+    }
+}
+
 impl From<catalogue::Category> for CategoryOut {
     fn from(category: catalogue::Category) -> CategoryOut {
         CategoryOut {
@@ -100,9 +103,12 @@ async fn list_categories(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.require(Permission::ProductsView)?;
-    let tree = state.catalogue.reader.categories().await?;
-    let tree = TreeOut { items: tree.into_iter().map(CategoryOut::from).collect() };
-    Ok(Tagged::json(&tree)?.answer(&headers))
+    let reader = &state.catalogue.reader;
+    let make = || async move {
+        let tree = reader.categories().await?;
+        Tagged::json(&TreeOut { items: tree.into_iter().map(CategoryOut::from).collect() })
+    };
+    Ok(state.catalogue.answers.get(Asked::Categories, make).await?.answer(&headers))
 }
 
 /// The brands in use, by name.
@@ -126,13 +132,10 @@ async fn list_brands(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.require(Permission::ProductsView)?;
-    let page = state.catalogue.reader.brands(&page).await??;
-    let item = |brand: catalogue::Brand| BrandOut {
-        id: brand.id,
-        code: brand.code,
-        name: brand.name,
-        product_count: brand.products,
+    let (reader, asked) = (&state.catalogue.reader, &page);
+    let make = || async move {
+        let page = reader.brands(asked).await??.map(BrandOut::from);
+        Tagged::json(&BrandPage { items: page.items, next_cursor: page.next_cursor })
     };
-    let page = page.map(item);
-    Ok(Tagged::json(&BrandPage { items: page.items, next_cursor: page.next_cursor })?.answer(&headers))
+    Ok(state.catalogue.answers.get(Asked::Brands(page.clone()), make).await?.answer(&headers))
 }

@@ -37,11 +37,6 @@ where
 impl Doing {
     /// As commands write it down.
     pub(super) fn by(&self) -> Provenance<'_> {
-        Provenance {
-            origin: &self.actor,
-            bulk: false,
-            correlation_id: self.correlation_id.as_str(),
-            now: self.now,
-        }
+        Provenance { origin: &self.actor, bulk: false, correlation_id: self.correlation_id.as_str(), now: self.now }
     }
 }

@@ -3,10 +3,17 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`auth`] | signing in, staying signed in, signing out |
-//! | [`me`] | who is signed in |
+//! | [`links`] | forgotten passwords, and where the links of mails lead |
+//! | [`me`], [`sessions`] | who is signed in, where, and their password |
+//! | [`register`], [`registrations`] | companies that want to become dealers |
+//! | [`users`] | looking after people |
+//! | [`products`], [`categories`] | the catalogue |
 //! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
+//! | [`account`], [`invoices`], [`returns`] | what a dealer owes, what it was invoiced, what it sends back |
+//! | [`customers`] | dealer companies |
+//! | [`sent`], [`listed`], [`asked`], [`tagged`] | bodies, pages of lists, queries, answers with a tag |
+//! | [`doing`] | who changes something |
 //! | [`acting`] | how orders and carts are changed |
-//! | [`sent`], [`listed`] | bodies, and pages of lists |
 //!
 //! Invariants
 //! - A route begins with [`SignedIn`](super::signed_in::SignedIn) and asks it for the permission; routes of [`auth`] are for those
@@ -14,14 +21,29 @@
 //! - What exists and is not the caller's is 404; what the caller's role may not do is 403.
 //! - No answer is stored by anybody but the caller's own browser, and one that holds a secret by nobody.
 
+mod account;
 mod acting;
+mod asked;
 mod auth;
 mod cart;
+mod categories;
+mod customers;
+mod doing;
+mod invoices;
+mod links;
 mod listed;
 mod me;
 mod orders;
+mod products;
+mod register;
+mod registrations;
+mod returns;
 mod sent;
+mod sessions;
 mod tagged;
+mod users;
+
+pub(super) use products::Answers;
 
 use axum::http::{HeaderValue, header};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -33,7 +55,18 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
     let private = HeaderValue::from_static("private, no-cache");
     OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(links::routes())
         .merge(me::routes())
+        .merge(sessions::routes())
+        .merge(register::routes())
+        .merge(registrations::routes())
+        .merge(users::routes())
+        .merge(products::routes())
+        .merge(categories::routes())
+        .merge(account::routes())
+        .merge(invoices::routes())
+        .merge(returns::routes())
+        .merge(customers::routes())
         .merge(cart::routes())
         .merge(orders::routes())
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))

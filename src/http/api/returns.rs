@@ -354,9 +354,7 @@ async fn perform(doing: Doing, request: &Idempotent, body: &[u8], deed: Deed) ->
 impl Deed {
     async fn done(&self, conn: &mut PgConnection, by: &Provenance<'_>, scope: Scope) -> Result<Answer, Stop> {
         let (status, id) = match self {
-            Deed::Request(new) => {
-                (StatusCode::CREATED, returns::request(conn, by, scope, new).await.map_err(refused)?)
-            }
+            Deed::Request(new) => (StatusCode::CREATED, returns::request(conn, by, scope, new).await.map_err(refused)?),
             Deed::Decide(id, decision) => {
                 returns::decide(conn, by, *id, decision).await.map_err(refused)?;
                 (StatusCode::OK, *id)

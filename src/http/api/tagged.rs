@@ -24,6 +24,11 @@ impl Tagged {
         Ok(Tagged { body: body.into(), tag })
     }
 
+    /// Of the body, in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.body.len()
+    }
+
     /// What a request with these headers is answered.
     pub(super) fn answer(self, headers: &HeaderMap) -> Response {
         let private = HeaderValue::from_static("private, no-cache");

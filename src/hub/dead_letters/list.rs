@@ -171,14 +171,7 @@ pub async fn open_counts<'e>(db: impl PgExecutor<'e>) -> Result<Vec<OpenCount>, 
 
 /// One letter.
 pub(super) async fn find(db: &PgPool, id: Uuid) -> Result<Option<Letter>, sqlx::Error> {
-    sqlx::query_as!(
-        Letter,
-        "select id, state, kind, connector, stream, entity, key as code, cause, reason, field, value, detail,
-                fingerprint, missing_entity, missing_code, attempts, seen, mapping, mapping_hash, correlation_id, run_id,
-                message_id, received_at, created_at, updated_at, edited_by
-         from hub.dead_letter where id = $1",
-        id
-    )
-    .fetch_optional(db)
-    .await
+    let mut query = QueryBuilder::<Postgres>::new("select ");
+    query.push(COLUMNS).push(" from hub.dead_letter d where d.id = ").push_bind(id);
+    query.build_query_as().fetch_optional(db).await
 }

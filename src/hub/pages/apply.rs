@@ -86,6 +86,9 @@ pub enum ApplyError {
     LeaseLost,
     #[error("the records of the document refuse each other without end")]
     Unsettled,
+    /// See [`Guard::Without`].
+    #[error("the store refused a record outside of a savepoint")]
+    Unguarded,
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
     #[error("a command failed: {0}")]
@@ -101,6 +104,17 @@ impl From<sqlx::Error> for ApplyError {
             _ => ApplyError::Database(error),
         }
     }
+}
+
+/// What is done about a record that only the store refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// Records are written under savepoints, and that one is isolated.
+    Savepoints,
+    /// The same where the store has refused one already: it is looked first who has the keys of the others.
+    Wary,
+    /// The try ends as [`ApplyError::Unguarded`]; who called undoes it to a savepoint of his own.
+    Without,
 }
 
 /// A record that is going to be written.
@@ -123,6 +137,16 @@ pub async fn apply(
     apply_marking(tx, cx, incoming, &mut Vec::new()).await
 }
 
+/// The same under a savepoint of the caller.
+pub(super) async fn apply_guarded(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    incoming: &[Incoming<'_>],
+    guard: Guard,
+) -> Result<Vec<Verdict>, ApplyError> {
+    rounds(tx, cx, incoming, guard, &mut Vec::new()).await
+}
+
 /// The same; adds the ids of the links that the records had to `seen`.
 pub async fn apply_marking(
     tx: &mut PgConnection,
@@ -130,10 +154,20 @@ pub async fn apply_marking(
     incoming: &[Incoming<'_>],
     seen: &mut Vec<i64>,
 ) -> Result<Vec<Verdict>, ApplyError> {
+    rounds(tx, cx, incoming, Guard::Savepoints, seen).await
+}
+
+async fn rounds(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    incoming: &[Incoming<'_>],
+    guard: Guard,
+    seen: &mut Vec<i64>,
+) -> Result<Vec<Verdict>, ApplyError> {
     let mut verdicts: Vec<Verdict> = vec![Verdict::Superseded(None); incoming.len()];
     let (mut places, overtaken) = fold(incoming);
     while !places.is_empty() {
-        places = round(tx, cx, incoming, &places, &mut verdicts, seen).await?;
+        places = round(tx, cx, incoming, &places, guard, &mut verdicts, seen).await?;
     }
     for (place, by) in overtaken {
         verdicts[place] = Verdict::Superseded(verdicts[by].internal_id());
@@ -148,6 +182,7 @@ async fn round(
     cx: &ApplyContext<'_>,
     incoming: &[Incoming<'_>],
     places: &[usize],
+    guard: Guard,
     verdicts: &mut [Verdict],
     seen: &mut Vec<i64>,
 ) -> Result<Vec<usize>, ApplyError> {
@@ -198,7 +233,7 @@ async fn round(
             identify(tx, cx, &mut rows, verdicts).await?;
             resolve(tx, cx, rows, verdicts).await?
         };
-        write(tx, cx, &rows, verdicts).await?;
+        write(tx, cx, &rows, guard, verdicts).await?;
     }
     if !notes.is_empty() {
         note_versions(tx, cx, incoming, &notes).await?;

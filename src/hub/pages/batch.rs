@@ -6,7 +6,7 @@ use kopru_sdk::Cause;
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    apply::{ApplyContext, ApplyError, Failure, Row, Verdict},
+    apply::{ApplyContext, ApplyError, Failure, Guard, Row, Verdict},
     plan::Incoming,
     references::missing_reference,
 };
@@ -28,11 +28,26 @@ pub(super) async fn write(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
     rows: &[Row<'_>],
+    guard: Guard,
     verdicts: &mut [Verdict],
 ) -> Result<(), ApplyError> {
+    let mut command = match guard {
+        Guard::Wary => cx.write,
+        Guard::Savepoints | Guard::Without => cx.write.trusting_keys(),
+    };
+    if guard == Guard::Without {
+        let batch: Vec<&Row<'_>> = rows.iter().collect();
+        return match write_batch(tx, cx, &command, &batch).await {
+            Ok(outcomes) => {
+                judge(cx, &batch, outcomes, verdicts);
+                Ok(())
+            }
+            Err(BatchError::KeyTaken | BatchError::OneOfThem(_)) => Err(ApplyError::Unguarded),
+            Err(BatchError::Whole(error)) => Err(error),
+        };
+    }
     let mut pending: Vec<Vec<&Row<'_>>> = vec![rows.iter().collect()];
     let mut halved = false;
-    let mut command = cx.write.trusting_keys();
     while let Some(mut batch) = pending.pop() {
         if batch.is_empty() {
             continue;
@@ -41,15 +56,7 @@ pub(super) async fn write(
         let failure = match write_batch(&mut savepoint, cx, &command, &batch).await {
             Ok(outcomes) => {
                 savepoint.commit().await?;
-                for (row, outcome) in batch.iter().zip(outcomes) {
-                    verdicts[row.place] = match outcome {
-                        Outcome::Created => Verdict::Created(row.internal_id),
-                        Outcome::Updated => Verdict::Updated(row.internal_id),
-                        Outcome::Unchanged => Verdict::Unchanged(row.internal_id),
-                        Outcome::Refused(violation) => without_its_parent(cx, row, &violation)
-                            .unwrap_or_else(|| Verdict::Refused(violation.into())),
-                    };
-                }
+                judge(cx, &batch, outcomes, verdicts);
                 continue;
             }
             Err(BatchError::KeyTaken) => {
@@ -75,6 +82,19 @@ pub(super) async fn write(
         pending.push(batch);
     }
     Ok(())
+}
+
+fn judge(cx: &ApplyContext<'_>, rows: &[&Row<'_>], outcomes: Vec<Outcome>, verdicts: &mut [Verdict]) {
+    for (row, outcome) in rows.iter().zip(outcomes) {
+        verdicts[row.place] = match outcome {
+            Outcome::Created => Verdict::Created(row.internal_id),
+            Outcome::Updated => Verdict::Updated(row.internal_id),
+            Outcome::Unchanged => Verdict::Unchanged(row.internal_id),
+            Outcome::Refused(violation) => {
+                without_its_parent(cx, row, &violation).unwrap_or_else(|| Verdict::Refused(violation.into()))
+            }
+        };
+    }
 }
 
 /// The field by which records of this entity refer to each other.

@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{
-    apply::{ApplyContext, ApplyError, Verdict, apply},
+    apply::{ApplyContext, ApplyError, Guard, Verdict, apply_guarded},
     plan::{Incoming, fold},
     record::{Settled, settle_with},
 };
@@ -154,11 +154,20 @@ impl<'a> Items<'a> {
             return Ok(self.fates);
         }
         self.sheets.sort_by_key(|sheet| Entity::ALL.into_iter().position(|entity| entity == sheet.entity));
+        // Where there is one savepoint around all of it, the records need none until the store has refused one.
+        let mut guard = Guard::Without;
         for _ in 0..ROUNDS {
             let overtaken = self.overtaken();
             let attempt = if !overtaken.is_empty() || self.have_several_records() {
                 let mut savepoint = tx.begin().await?;
-                let attempt = self.attempt(&mut savepoint, engine, cx, &overtaken).await?;
+                let attempt = match self.attempt(&mut savepoint, engine, cx, &overtaken, guard).await {
+                    Err(ApplyError::Unguarded) => {
+                        savepoint.rollback().await?;
+                        guard = Guard::Wary;
+                        continue;
+                    }
+                    attempt => attempt?,
+                };
                 if attempt.starts_over {
                     savepoint.rollback().await?;
                 } else {
@@ -166,7 +175,7 @@ impl<'a> Items<'a> {
                 }
                 attempt
             } else {
-                self.attempt(tx, engine, cx, &overtaken).await?
+                self.attempt(tx, engine, cx, &overtaken, Guard::Savepoints).await?
             };
             if attempt.starts_over {
                 for (fate, lost) in self.fates.iter_mut().zip(attempt.lost) {
@@ -228,6 +237,7 @@ impl<'a> Items<'a> {
         engine: &Engine,
         cx: &ItemsContext<'_>,
         overtaken: &[(usize, usize)],
+        guard: Guard,
     ) -> Result<Attempt, ApplyError> {
         let count = self.fates.len();
         let mut attempt = Attempt {
@@ -242,7 +252,10 @@ impl<'a> Items<'a> {
             let places: Vec<usize> = (0..sheet.rows.len()).filter(|place| !out[sheet.rows[*place].item]).collect();
             let incoming: Vec<Incoming<'_>> = places.iter().map(|place| sheet.rows[*place].incoming).collect();
             let context = sheet.context(engine, cx);
-            let verdicts = if incoming.is_empty() { Vec::new() } else { apply(tx, &context, &incoming).await? };
+            let verdicts = match incoming.is_empty() {
+                true => Vec::new(),
+                false => apply_guarded(tx, &context, &incoming, guard).await?,
+            };
             for (place, verdict) in places.iter().zip(&verdicts) {
                 let SheetRow { item, part, .. } = sheet.rows[*place];
                 attempt.note(item, Fate { verdict: verdict.clone(), part });

@@ -119,8 +119,7 @@ pub(in crate::hub) async fn store(
     }
     let defer_for = engine.settings.defer_for;
     deferral::park(tx, page.connector, entity, &parked, page.full_pass_started, defer_for).await?;
-    write_message(tx, page).await?;
-    items.write(tx, page.message_id).await?;
+    write(tx, page, &items).await?;
     Ok(left)
 }
 
@@ -140,7 +139,7 @@ fn bodies_of(page: &StoredPage<'_>, records: &[StoredRecord<'_>]) -> HashMap<u32
     page.mapping.raw_records(page.format, page.body, &ordinals).into_iter().collect()
 }
 
-async fn write_message(tx: &mut PgConnection, page: &StoredPage<'_>) -> Result<(), ApplyError> {
+async fn write(tx: &mut PgConnection, page: &StoredPage<'_>, items: &Items<'_>) -> Result<(), ApplyError> {
     let body = pack(page.body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     sqlx::query!(
         "with message as (
@@ -148,8 +147,11 @@ async fn write_message(tx: &mut PgConnection, page: &StoredPage<'_>) -> Result<(
                  (id, kind, state, connector, stream, entity, mapping, mapping_hash, format, correlation_id, run_id,
                   records, attempts, received_at)
              values ($1, 'page', 'done', $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11)
+         ), payload as (
+             insert into hub.payload_history (message_id, body) values ($1, $12)
          )
-         insert into hub.payload_history (message_id, body) values ($1, $12)",
+         insert into hub.message_item (message_id, ordinal, outcome, code, internal_id)
+         select $1, unnest($13::int[]), unnest($14::text[]), unnest($15::text[]), unnest($16::bigint[])",
         page.message_id,
         page.connector,
         page.stream,
@@ -162,6 +164,10 @@ async fn write_message(tx: &mut PgConnection, page: &StoredPage<'_>) -> Result<(
         i32::try_from(page.records).unwrap_or(i32::MAX),
         page.received_at,
         body,
+        &items.ordinals,
+        &items.outcomes as _,
+        &items.codes as _,
+        &items.internal_ids as _,
     )
     .execute(tx)
     .await?;
@@ -183,20 +189,5 @@ impl<'a> Items<'a> {
         self.outcomes.push(outcome);
         self.codes.push(record.code);
         self.internal_ids.push(internal_id);
-    }
-
-    async fn write(self, tx: &mut PgConnection, message_id: Uuid) -> Result<(), ApplyError> {
-        sqlx::query!(
-            "insert into hub.message_item (message_id, ordinal, outcome, code, internal_id)
-             select $1, unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[])",
-            message_id,
-            &self.ordinals,
-            self.outcomes as _,
-            self.codes as _,
-            self.internal_ids as _,
-        )
-        .execute(tx)
-        .await?;
-        Ok(())
     }
 }

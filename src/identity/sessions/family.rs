@@ -165,6 +165,35 @@ pub async fn renew(
     Ok(Spent::Renewed(Opened { session: row.id, user_id: row.user_id, epoch: row.session_epoch, refresh }))
 }
 
+/// Gives an open session a new refresh token in place of its unused one. `None`: it is over.
+pub async fn reissue(
+    tx: &mut PgConnection,
+    user_id: i64,
+    session: Uuid,
+    epoch: i64,
+    now: DateTime<Utc>,
+) -> Result<Option<Opened>, sqlx::Error> {
+    let open = sqlx::query!(
+        "update identity.session set last_used_at = $3, expires_at = $4
+         where id = $2 and user_id = $1 and revoked_at is null",
+        user_id,
+        session,
+        now,
+        now + REFRESH_LIFE,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if open.rows_affected() == 0 {
+        return Ok(None);
+    }
+    // Gone, not used: whoever still holds it is no thief.
+    sqlx::query!("delete from identity.refresh_token where session_id = $1 and used_at is null", session)
+        .execute(&mut *tx)
+        .await?;
+    let refresh = give_token(tx, session, now).await?;
+    Ok(Some(Opened { session, user_id, epoch, refresh }))
+}
+
 /// Ends one session of this user. `false`: there is none that is still open.
 pub async fn end(
     tx: &mut PgConnection,

@@ -6,10 +6,12 @@
 //!   disabled, a changed role or password end or change every access token within that time, in every daemon.
 
 mod family;
+mod list;
 mod ring;
 
-pub(super) use family::{Device, Opened, Spent, end_by_token, open, renew};
+pub(super) use family::{Device, Opened, Spent, end_by_token, open, reissue, renew};
 pub use family::{REFRESH_LIFE, Reason};
 pub use family::{end, end_all};
+pub use list::{ListError, Session, list};
 pub use ring::FRESH;
 pub(super) use ring::SessionRing;

@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{Locale, User, UserState, queries::Row};
+use super::{User, UserState, queries::Row};
 use crate::{
-    audit::{self, Actor, Entry},
+    audit::{self, By, Entry},
     identity::{email::Email, passwords::BadPassword},
+    mail::Locale,
     principal::Role,
+    turkish,
 };
 
 const LONGEST_NAME: usize = 200;
@@ -40,6 +42,19 @@ pub enum UserError {
     CompanyGiven(Role),
     #[error("there is no company with the id {0}")]
     NoCompany(i64),
+    #[error("`{0}` is no telephone number, as in +90 532 555 01 87")]
+    Phone(String),
+    #[error("there is no such user")]
+    NotFound,
+    /// Of the house, of another company, or with more rights than who would give it.
+    #[error("you may not give or take the role {}", .0.as_str())]
+    RoleNotYours(Role),
+    #[error("this is the company's last active owner; make somebody else an owner first")]
+    LastOwner,
+    #[error("this is the last active super admin; make somebody else one first")]
+    LastSuperAdmin,
+    #[error("this user has no password yet and becomes active by choosing one; send the invitation again")]
+    NotYetActive,
     #[error(transparent)]
     Password(#[from] BadPassword),
     #[error(transparent)]
@@ -47,7 +62,7 @@ pub enum UserError {
 }
 
 /// Trimmed, or why not.
-pub(super) fn name(text: &str) -> Result<&str, UserError> {
+pub(in crate::identity) fn name(text: &str) -> Result<&str, UserError> {
     let name = text.trim();
     let good = !name.is_empty() && name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
     if good { Ok(name) } else { Err(UserError::Name) }
@@ -62,16 +77,16 @@ pub(super) fn fits(role: Role, company_id: Option<i64>) -> Result<(), UserError>
     }
 }
 
-pub async fn create(
-    tx: &mut PgConnection,
-    by: Actor<'_>,
-    new: &NewUser,
-    now: DateTime<Utc>,
-) -> Result<User, UserError> {
+/// In E.164; empty is none.
+pub(in crate::identity) fn phone(text: Option<&str>) -> Result<Option<String>, UserError> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+    turkish::to_e164(text).map(Some).ok_or_else(|| UserError::Phone(text.chars().take(40).collect()))
+}
+
+pub async fn create(tx: &mut PgConnection, by: By<'_>, new: &NewUser, now: DateTime<Utc>) -> Result<User, UserError> {
     let full_name = name(&new.full_name)?;
-    if new.state != UserState::Pending {
-        fits(new.role, new.company_id)?;
-    }
+    let phone = phone(new.phone.as_deref())?;
+    fits(new.role, new.company_id)?;
     let row = sqlx::query_as!(
         Row,
         "insert into identity.app_user
@@ -82,14 +97,14 @@ pub async fn create(
          returning id, company_id, role, state, email, full_name, phone, locale, created_at, updated_at, last_sign_in_at",
         new.email.as_str(),
         full_name,
-        new.phone,
+        phone,
         new.role.as_str(),
         new.company_id,
         new.locale.as_str(),
         new.state.as_str(),
         new.password_hash,
         now,
-        by.name,
+        by.actor.name,
     )
     .fetch_optional(&mut *tx)
     .await
@@ -100,6 +115,6 @@ pub async fn create(
     let user = User::try_from(row.ok_or(UserError::EmailTaken)?)?;
     let detail = json!({ "role": user.role.as_str(), "companyId": user.company_id, "state": user.state.as_str() });
     let entry = Entry { action: "user.created", subject_kind: "user", subject: user.id.to_string(), detail };
-    audit::record(tx, by, &[entry]).await?;
+    audit::record_from(tx, by, &[entry]).await?;
     Ok(user)
 }

@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 
-use super::{Locale, User, UserState};
+use super::{User, UserState};
 use crate::{
-    identity::email::Email,
+    identity::{email::Email, sessions::ListError},
+    mail::Locale,
+    page::{Page, PageRequest},
     principal::{Role, Scope},
 };
 
@@ -72,16 +74,116 @@ pub async fn find_by_email<'e>(db: impl PgExecutor<'e>, email: &Email) -> Result
     row.map(User::try_from).transpose()
 }
 
+/// Which people are meant; every field narrows.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub role: Option<Role>,
+    pub state: Option<UserState>,
+    pub company_id: Option<i64>,
+    /// A part of the name or of the address.
+    pub search: Option<String>,
+}
+
+const LIST: &str = "users";
+
+/// In the order in which they came.
+pub async fn list<'e>(
+    db: impl PgExecutor<'e>,
+    scope: Scope,
+    filter: &Filter,
+    page: &PageRequest,
+) -> Result<Page<User>, ListError> {
+    let after: Option<i64> = page.after(LIST)?;
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, company_id, role, state, email, full_name, phone, locale, created_at, updated_at, last_sign_in_at
+         from identity.app_user
+         where ($1 or company_id = $2)
+           and ($3::text is null or role = $3)
+           and ($4::text is null or state = $4)
+           and ($5::bigint is null or company_id = $5)
+           and ($6::text is null or position(lower($6) in lower(full_name || ' ' || email)) > 0)
+           and ($7::bigint is null or id > $7)
+         order by id limit $8",
+        scope.is_house(),
+        scope.company_id(),
+        filter.role.map(Role::as_str),
+        filter.state.map(UserState::as_str),
+        filter.company_id,
+        filter.search,
+        after,
+        page.rows(),
+    )
+    .fetch_all(db)
+    .await?;
+    let users = rows.into_iter().map(User::try_from).collect::<Result<Vec<User>, sqlx::Error>>()?;
+    Ok(page.page(LIST, users, |user| user.id))
+}
+
+/// Whose password it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Account {
+    User(i64),
+    /// Somebody who has shown that the address is theirs, and waits for approval.
+    Registration,
+}
+
 /// What is compared when somebody signs in.
 pub struct Credentials {
-    pub id: i64,
+    pub account: Account,
     pub password_hash: Option<String>,
 }
 
 pub async fn credentials<'e>(db: impl PgExecutor<'e>, email: &Email) -> Result<Option<Credentials>, sqlx::Error> {
-    sqlx::query_as!(Credentials, "select id, password_hash from identity.app_user where email = $1", email.as_str(),)
+    let row = sqlx::query!(
+        "select id, password_hash from identity.app_user where email = $1
+         union all
+         select null, password_hash from identity.registration
+         where email = $1 and state = 'pending' and verified_at is not null
+         limit 1",
+        email.as_str(),
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| Credentials {
+        account: row.id.map_or(Account::Registration, Account::User),
+        password_hash: row.password_hash,
+    }))
+}
+
+/// Address and hash of somebody who is active.
+pub async fn password_of<'e>(
+    db: impl PgExecutor<'e>,
+    id: i64,
+) -> Result<Option<(String, Option<String>)>, sqlx::Error> {
+    let row = sqlx::query!("select email, password_hash from identity.app_user where id = $1 and state = 'active'", id)
         .fetch_optional(db)
-        .await
+        .await?;
+    Ok(row.map(|row| (row.email, row.password_hash)))
+}
+
+/// Sets a password; who was invited is active from now on. Every token that was given before ends. Gives the new epoch; `None`:
+/// there is nobody who could have one.
+pub async fn set_password(
+    tx: &mut PgConnection,
+    id: i64,
+    hash: &str,
+    by: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "update identity.app_user
+         set password_hash = $2, password_changed_at = $3, session_epoch = session_epoch + 1, state = 'active',
+             updated_at = $3, updated_by = $4
+         where id = $1 and state in ('active', 'invited')
+         returning session_epoch",
+        id,
+        hash,
+        now,
+        by,
+    )
+    .fetch_optional(tx)
+    .await
 }
 
 /// Notes a sign-in, and gives the state and epoch of that moment: what changes afterwards waits for us.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::principal::Role;
+use crate::{mail::Locale, principal::Role};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserState {
@@ -11,45 +11,21 @@ pub enum UserState {
     Active,
     /// Cannot sign in until somebody says otherwise.
     Disabled,
-    /// Registered, and not yet approved.
-    Pending,
 }
 
 impl UserState {
-    pub const ALL: [UserState; 4] = [UserState::Invited, UserState::Active, UserState::Disabled, UserState::Pending];
+    pub const ALL: [UserState; 3] = [UserState::Invited, UserState::Active, UserState::Disabled];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             UserState::Invited => "invited",
             UserState::Active => "active",
             UserState::Disabled => "disabled",
-            UserState::Pending => "pending",
         }
     }
 
     pub fn parse(text: &str) -> Option<UserState> {
         UserState::ALL.into_iter().find(|state| state.as_str() == text)
-    }
-}
-
-/// The language of mails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Locale {
-    #[default]
-    Tr,
-    En,
-}
-
-impl Locale {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Locale::Tr => "tr",
-            Locale::En => "en",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Locale> {
-        [Locale::Tr, Locale::En].into_iter().find(|locale| locale.as_str() == text)
     }
 }
 

@@ -123,8 +123,10 @@ impl ScalarRule {
 
     fn joined<'a>(&self, join: &Join, row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<Value<'a>, Failure> {
         let joined = join.of(row).map_err(|refusal| self.failure(None, refusal))?;
-        let shown = joined.clone();
-        self.finished(joined, page).map_err(|(refusal, _)| self.failure(shown.shown(), refusal))
+        self.finished(joined, page).map_err(|(refusal, _)| {
+            let shown = join.of(row).ok();
+            self.failure(shown.as_ref().and_then(Scalar::shown), refusal)
+        })
     }
 
     /// Takes the alternatives in order until one gives something. Null beats absent.

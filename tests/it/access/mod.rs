@@ -1,3 +1,5 @@
 //! Who sees what: every private table behind its policy, every operation behind its permission.
 
+mod operations;
+mod routes;
 mod rows;

@@ -63,33 +63,31 @@ async fn owners(pool: &PgPool) -> BTreeMap<String, String> {
     .fetch_all(pool)
     .await
     .expect("keys");
-    let mut owners = BTreeMap::from([("commerce.customer".to_owned(), "t.id".to_owned())]);
-    owners.extend(columns.into_iter().map(|(table, column)| (table, format!("t.{column}"))));
+    // `{}` stands for the row.
+    let mut owners = BTreeMap::from([("commerce.customer".to_owned(), "{}.id".to_owned())]);
+    owners.extend(columns.into_iter().map(|(table, column)| (table, format!("{{}}.{column}"))));
     loop {
         let before = owners.len();
         for (table, column, target, key) in &keys {
-            // Ids of people are named by what was done, and a price by the list that it is in.
+            // A price says who it is for, not who ordered at it.
             if owners.contains_key(table) || READ_BY_THE_HOUSE_ALONE.contains(&target.as_str()) {
                 continue;
             }
             if let Some(owner) = owners.get(target) {
-                let owner = owner.replace("t.", "o.");
-                let nested = if owner.starts_with('(') { owner.replace("o.", "t.") } else { owner };
-                let path = match nested.starts_with('(') {
-                    true => format!("(select {nested} from {target} t where t.{key} = OUTER.{column})"),
-                    false => format!("(select {nested} from {target} o where o.{key} = t.{column})"),
-                };
-                owners.insert(table.clone(), path.replace("OUTER", "t"));
+                let row = format!("r{}", owners.len());
+                let owner = owner.replace("{}", &row);
+                let path = format!("(select {owner} from {target} {row} where {row}.{key} = {{}}.{column})");
+                owners.insert(table.clone(), path);
             }
         }
         if owners.len() == before {
-            return owners;
+            return owners.into_iter().map(|(table, owner)| (table, owner.replace("{}", "t"))).collect();
         }
     }
 }
 
 /// Something of everything, for one dealer.
-async fn belongings(pool: &PgPool, name: &str, goods: i64, store: i64) -> i64 {
+pub(super) async fn belongings(pool: &PgPool, name: &str, goods: i64, store: i64) -> i64 {
     let dealer = customer(pool, name, Some(100)).await;
     let (order, line) = order(pool, dealer, goods, 5, "delivered").await;
     delivered(pool, line, 5).await;
@@ -148,7 +146,10 @@ async fn every_table_that_leads_to_a_customer_is_behind_a_policy() {
         }
         let excused = READ_BY_THE_HOUSE_ALONE.contains(&table.name.as_str()) || !table.name.starts_with("commerce.");
         if !table.is_readable && leads && !excused {
-            found.push(format!("{}: it leads to a customer; give kopru_dealer a policy and the right to read it", table.name));
+            found.push(format!(
+                "{}: it leads to a customer; give kopru_dealer a policy and the right to read it",
+                table.name
+            ));
         }
     }
     assert!(found.is_empty(), "\n{}", found.join("\n"));
@@ -169,11 +170,10 @@ async fn a_query_that_forgot_its_condition_sees_one_company() {
             "select count(*) filter (where {owner} = $1), count(*) filter (where {owner} is distinct from $1) from {} t",
             table.name
         );
-        let as_house: (i64, i64) = sqlx::query_as(AssertSqlSafe(counted.clone())).bind(own).fetch_one(pool).await.expect("counted");
+        let as_house: (i64, i64) =
+            sqlx::query_as(AssertSqlSafe(counted.clone())).bind(own).fetch_one(pool).await.expect("counted");
         assert!(as_house.0 > 0 && as_house.1 > 0, "{}: this test has no rows of it; add some above", table.name);
-        for (scope, expected) in
-            [(Scope::company(own), as_house.0), (Scope::company(other + 999), 0), (nobody, 0)]
-        {
+        for (scope, expected) in [(Scope::company(own), as_house.0), (Scope::company(other + 999), 0), (nobody, 0)] {
             let mut tx = read_within(pool, scope).await.expect("a transaction");
             let all: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {}", table.name)))
                 .fetch_one(&mut *tx)
@@ -182,7 +182,8 @@ async fn a_query_that_forgot_its_condition_sees_one_company() {
             assert_eq!(all, expected, "{} as {scope:?}", table.name);
         }
         let mut tx = read_within(pool, Scope::company(own)).await.expect("a transaction");
-        let seen: (i64, i64) = sqlx::query_as(AssertSqlSafe(counted)).bind(own).fetch_one(&mut *tx).await.expect("counted");
+        let seen: (i64, i64) =
+            sqlx::query_as(AssertSqlSafe(counted)).bind(own).fetch_one(&mut *tx).await.expect("counted");
         assert_eq!(seen, (as_house.0, 0), "{}", table.name);
         tx.rollback().await.expect("rolled back");
     }
@@ -206,7 +207,11 @@ async fn a_companys_transaction_ends_with_it_and_writes_nothing() {
         assert_eq!(seen, 1);
         tx.commit().await.expect("commit");
     }
-    for statement in ["update commerce.customer set title = 'x'", "delete from commerce.ledger_entry", "select from identity.api_key"] {
+    for statement in [
+        "update commerce.customer set title = 'x'",
+        "delete from commerce.ledger_entry",
+        "select from identity.api_key",
+    ] {
         let mut tx = read_within(pool, Scope::company(own)).await.expect("a transaction");
         let refused = sqlx::query(statement).execute(&mut *tx).await.expect_err("refused");
         assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"), "{statement}");

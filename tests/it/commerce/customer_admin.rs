@@ -44,10 +44,12 @@ fn named<'a>(code: &'a str, title: &'a str) -> CustomerUpsert<'a> {
 }
 
 async fn audited(pool: &PgPool) -> Vec<Value> {
-    sqlx::query_scalar("select detail || jsonb_build_object('action', action, 'actor', actor) from identity.audit_event order by id")
-        .fetch_all(pool)
-        .await
-        .expect("audit")
+    sqlx::query_scalar(
+        "select detail || jsonb_build_object('action', action, 'actor', actor) from identity.audit_event order by id",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("audit")
 }
 
 #[tokio::test]
@@ -66,7 +68,10 @@ async fn a_customer_is_entered_edited_and_audited() {
     )
     .await
     .expect("entered");
-    assert_eq!(entered.changed, ["addresses", "code", "creditLimit", "currency", "email", "isActive", "isPerson", "title"]);
+    assert_eq!(
+        entered.changed,
+        ["addresses", "code", "creditLimit", "currency", "email", "isActive", "isPerson", "title"]
+    );
     let again = enter(pool, named("B-1", "Another")).await.expect_err("taken");
     assert!(matches!(&again, CustomerEditError::Refused(violation) if violation.rule == "unique"), "{again:?}");
 
@@ -171,7 +176,9 @@ async fn bad_values_are_refused_with_their_field() {
 async fn customers_are_found_however_they_are_spelt() {
     let database = TestDatabase::new().await;
     let pool = &database.pool;
-    for (code, title) in [("120.01", "Işık Güvenlik"), ("120.02", "IŞIKLAR Elektronik"), ("120.03", "Çınar"), ("120.04", "%100 Depo")] {
+    for (code, title) in
+        [("120.01", "Işık Güvenlik"), ("120.02", "IŞIKLAR Elektronik"), ("120.03", "Çınar"), ("120.04", "%100 Depo")]
+    {
         enter(pool, named(code, title)).await.expect("entered");
     }
     let mut conn = pool.acquire().await.expect("a connection");
@@ -194,14 +201,18 @@ async fn customers_are_found_however_they_are_spelt() {
     ] {
         assert_eq!(found(search, Scope::house()).await, codes, "{search:?}");
     }
-    let own: i64 = sqlx::query_scalar("select id from commerce.customer where code = '120.03'").fetch_one(pool).await.expect("an id");
+    let own: i64 = sqlx::query_scalar("select id from commerce.customer where code = '120.03'")
+        .fetch_one(pool)
+        .await
+        .expect("an id");
     assert_eq!(found("", Scope::company(own)).await, ["120.03"]);
     assert_eq!(found("isik", Scope::company(own)).await, [""; 0]);
 
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
         let page = PageRequest::new(Some(1), cursor).expect("a page");
-        let listed = directory::list(&mut conn, Scope::house(), &CustomerFilter::default(), &page).await.expect("a page");
+        let listed =
+            directory::list(&mut conn, Scope::house(), &CustomerFilter::default(), &page).await.expect("a page");
         seen.extend(listed.items.into_iter().map(|item| item.code));
         cursor = listed.next_cursor;
         if cursor.is_none() {

@@ -142,11 +142,12 @@ async fn an_invoice_takes_over_from_the_order_and_the_books_from_the_invoice() {
     assert_eq!(invoiced(pool, line).await, zero);
 
     let events: Vec<(String, i64, i64)> =
-        sqlx::query_as("select type, aggregate_id, revision from hub.outbox_event order by id")
+        sqlx::query_as("select type, aggregate_id, revision from hub.outbox_event order by type, revision")
             .fetch_all(pool)
             .await
             .expect("events");
-    assert_eq!(events, [("invoice.created".to_owned(), id, 1)]);
+    let updated = |revision| ("order.updated".to_owned(), order, revision);
+    assert_eq!(events, [("invoice.created".to_owned(), id, 1), updated(2), updated(3), updated(4)]);
 }
 
 #[tokio::test]

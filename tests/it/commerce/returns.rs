@@ -106,11 +106,12 @@ async fn a_return_goes_its_way_and_the_goods_into_stock() {
     shop.decide(second, APPROVED).await.expect("approved");
     shop.receive(second, "MERKEZ").await.expect("received");
 
-    let level: (Decimal, i64) = sqlx::query_as("select quantity, revision from commerce.stock_level where product_id = $1")
-        .bind(shop.goods)
-        .fetch_one(shop.pool())
-        .await
-        .expect("a level");
+    let level: (Decimal, i64) =
+        sqlx::query_as("select quantity, revision from commerce.stock_level where product_id = $1")
+            .bind(shop.goods)
+            .fetch_one(shop.pool())
+            .await
+            .expect("a level");
     assert_eq!(level, (number("5"), 2));
     let moved: Vec<(Decimal, Decimal, String)> =
         sqlx::query_as("select delta, quantity_after, reason from commerce.stock_movement order by revision")
@@ -134,12 +135,13 @@ async fn a_return_goes_its_way_and_the_goods_into_stock() {
     assert_eq!(audited, ["return.requested user:3", "return.approved user:7", "return.received user:7"]);
 
     let mut conn = shop.pool().acquire().await.expect("a connection");
-    let shown = returns::find(&mut conn, Scope::company(shop.dealer), id).await.expect("the store").expect("it is there");
+    let shown =
+        returns::find(&mut conn, Scope::company(shop.dealer), id).await.expect("the store").expect("it is there");
     assert_eq!((shown.head.state.as_str(), shown.head.warehouse_code.as_deref()), ("received", Some("MERKEZ")));
     assert!(shown.head.number.starts_with("RMA20261121"), "{}", shown.head.number);
-    let history: Vec<_> = shown.history.iter().map(|entry| (entry.from_state.as_deref(), entry.state.as_str())).collect();
-    let expected =
-        [(None, "requested"), (Some("requested"), "approved"), (Some("approved"), "received")];
+    let history: Vec<_> =
+        shown.history.iter().map(|entry| (entry.from_state.as_deref(), entry.state.as_str())).collect();
+    let expected = [(None, "requested"), (Some("requested"), "approved"), (Some("approved"), "received")];
     assert_eq!(history, expected);
 }
 
@@ -196,7 +198,8 @@ async fn bad_words_are_told_line_by_line() {
     let shop = Shop::open().await;
     let own = Scope::company(shop.dealer);
     let mut new = shop.of("1");
-    let line = |quantity, order_line| NewReturnLine { order_line, quantity: number(quantity), reason: None, note: None };
+    let line =
+        |quantity, order_line| NewReturnLine { order_line, quantity: number(quantity), reason: None, note: None };
     new.note = Some("x".repeat(2001));
     new.lines.extend([
         line("1", shop.line),
@@ -220,7 +223,10 @@ async fn bad_words_are_told_line_by_line() {
     assert_eq!(faults(shop.ask(own, &shop.of("79228162514264337593543950335")).await)[0].1, "out_of_range");
     new.lines.clear();
     assert_eq!(faults(shop.ask(own, &new).await), [("lines".to_owned(), "out_of_range")]);
-    let odd = NewReturn { note: Some("'; drop table x; -- <script>alert(1)</script> ığüşöç 🚚".to_owned()), ..shop.of("1") };
+    let odd = NewReturn {
+        note: Some("'; drop table x; -- <script>alert(1)</script> ığüşöç 🚚".to_owned()),
+        ..shop.of("1")
+    };
     let id = shop.ask(own, &odd).await.expect("asked");
     let mut conn = shop.pool().acquire().await.expect("a connection");
     let shown = returns::find(&mut conn, own, id).await.expect("the store").expect("it is there");
@@ -233,14 +239,18 @@ async fn another_dealers_order_and_return_are_not_there() {
     let other = Scope::company(customer(shop.pool(), "B", None).await);
     assert!(matches!(shop.ask(other, &shop.of("1")).await, Err(ReturnError::NotFound("order"))));
     let id = shop.asked("1").await;
-    let (mut conn, page) = (shop.pool().acquire().await.expect("a connection"), PageRequest::new(None, None).expect("a page"));
+    let (mut conn, page) =
+        (shop.pool().acquire().await.expect("a connection"), PageRequest::new(None, None).expect("a page"));
     assert!(returns::find(&mut conn, other, id).await.expect("the store").is_none());
     let mut listed = async |scope, filter| -> Vec<i64> {
         let list = returns::list(&mut conn, scope, filter, &page).await.expect("a page");
         list.items.iter().map(|item| item.id).collect()
     };
     assert_eq!(listed(other, ReturnFilter::default()).await, [0; 0]);
-    assert_eq!(listed(Scope::house(), ReturnFilter { customer: Some(shop.dealer), ..ReturnFilter::default() }).await, [id]);
+    assert_eq!(
+        listed(Scope::house(), ReturnFilter { customer: Some(shop.dealer), ..ReturnFilter::default() }).await,
+        [id]
+    );
     let approved = ReturnFilter { state: Some(ReturnState::Approved), ..ReturnFilter::default() };
     assert_eq!(listed(Scope::house(), approved).await, [0; 0]);
 }
@@ -267,8 +277,12 @@ fn no_order_of_moves_brings_back_more_than_was_delivered() {
                 let target = ids.get(which).copied().unwrap_or(0);
                 match what {
                     0 => {
-                        let lines =
-                            vec![NewReturnLine { order_line: line, quantity: quantity.into(), reason: None, note: None }];
+                        let lines = vec![NewReturnLine {
+                            order_line: line,
+                            quantity: quantity.into(),
+                            reason: None,
+                            note: None,
+                        }];
                         let new = NewReturn { order, reason: ReturnReason::Other, note: None, lines };
                         ids.extend(shop.ask(Scope::company(shop.dealer), &new).await.ok());
                     }

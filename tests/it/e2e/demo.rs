@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::PathBuf,
 };
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -52,6 +53,9 @@ fn everything_arrives_once_and_the_report_says_so() {
     }
     // What is not there yet has no verdict.
     let checks = report["checks"].as_array().expect("a list");
+    let files = checks.iter().find(|check| check["name"] == "files.items").expect("the dropped file");
+    assert_eq!((&files["ok"], &files["detail"]), (&json!(true), &json!("3 of 3 records of ITEMS-ornek.xml are in")));
+    assert!(kopru.path().join("demo/drop/done").read_dir().expect("done").count() >= 2, "the file and its report");
     for name in ["order_sent", "order_paid", "order_shipped", "order_invoiced"] {
         let check = checks.iter().find(|check| check["name"] == name).expect(name);
         assert!(check["ok"].is_null() && check["detail"].is_string(), "{check}");
@@ -110,6 +114,21 @@ async fn a_running_demo_tells_where_it_is_and_ends_whole_with_ctrl_c() {
     assert!(list["items"].is_array(), "{list}");
     let messages = kopru.run(&["messages", "list", "--json", "--data-dir", &shown_dir]).expect(0).json();
     assert!(messages["items"].as_array().is_some_and(|items| !items.is_empty()), "{messages}");
+
+    // What is dropped into its folder goes in.
+    let drop = PathBuf::from(address("files"));
+    assert_eq!(drop, fs::canonicalize(&dir).expect("the directory").join("drop"));
+    fs::write(drop.join("products.part"), "Stok Kodu;Stok Adı;Birim\nBEN-1;Benim ürünüm;ADET\n").expect("written");
+    fs::rename(drop.join("products.part"), drop.join("products-1.csv")).expect("renamed");
+    demo.shows("both files in done/", |_| {
+        let listed = kopru.run(&["files", "list", "--json", "--data-dir", &shown_dir]).expect(0).json();
+        let files = listed["items"].as_array().expect("a list").clone();
+        let created = |name: &str| {
+            files.iter().any(|file| file["name"] == name && file["state"] == "done" && !file["filedAt"].is_null())
+        };
+        (created("ITEMS-ornek.xml") && created("products-1.csv")).then_some(())
+    })
+    .await;
 
     // Its LOGO is killed, and comes back where it was with what had been written to it.
     let sandbox = fs::read_dir("/proc").expect("/proc").flatten().find_map(|entry| {

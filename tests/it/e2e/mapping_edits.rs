@@ -37,7 +37,7 @@ async fn an_own_directory_replaces_its_systems_and_pushes_go_on_by_the_built_in_
     let key = key.expect(0).json()["key"].as_str().expect("a key").to_owned();
     let mut daemon = Process::start(kopru.command(&["serve"]), kopru.path(), "daemon");
     let address = daemon.shows("being ready", ready).await;
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder().build().expect("a client");
     let push = async |code: &str| {
         let request = client.post(format!("http://{address}/api/integration/brands")).header("x-api-key", &key);
         let body = serde_json::json!({ "code": code, "name": "Acme" });

@@ -50,6 +50,11 @@ async fn what_is_described_is_served_and_what_is_served_is_described() {
             let method: reqwest::Method = method.to_uppercase().parse().expect("a method");
             let asked = site.client.request(method.clone(), site.url(&path.replace(['{', '}'], ""))).send();
             let answer = asked.await.expect("an answer");
+            // A picture that nobody has is nowhere, and nobody has to sign in to learn that.
+            if path == "/media/{name}" {
+                assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+                continue;
+            }
             assert!(![404, 405].contains(&answer.status().as_u16()), "{method} {path}: {}", answer.status());
             let needs_key = operation.get("security").is_some();
             assert_eq!(answer.status() == StatusCode::UNAUTHORIZED, needs_key, "{method} {path}");

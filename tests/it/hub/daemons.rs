@@ -106,6 +106,49 @@ async fn a_daemon_that_is_gone_is_replaced_and_its_pass_goes_on() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_asked_for_is_followed_from_the_daemon_that_is_gone_to_the_one_that_goes_on() {
+    let hub = Hub::with(|build| {
+        quick(build);
+        build.settings.lease = Duration::from_secs(3);
+    })
+    .await;
+    hub.full("brands", many(1)).await;
+    hub.system.changes("brands", (1..6).map(|n| brands(n * 10..n * 10 + 10)));
+    let gate = hub.system.gate("brands", 3);
+    let first = start(&hub.engine).await;
+    let id = ask(&hub, "brands", Pass::Incremental).await;
+    eventually("three pages of it are applied", || async { count(&hub).await == 40 }).await;
+    let watcher = hub.beside();
+    let followed = tokio::spawn(async move { kopru::hub::pull::follow(&watcher, id, |_| ()).await });
+    let second = start(&hub.beside()).await;
+    drop(first);
+    eventually("somebody goes on", || async { runs::heir(hub.pool(), id).await.expect("the store").is_some() }).await;
+    hub.system.open_gates();
+    gate.add_permits(1000);
+    let run = followed.await.expect("no panic").expect("the store").expect("the run");
+    assert_eq!((run.state.as_str(), run.pass.as_str(), run.trigger.as_str()), ("done", "incremental", "resume"));
+    assert_ne!(run.id, id);
+    assert_eq!((run.created, count(&hub).await), (50, 60), "its counters are those of both parts");
+    assert_eq!(run_of(&hub, id).await.state, "interrupted");
+
+    // A daemon that stops hands on what it was asked for.
+    hub.system.changes("brands", (6..12).map(|n| brands(n * 10..n * 10 + 10)));
+    let gate = hub.system.gate("brands", 3);
+    let id = ask(&hub, "brands", Pass::Incremental).await;
+    eventually("it is under way", || async { count(&hub).await == 90 }).await;
+    let watcher = hub.beside();
+    let followed = tokio::spawn(async move { kopru::hub::pull::follow(&watcher, id, |_| ()).await });
+    let stopping = tokio::spawn(second.stop());
+    hub.system.open_gates();
+    gate.add_permits(1000);
+    stopping.await.expect("it stops");
+    let third = start(&hub.beside()).await;
+    let run = followed.await.expect("no panic").expect("the store").expect("the run");
+    assert_eq!((run.state.as_str(), count(&hub).await), ("done", 120));
+    third.stop().await;
+}
+
+#[tokio::test]
 async fn queued_work_of_a_daemon_that_is_gone_is_done_by_another() {
     let hub = Hub::with(quick).await;
     hub.system.full("brands", [page([])]);

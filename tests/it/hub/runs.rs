@@ -134,6 +134,31 @@ async fn refused_credentials_stop_the_run_and_pause_the_instance() {
 }
 
 #[tokio::test]
+async fn a_record_that_can_never_come_pauses_its_stream_alone() {
+    let hub = Hub::new().await;
+    hub.system.fail([Fault::too_large("one record of brands alone is larger than 32 MiB")]);
+    let run = hub.full("brands", many(1)).await;
+    assert_eq!((run.state.as_str(), run.cause.as_deref()), ("failed", Some("data")));
+    let paused = hub
+        .rows(
+            "select stream, paused_cause as cause, paused_reason as reason from hub.stream where paused_at is not null",
+        )
+        .await;
+    assert_eq!(
+        paused,
+        [json!({ "stream": "brands", "cause": "data", "reason": "one record of brands alone is larger than 32 MiB" })]
+    );
+    assert!(!streams::is_cut_off(hub.pool(), ERP).await.expect("the store"), "the others go on");
+    assert_eq!(hub.full("warehouses", [page([])]).await.state, "done");
+    // A dry run looks and pauses nothing.
+    streams::resume(hub.pool(), ERP, &["brands".to_owned()]).await.expect("resumed");
+    hub.system.fail([Fault::too_large("still")]);
+    hub.run_by(&hub.engine, "brands", Pass::Full, true).await;
+    assert_eq!(hub.count("hub.stream where paused_at is not null").await, 0);
+    assert_eq!(hub.full("brands", many(1)).await.state, "done");
+}
+
+#[tokio::test]
 async fn rows_that_come_again_on_the_next_page_are_counted_and_not_written() {
     let hub = Hub::new().await;
     let run = hub.full("brands", [brands(0..10), brands(5..15), brands(10..20)]).await;

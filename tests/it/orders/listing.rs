@@ -40,7 +40,8 @@ async fn newest_first_a_page_at_a_time_and_one_s_own() {
     let all = OrderFilter::default;
     assert_eq!(list(Scope::house(), all()).await, ids.iter().rev().copied().collect::<Vec<_>>());
     assert_eq!(list(Scope::company(theirs), all()).await, [ids[3]]);
-    assert_eq!(list(Scope::company(mine), OrderFilter { customer: Some(theirs), ..all() }).await, []);
+    let foreign = list(Scope::company(mine), OrderFilter { customer: Some(theirs), ..all() }).await;
+    assert!(foreign.is_empty(), "{foreign:?}");
     assert_eq!(list(Scope::house(), OrderFilter { customer: Some(theirs), ..all() }).await, [ids[3]]);
     let paid = OrderFilter { states: vec![State::Confirmed, State::Shipped], ..all() };
     assert_eq!(list(Scope::company(mine), paid).await, [ids[5], ids[1]]);

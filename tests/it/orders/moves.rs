@@ -8,6 +8,7 @@ use kopru::{
 use rust_decimal::Decimal;
 
 use super::{Market, by_card, manager, number, of, owner};
+use crate::support::dealers;
 
 async fn state(market: &Market, order: i64) -> (String, bool) {
     let mut conn = market.pool().acquire().await.expect("a connection");
@@ -138,8 +139,12 @@ async fn what_is_not_paid_in_time_is_cancelled_once() {
     let dealer = market.dealer("120.01", None).await;
     let camera = market.product("KMR", "100", 1_000).await;
     let mut due = Vec::new();
-    for _ in 0..103 {
+    for _ in 0..5 {
         due.push(market.place(&owner(dealer), &by_card(of(&[(camera, "2")]))).await.expect("placed").summary.id);
+    }
+    // More than are taken at once.
+    for _ in 0..98 {
+        dealers::order(market.pool(), dealer, camera, 1, "pending_payment").await;
     }
     sqlx::query("update commerce.sales_order set expires_at = clock_timestamp()")
         .execute(market.pool())

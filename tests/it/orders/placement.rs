@@ -161,9 +161,25 @@ async fn warehouses_are_chosen_by_the_rule() {
 async fn a_quick_order_of_500_lines_by_sku() {
     let market = Market::open().await;
     let dealer = market.dealer("120.01", None).await;
-    for number in 0..500 {
-        market.product(&format!("P{number:03}"), "1.15", 10).await;
-    }
+    market.product("P000", "1.15", 10).await;
+    sqlx::query(
+        "with products as (
+            insert into commerce.product (code, sku, name, slug, unit, created_at, updated_at, created_by, updated_by)
+            select 'P' || lpad(n::text, 3, '0'), 'P' || lpad(n::text, 3, '0'), 'Kamera', 'p' || n, 'ADET', now(), now(),
+                'test', 'test'
+            from generate_series(1, 499) n
+            returning id
+         ), levels as (
+            insert into commerce.stock_level (product_id, warehouse_id, quantity, created_at, updated_at)
+            select p.id, w.id, 10, now(), now() from products p, commerce.warehouse w
+         )
+         insert into commerce.price (product_id, code, role, currency, amount, created_at, updated_at, created_by,
+             updated_by)
+         select id, 'list-' || id, 'list', 'TRY', 1.15, now(), now(), 'test', 'test' from products",
+    )
+    .execute(market.pool())
+    .await
+    .expect("a catalogue");
     let lines: Vec<AskedLine> = (0..500)
         .map(|number| AskedLine {
             product: None,

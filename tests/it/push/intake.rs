@@ -167,6 +167,31 @@ async fn of_one_code_twice_the_last_counts_with_all_its_parts() {
 }
 
 #[tokio::test]
+async fn skus_change_hands_within_a_document_and_one_of_somebody_else_is_refused() {
+    let hub = hub().await;
+    catalogue(&hub).await;
+    push(&hub, "integration/products", &products(["A", "B", "C", "D"].map(product))).await;
+    let swapped = [
+        with(product("A"), json!({ "sku": "B" })),
+        with(product("B"), json!({ "sku": "A" })),
+        with(product("C"), json!({ "name": "yeni" })),
+    ];
+    let submitted = push(&hub, "integration/products", &products(swapped)).await;
+    assert_eq!(statuses(&submitted), ["updated", "updated", "updated"]);
+    let told = || hub.rows("select code, sku, revision from commerce.product order by code");
+    let held = |code: &str, sku: &str, revision: i64| json!({ "code": code, "sku": sku, "revision": revision });
+    assert_eq!(told().await, [held("A", "B", 2), held("B", "A", 2), held("C", "C", 2), held("D", "D", 1)]);
+    assert_eq!(hub.count("hub.outbox_event where aggregate = 'product' and revision = 2").await, 3);
+
+    // D is not in the document, and keeps what it has; who asks for nobody's goes in.
+    let body = products([with(product("A"), json!({ "sku": "D" })), with(product("C"), json!({ "sku": "C-2" }))]);
+    let submitted = push(&hub, "integration/products", &body).await;
+    assert_eq!(statuses(&submitted), ["failed", "updated"]);
+    assert_eq!(reason(&submitted.items[0]), "unique");
+    assert_eq!(told().await, [held("A", "B", 2), held("B", "A", 2), held("C", "C-2", 3), held("D", "D", 1)]);
+}
+
+#[tokio::test]
 async fn a_version_orders_pushes_and_a_product_without_its_parts_is_a_card() {
     let hub = hub().await;
     catalogue(&hub).await;

@@ -23,7 +23,7 @@ static COUNTER: AtomicU32 = AtomicU32::new(1);
 
 /// The people of this database, known by the keys in the store, as the servers of the tests know them.
 pub fn people(pool: &PgPool, clock: &Clock) -> People {
-    People::new(pool.clone(), clock.clone(), KeySource::Store)
+    People::new(pool.clone(), clock.clone(), KeySource::Store, None)
 }
 
 pub fn by() -> Actor<'static> {
@@ -52,7 +52,7 @@ async fn create(pool: &PgPool, clock: &Clock, role: Role, company: Option<i64>, 
         password_hash: Some(hash),
     };
     let mut tx = pool.begin().await.expect("a transaction");
-    let user = users::create(&mut tx, by(), &new, clock.now()).await.expect("a user");
+    let user = users::create(&mut tx, by().into(), &new, clock.now()).await.expect("a user");
     tx.commit().await.expect("committed");
     user
 }

@@ -5,15 +5,18 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use kopru::{
     clock::Clock,
     commerce::orders::OrderRules,
-    http::{Failure, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings, Waits},
+    http::{Catalogue, Failure, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings, Waits},
     identity::{people::People, tokens::KeySource},
+    mail::Stored,
     principal::Role,
+    seal::Sealer,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::hub::Hub;
 
@@ -40,8 +43,46 @@ pub struct Served {
     pub clock: Clock,
     pub address: SocketAddr,
     pub client: Client,
+    sealer: Sealer,
     shutdown: CancellationToken,
     _server: JoinHandle<()>,
+}
+
+async fn serve(
+    hub: &Hub,
+    rate_limits: RateLimits,
+    sealer: &Sealer,
+    catalogue: Option<Catalogue>,
+) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    let clock = hub.engine.clock.clone();
+    // A tenth of a second instead of five: what a test ends is seen to end.
+    let fresh = Duration::from_millis(100);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let state = HttpState {
+        engine: hub.engine.clone(),
+        pool: hub.pool().clone(),
+        clock: clock.clone(),
+        people: People::remembering(hub.pool().clone(), clock, KeySource::Store, Some(sealer.clone()), fresh),
+        order_rules: OrderRules::default(),
+        metrics: kopru::telemetry::metrics(),
+        probes: Arc::new(Well),
+    };
+    let settings = Settings {
+        body_limit_bytes: 1024 * 1024,
+        drain: Duration::from_secs(5),
+        rate_limits,
+        // Tests say where they come from.
+        trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
+    };
+    let shutdown = CancellationToken::new();
+    let waits = Waits { fresh_keys: fresh, ..Waits::default() };
+    let mut server = Server::new(state, settings).waits(waits);
+    if let Some(catalogue) = catalogue {
+        server = server.catalogue(catalogue);
+    }
+    let server = tokio::spawn(server.run(listener, shutdown.clone()));
+    (address, shutdown, server)
 }
 
 impl Served {
@@ -55,31 +96,31 @@ impl Served {
 
     pub async fn over(hub: Hub, rate_limits: RateLimits) -> Served {
         let clock = hub.engine.clock.clone();
-        // A tenth of a second instead of five: what a test ends is seen to end.
-        let fresh = Duration::from_millis(100);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let state = HttpState {
-            engine: hub.engine.clone(),
-            pool: hub.pool().clone(),
-            clock: clock.clone(),
-            people: People::remembering(hub.pool().clone(), clock.clone(), KeySource::Store, fresh),
-            order_rules: OrderRules::default(),
-            metrics: kopru::telemetry::metrics(),
-            probes: Arc::new(Well),
-        };
-        let settings = Settings {
-            body_limit_bytes: 1024 * 1024,
-            drain: Duration::from_secs(5),
-            rate_limits,
-            // Tests say where they come from.
-            trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
-        };
-        let shutdown = CancellationToken::new();
-        let waits = Waits { fresh_keys: fresh, ..Waits::default() };
-        let server = tokio::spawn(Server::new(state, settings).waits(waits).run(listener, shutdown.clone()));
+        let sealer = Sealer::random().expect("a key");
+        let (address, shutdown, server) = serve(&hub, rate_limits, &sealer, None).await;
         let client = Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
-        Served { hub, clock, address, client, shutdown, _server: server }
+        Served { hub, clock, address, client, sealer, shutdown, _server: server }
+    }
+
+    /// Every mail that was asked for, oldest first, with the secret of its link.
+    pub async fn mails(&self) -> Vec<(Stored, String)> {
+        let rows: Vec<(Uuid, Value)> =
+            sqlx::query_as("select id, payload from hub.delivery where aggregate = 'mail' order by id")
+                .fetch_all(self.pool())
+                .await
+                .expect("deliveries");
+        let read = |(id, payload)| {
+            let stored: Stored = serde_json::from_value(payload).expect("a mail");
+            let token = stored.token(&self.sealer, id).expect("it opens");
+            (stored, token)
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Serves anew, with this catalogue.
+    pub async fn serve_catalogue(&mut self, catalogue: Catalogue) {
+        self.shutdown.cancel();
+        (self.address, self.shutdown, self._server) = serve(&self.hub, generous(), &self.sealer, Some(catalogue)).await;
     }
 
     pub fn pool(&self) -> &PgPool {

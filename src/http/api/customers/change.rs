@@ -43,7 +43,7 @@ use crate::{
 )]
 pub(super) async fn enter(doing: Doing, request: Idempotent, sent: Sent<CustomerIn>) -> Result<Response, Problem> {
     doing.caller.require(Permission::CustomersEdit)?;
-    perform(doing, &request, &sent.bytes, Deed::Enter(sent.value)).await
+    perform(doing, &request, &sent.bytes, Deed::Enter(Box::new(sent.value))).await
 }
 
 /// Changes a customer. Terms of credit take the permission `credit.edit`, approval `customers.approve`, all else
@@ -196,7 +196,7 @@ pub(super) async fn assign_price_lists(
 
 /// What is done.
 enum Deed {
-    Enter(CustomerIn),
+    Enter(Box<CustomerIn>),
     Edit(i64, Box<CustomerIn>),
     Approve(i64),
     SetActive(i64, bool),
@@ -262,8 +262,11 @@ fn refused(error: CustomerEditError) -> Stop {
     match error {
         CustomerEditError::NotFound => asked::no_customer().into(),
         CustomerEditError::Refused(violation) => {
-            let error =
-                FieldError { field: violation.field.to_owned(), code: violation.rule.into(), message: violation.detail };
+            let error = FieldError {
+                field: violation.field.to_owned(),
+                code: violation.rule.into(),
+                message: violation.detail,
+            };
             Problem::invalid(vec![error]).into()
         }
         CustomerEditError::SourceOwned { fields, owner } => {

@@ -106,11 +106,7 @@ pub(super) async fn show(
 }
 
 /// A customer as this scope sees it.
-pub(super) async fn view(
-    conn: &mut PgConnection,
-    scope: Scope,
-    id: i64,
-) -> Result<Option<CustomerView>, sqlx::Error> {
+pub(super) async fn view(conn: &mut PgConnection, scope: Scope, id: i64) -> Result<Option<CustomerView>, sqlx::Error> {
     let Some(customer) = directory::find(conn, scope, id).await? else { return Ok(None) };
     let mut view = CustomerView { customer, source: None, price_lists: None };
     if scope.is_house() {

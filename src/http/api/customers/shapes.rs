@@ -19,7 +19,7 @@ fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Patch
 
 /// A customer as a person sends it. What is left out stays as it is; null empties it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = CustomerEdit, example = json!({
     "code": "120.34.0187", "title": "Yıldızhan Güvenlik Ltd. Şti.", "taxNumber": "9900000011", "taxOffice": "Ümraniye",
     "email": "satinalma@yildizhan.example", "priceTier": "B", "addresses": [{ "title": "Merkez", "city": "İstanbul" }]
@@ -28,66 +28,66 @@ pub(super) struct CustomerIn {
     /// Required of a new one.
     #[schema(max_length = 100)]
     pub(super) code: Option<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 200)]
     title: Patch<String>,
     /// VKN or TCKN.
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 15)]
     tax_number: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 100)]
     tax_office: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<bool>)]
     is_person: Patch<bool>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 200)]
     contact: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 254)]
     email: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 50)]
     phone: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 50)]
     mobile: Patch<String>,
     /// `A`, `B` or `C`
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>)]
     price_tier: Patch<String>,
     /// With the permission `credit.edit`; at most four decimals. Null: no limit.
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<f64>, minimum = 0)]
     credit_limit: Patch<Decimal>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, min_length = 3, max_length = 3)]
     currency: Patch<String>,
     /// With the permission `credit.edit`.
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 50)]
     payment_term_code: Patch<String>,
     /// With the permission `credit.edit`.
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 3650)]
     payment_term_days: Patch<i64>,
     /// In percent.
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 100)]
     discount_rate: Patch<Decimal>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 50)]
     trading_group: Patch<String>,
     /// All of them: one that is left out is not used any more.
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Vec<AddressIn>>)]
     addresses: Patch<Vec<AddressIn>>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<bool>)]
     is_active: Patch<bool>,
     /// With the permission `customers.approve`. False takes an approval back.
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<bool>)]
     is_approved: Patch<bool>,
 }

@@ -42,87 +42,87 @@ fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Patch
 
 /// A product's card. What is left out stays as it is; null empties it. Found by `id`, else by `code`; a code that nobody has
 /// makes a new product.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = ProductEdit)]
 pub(super) struct ProductIn {
     id: Option<i64>,
     #[schema(max_length = 100, example = "KMR-DM4-2812")]
     code: Option<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 200)]
     name: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 50)]
     sku: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 300)]
     slug: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 500)]
     short_description: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 4000)]
     description: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>)]
     category_code: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>)]
     brand_code: Patch<String>,
     /// The main unit.
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 20)]
     unit: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Vec<UnitIn>>)]
     units: Patch<Vec<UnitIn>>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 50)]
     barcode: Patch<String>,
     /// In percent.
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 100)]
     tax_rate: Patch<Decimal>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<f64>, minimum = 0)]
     minimum_order_quantity: Patch<Decimal>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<f64>, minimum = 0)]
     order_multiple: Patch<Decimal>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 100)]
     variant_group: Patch<String>,
     /// What tells this variant from the others of its group.
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Object>)]
     options: Patch<Box<RawValue>>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Object>)]
     attributes: Patch<Box<RawValue>>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 50)]
     product_type_code: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1200)]
     warranty_months: Patch<i64>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<f64>, minimum = 0)]
     weight: Patch<Decimal>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 10)]
     weight_unit: Patch<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<bool>)]
     track_stock: Patch<bool>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<bool>)]
     requires_serial_number: Patch<bool>,
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<bool>)]
     is_featured: Patch<bool>,
     /// True also brings a deleted product back.
-    #[serde(deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<bool>)]
     is_active: Patch<bool>,
 }
@@ -239,7 +239,8 @@ pub(super) async fn save(
     let Sent { value, bytes } = sent;
     let shared = Arc::new((state, caller, correlation_id, value));
     let actor = shared.1.actor();
-    request
+    let answers = shared.0.catalogue.answers.clone();
+    let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
@@ -247,7 +248,9 @@ pub(super) async fn save(
                 saved(tx, state, caller, correlation_id, product).await
             })
         })
-        .await
+        .await;
+    answers.forget();
+    answered
 }
 
 async fn saved(
@@ -267,11 +270,7 @@ async fn saved(
     Ok(Answer::json(status, &EditedOut::of(edited.id, edited.is_new, edited.changed))?)
 }
 
-pub(super) fn provenance<'a>(
-    state: &PublicState,
-    actor: &'a str,
-    correlation_id: &'a CorrelationId,
-) -> Provenance<'a> {
+pub(super) fn provenance<'a>(state: &PublicState, actor: &'a str, correlation_id: &'a CorrelationId) -> Provenance<'a> {
     Provenance { origin: actor, bulk: false, correlation_id: correlation_id.as_str(), now: state.http.clock.now() }
 }
 
@@ -361,7 +360,8 @@ pub(super) async fn remove(
     let id = product_id(&id)?;
     let shared = Arc::new((state, caller.actor(), correlation_id));
     let actor = caller.actor();
-    request
+    let answers = shared.0.catalogue.answers.clone();
+    let answered = request
         .run(&actor, b"", |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
@@ -372,7 +372,9 @@ pub(super) async fn remove(
                 Ok(Answer::json(StatusCode::OK, &EditedOut::of(id, false, changed))?)
             })
         })
-        .await
+        .await;
+    answers.forget();
+    answered
 }
 
 /// Sets a product's own prices: list, dealer and cost price. One that comes from a source cannot be changed here.
@@ -417,7 +419,8 @@ pub(super) async fn set_prices(
     let Sent { value, bytes } = sent;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, value));
-    request
+    let answers = shared.0.catalogue.answers.clone();
+    let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
@@ -435,7 +438,9 @@ pub(super) async fn set_prices(
                 Ok(Answer::json(StatusCode::OK, &EditedOut::of(id, false, changed))?)
             })
         })
-        .await
+        .await;
+    answers.forget();
+    answered
 }
 
 /// Sets what is there of a product in one warehouse. A level that comes from a source cannot be changed here.
@@ -480,7 +485,8 @@ pub(super) async fn set_stock(
     let Sent { value, bytes } = sent;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, value));
-    request
+    let answers = shared.0.catalogue.answers.clone();
+    let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
@@ -496,5 +502,7 @@ pub(super) async fn set_stock(
                 Ok(Answer::json(StatusCode::OK, &EditedOut::of(id, false, changed))?)
             })
         })
-        .await
+        .await;
+    answers.forget();
+    answered
 }

@@ -99,7 +99,8 @@ pub(super) async fn add(
     let url = store(&state)?.keep(body.clone()).await.map_err(refused)?;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, url, alt));
-    request
+    let answers = shared.0.catalogue.answers.clone();
+    let answered = request
         .run(&actor, &body, |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
@@ -109,7 +110,9 @@ pub(super) async fn add(
                 Ok(Answer::json(StatusCode::CREATED, &UploadedOut { url: url.clone() })?)
             })
         })
-        .await
+        .await;
+    answers.forget();
+    answered
 }
 
 /// Takes an image away from a product.
@@ -148,7 +151,8 @@ pub(super) async fn remove(
     let url = query::read::<RemoveQuery>(&uri)?.url;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, url));
-    request
+    let answers = shared.0.catalogue.answers.clone();
+    let answered = request
         .run(&actor, b"", |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
@@ -158,7 +162,9 @@ pub(super) async fn remove(
                 Ok(Answer::json(StatusCode::OK, &RemovedOut { removed })?)
             })
         })
-        .await
+        .await;
+    answers.forget();
+    answered
 }
 
 fn store(state: &PublicState) -> Result<&MediaStore, Problem> {

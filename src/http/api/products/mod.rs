@@ -4,6 +4,7 @@
 //! - A dealer sees products in use, at the prices of their own company; another company's id is as good as none that exists.
 //! - People who edit products see those out of use as well; a person of the house sees a dealer's prices by `customerId`.
 
+mod answers;
 mod edit;
 mod images;
 mod query;
@@ -32,7 +33,8 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
         .routes(routes!(images::add, images::remove))
 }
 
-pub(super) use query::wrong;
+pub(in crate::http) use answers::Answers;
+pub(super) use answers::Asked;
 
 fn unknown() -> Problem {
     Problem::not_found("there is no such product")

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    commerce::catalogue::{Filter, Sort, Viewer, Words},
+    commerce::catalogue::{Filter, References, Sort, Viewer, Words},
     http::{
         problem::{FieldError, Problem},
         router::PublicState,
@@ -38,7 +38,7 @@ pub(super) struct ListQuery {
     #[param(value_type = Option<bool>)]
     in_stock: Option<String>,
     /// `name` when it is not said.
-    #[param(value_type = Option<SortName>)]
+    #[param(inline, value_type = Option<SortName>)]
     sort: Option<String>,
     /// How many items, 1 to 100; 20 when it is not said.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
@@ -101,7 +101,8 @@ pub(super) struct PriceQuery {
 }
 
 /// A list as it was asked for, read.
-pub(super) struct Wanted {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::http::api) struct Wanted {
     pub(super) words: Words,
     pub(super) category: Option<String>,
     pub(super) brand: Option<String>,
@@ -187,9 +188,9 @@ impl ListQuery {
 }
 
 impl Wanted {
-    pub(super) fn filter(self, references: crate::commerce::catalogue::References) -> Filter {
+    pub(super) fn filter(&self, references: References) -> Filter {
         Filter {
-            words: self.words,
+            words: self.words.clone(),
             references,
             min_price: self.min_price,
             max_price: self.max_price,

@@ -1,5 +1,7 @@
 //! Lists, one product, and why its price is what it is.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Path, State},
     http::{HeaderMap, Uri},
@@ -7,13 +9,14 @@ use axum::{
 };
 
 use super::{
-    query::{self, ListQuery, PriceQuery, ShowQuery},
+    answers::Asked,
+    query::{self, ListQuery, PriceQuery, ShowQuery, Wanted},
     shapes::{DetailOut, ExplanationOut, PageOut, PriceOut},
     unknown,
 };
 use crate::{
     commerce::{
-        catalogue::{Viewer, Which},
+        catalogue::{Reader, Viewer, Which},
         pricing::Ask,
     },
     http::{
@@ -57,13 +60,18 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let wanted = query::read::<ListQuery>(&uri)?.wanted()?;
     let viewer = query::viewer(&state, &caller, wanted.customer_id, wanted.include_inactive).await?;
-    let reader = &state.catalogue.reader;
+    let wanted = Arc::new(wanted);
+    let make = || listed(&state.catalogue.reader, &viewer, &wanted);
+    let answer = state.catalogue.answers.get(Asked::List(viewer, Arc::clone(&wanted)), make).await?;
+    Ok(answer.answer(&headers))
+}
+
+async fn listed(reader: &Reader, viewer: &Viewer, wanted: &Wanted) -> Result<Tagged, Problem> {
     let references = reader.references(wanted.category.as_deref(), wanted.brand.as_deref()).await?;
-    let (sort, page, count) = (wanted.sort, wanted.page.clone(), wanted.count);
     let filter = wanted.filter(references);
-    let listed = reader.list(&viewer, &filter, sort, &page).await??;
-    let total_count = if count { Some(reader.count(&viewer, &filter).await?) } else { None };
-    Ok(Tagged::json(&PageOut::of(listed, total_count))?.answer(&headers))
+    let page = reader.list(viewer, &filter, wanted.sort, &wanted.page).await??;
+    let total_count = if wanted.count { Some(reader.count(viewer, &filter).await?) } else { None };
+    Tagged::json(&PageOut::of(page, total_count))
 }
 
 /// One product by its id.
@@ -145,8 +153,16 @@ async fn shown(
     let customer_id = query::read::<ShowQuery>(uri)?.customer_id()?;
     let viewer = query::viewer(state, caller, customer_id, false).await?;
     let viewer = Viewer { sees_all: caller.may(Permission::ProductsEdit), ..viewer };
-    let detail = state.catalogue.reader.product(&viewer, which).await?.ok_or_else(unknown)?;
-    Ok(Tagged::json(&DetailOut::from(detail))?.answer(headers))
+    let reader = &state.catalogue.reader;
+    let make = || async move {
+        let detail = reader.product(&viewer, which).await?.ok_or_else(unknown)?;
+        Tagged::json(&DetailOut::from(detail))
+    };
+    let asked = match which {
+        Which::Id(id) => Asked::Product(viewer, id),
+        Which::Sku(sku) => Asked::BySku(viewer, sku.to_owned()),
+    };
+    Ok(state.catalogue.answers.get(asked, make).await?.answer(headers))
 }
 
 /// What a quantity of a product costs the caller by the unit, and why: every row that might have given the price, and what
