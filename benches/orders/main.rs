@@ -113,7 +113,7 @@ async fn measure(options: &Options) -> Result<Vec<Measurement>, Failure> {
             results.push(run(&shop, work, connections, options.orders).await?);
         }
     }
-    shop.drop().await?;
+    shop.remove().await?;
     Ok(results)
 }
 

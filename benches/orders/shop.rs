@@ -81,7 +81,7 @@ impl Shop {
         Ok(())
     }
 
-    pub async fn drop(&self) -> Result<(), Failure> {
+    pub async fn remove(&self) -> Result<(), Failure> {
         let mut server = PgConnection::connect(&self.url).await?;
         server.execute(AssertSqlSafe(format!("drop database {} with (force)", self.name))).await?;
         Ok(())
