@@ -5,7 +5,6 @@ use axum::{
     http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
-use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -86,7 +85,6 @@ struct StatementQuery {
 /// A page of movements.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes; a page is what is answered")]
 struct MovementPage {
     items: Vec<Movement>,
     /// Null on the last page.

@@ -5,7 +5,6 @@ use axum::{
     http::{HeaderMap, Uri},
     response::Response,
 };
-use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -56,7 +55,6 @@ struct InvoicesQuery {
 /// A page of invoices, without their lines.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes; a page is what is answered")]
 struct InvoicePage {
     items: Vec<InvoiceHead>,
     /// Null on the last page.

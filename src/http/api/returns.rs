@@ -121,7 +121,6 @@ struct ReceiveIn {
 /// A page of returns, without their lines.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes; a page is what is answered")]
 struct ReturnPage {
     items: Vec<ReturnHead>,
     /// Null on the last page.

@@ -127,7 +127,9 @@ pub(super) async fn belongings(pool: &PgPool, name: &str, goods: i64, store: i64
              values ({dealer}, {dealer}, {order}, now(), now(), 'RMA{dealer:04}', 'requested', 'other', 'x', 'x');
          insert into commerce.return_line (return_id, order_line_id, position, quantity) values ({dealer}, {line}, 1, 1);
          insert into commerce.return_history (return_id, revision, at, state, actor, correlation_id)
-             values ({dealer}, 1, now(), 'requested', 'user:1', 'test');"
+             values ({dealer}, 1, now(), 'requested', 'user:1', 'test');
+         -- Ids that were given by hand are not given again.
+         select setval('commerce.invoice_id_seq', 100000), setval('commerce.return_request_id_seq', 100000);"
     );
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.expect("belongings");
     dealer

@@ -187,7 +187,6 @@ pub(super) struct CustomersQuery {
 /// A page of customers.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes; a page is what is answered")]
 pub(super) struct CustomerPage {
     items: Vec<CustomerHead>,
     /// Null on the last page.
