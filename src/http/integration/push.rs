@@ -179,6 +179,7 @@ impl Push {
             keep_failed: self.bulk,
             bulk: false,
             received_at: *self.received_at.get_or_init(|| now),
+            first: 0,
             isolate,
         };
         let submitted = intake::submit(tx, &self.engine, &submission).await?;
