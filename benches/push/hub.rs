@@ -45,6 +45,9 @@ impl Sender {
     }
 }
 
+/// The system that pushes is configured as one that nobody calls.
+const KIND: (&str, &str) = ("KOPRU__CONNECTORS__LOGO__KIND", "push");
+
 impl Hub {
     pub async fn start() -> Result<Hub, Box<dyn Error>> {
         let dir = PathBuf::from(format!("/var/tmp/kopru-bench-push-{}", std::process::id()));
@@ -57,11 +60,13 @@ impl Hub {
             .env("KOPRU__HTTP__LISTEN", &address)
             .env("KOPRU__LOG__LEVEL", "warn")
             .env("KOPRU__RATE_LIMIT__ENABLED", "false")
+            .env(KIND.0, KIND.1)
             .spawn()?;
         let mut hub = Hub { dir, serve, address, key: String::new() };
         hub.ready().await?;
         let arguments = ["api-key", "create", "--name", "bench", "--instance", "logo", "--scope", "integration:write"];
-        let made = Command::new(KOPRU).current_dir(&hub.dir).args(arguments).arg("--json").output()?;
+        let made =
+            Command::new(KOPRU).current_dir(&hub.dir).env(KIND.0, KIND.1).args(arguments).arg("--json").output()?;
         let made: Value = serde_json::from_slice(&made.stdout)?;
         hub.key = made["key"].as_str().ok_or("no key")?.to_owned();
         Ok(hub)
