@@ -20,6 +20,7 @@ use crate::{
         deliveries::smtp::{self, Smtp},
         engine::{Engine, EngineError, EngineSettings, Handler, Instance, Stream},
         files::{Folder, Take},
+        push_only::{self, PushOnly},
         retry::RetrySchedule,
         sweeps::{Mode, SweepPolicy},
     },
@@ -288,17 +289,29 @@ pub fn connectors(
     config: &Config,
     descriptors: &[Descriptor],
 ) -> Result<BTreeMap<String, Arc<dyn Connector>>, ConfigError> {
-    let mut built = BTreeMap::new();
+    let mut built: BTreeMap<String, Arc<dyn Connector>> = BTreeMap::new();
     let mut problems = Vec::new();
     for (name, connector) in config.connectors.iter().filter(|(_, connector)| connector.enabled) {
         let path = format!("connectors.{name}");
+        if connector.kind == push_only::KIND {
+            problems.extend(unknown_names(connector, &[], &path));
+            let settings = connector.settings.as_object().into_iter().flatten();
+            problems.extend(settings.map(|(key, _)| Problem {
+                origin: connector.origins.get(key).cloned(),
+                key: format!("{path}.{key}"),
+                text: "a system that only pushes has no settings; remove it".to_owned(),
+            }));
+            built.insert(name.clone(), Arc::new(PushOnly));
+            continue;
+        }
         let Some(descriptor) = descriptors.iter().find(|descriptor| descriptor.kind == connector.kind) else {
-            let kinds: Vec<&str> = descriptors.iter().map(|descriptor| descriptor.kind).collect();
+            let kinds = descriptors.iter().map(|descriptor| descriptor.kind).chain([push_only::KIND]);
+            let kinds: Vec<&str> = kinds.collect();
             let text = format!("`{}`: {}", connector.kind, unknown_key(&connector.kind, &kinds).replace("key", "kind"));
             problems.push(Problem { origin: None, key: format!("{path}.kind"), text });
             continue;
         };
-        problems.extend(unknown_names(connector, descriptor, &path));
+        problems.extend(unknown_names(connector, descriptor.streams, &path));
         let Some(settings) = config.connector_settings(name) else { continue };
         match (descriptor.build)(&settings) {
             Ok(instance) => {
@@ -321,7 +334,10 @@ pub fn connectors(
 fn shared_masters(config: &Config, built: &BTreeMap<String, Arc<dyn Connector>>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut masters: BTreeMap<Entity, &str> = BTreeMap::new();
-    for (name, _) in built.iter().filter(|(_, connector)| connector.source().is_some()) {
+    let kind = |name: &str| config.connectors.get(name).map(|connector| connector.kind.as_str());
+    let brings =
+        |name: &str, connector: &dyn Connector| connector.source().is_some() || kind(name) == Some(push_only::KIND);
+    for (name, _) in built.iter().filter(|(name, connector)| brings(name, connector.as_ref())) {
         let chosen = config.connectors.get(name).and_then(|connector| connector.master.as_ref());
         let is_master = |entity: &Entity| chosen.is_none_or(|names| names.iter().any(|name| name == entity.as_str()));
         let mut shared: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -349,13 +365,13 @@ fn shared_masters(config: &Config, built: &BTreeMap<String, Arc<dyn Connector>>)
 }
 
 /// Streams and entities that an instance names and that are not there.
-fn unknown_names(connector: &ConnectorConfig, descriptor: &Descriptor, path: &str) -> Vec<Problem> {
+fn unknown_names(connector: &ConnectorConfig, known_streams: &[&str], path: &str) -> Vec<Problem> {
     let unknown = |name: &str, known: &[&str], sort: &str| unknown_key(name, known).replace("key", sort);
-    let streams = connector.streams.keys().filter(|stream| !descriptor.streams.contains(&stream.as_str()));
+    let streams = connector.streams.keys().filter(|stream| !known_streams.contains(&stream.as_str()));
     let streams = streams.map(|stream| Problem {
         origin: connector.origins.get(&format!("streams.{stream}")).cloned(),
         key: format!("{path}.streams.{stream}"),
-        text: unknown(stream, descriptor.streams, "stream"),
+        text: unknown(stream, known_streams, "stream"),
     });
     let entities = Entity::ALL.map(Entity::as_str);
     let named = connector.master.iter().flatten().filter(|name| Entity::parse(name).is_none());

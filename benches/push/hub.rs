@@ -47,16 +47,20 @@ impl Sender {
     }
 }
 
+/// The system that pushes is configured as one that nobody calls.
+const KIND: (&str, &str) = ("KOPRU__CONNECTORS__LOGO__KIND", "push");
+
 impl Hub {
     pub async fn start() -> Result<Hub, Box<dyn Error>> {
         let cluster = Cluster::new("push")?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
-        let serve = cluster.serve(&address).env("KOPRU__RATE_LIMIT__ENABLED", "false").spawn()?;
+        let serve = cluster.serve(&address).env("KOPRU__RATE_LIMIT__ENABLED", "false").env(KIND.0, KIND.1).spawn()?;
         let mut hub = Hub { cluster, serve, address, key: String::new() };
         hub.answers().await?;
         let arguments = ["api-key", "create", "--name", "bench", "--instance", "logo", "--scope", "integration:write"];
-        let made = Command::new(KOPRU).current_dir(hub.dir()).args(arguments).arg("--json").output()?;
+        let made =
+            Command::new(KOPRU).current_dir(hub.dir()).env(KIND.0, KIND.1).args(arguments).arg("--json").output()?;
         let made: Value = serde_json::from_slice(&made.stdout)?;
         hub.key = made["key"].as_str().ok_or("no key")?.to_owned();
         Ok(hub)

@@ -104,7 +104,7 @@ const PRICE_LIST: &[FieldSpec] = &[need("name", FieldType::Text(200)), may("isAc
 
 const PRODUCT: &[FieldSpec] = &[
     need("name", FieldType::Text(200)),
-    need("sku", FieldType::Text(50)),
+    may("sku", FieldType::Text(100)),
     may("description", FieldType::Text(4000)),
     may("shortDescription", FieldType::Text(500)),
     may("category", FieldType::Ref(Entity::Category)),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde_json::json;
 
 use super::{actor::actor, failure::Failure, output, run::Global};
@@ -10,7 +10,7 @@ use crate::{
     app::App,
     audit::Actor,
     identity::{
-        api_keys::{self, ApiKey, NewKey},
+        api_keys::{self, ApiKey, NewKey, SCOPES},
         uses,
     },
 };
@@ -81,7 +81,15 @@ pub(super) struct CreateArgs {
 
 fn network(text: &str) -> Result<IpNet, String> {
     let bare = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(bare).ok_or_else(|| "name an address or a network, as in 10.0.0.0/8".to_owned())
+    let network: Option<IpNet> = text.parse().ok().or_else(bare);
+    network.map(unmapped).ok_or_else(|| "name an address or a network, as in 10.0.0.0/8".to_owned())
+}
+
+/// A network of IPv4 addresses that is written in IPv6 (`::ffff:10.0.0.0/104`): callers are known by the addresses proper.
+fn unmapped(network: IpNet) -> IpNet {
+    let IpNet::V6(v6) = network else { return network };
+    let inner = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
+    inner.and_then(|(address, length)| Some(IpNet::V4(Ipv4Net::new(address, length).ok()?))).unwrap_or(network)
 }
 
 pub(super) async fn api_key(global: &Global, command: Command) -> Result<(), Failure> {
@@ -104,11 +112,17 @@ async fn work(global: &Global, app: &App, command: Command) -> Result<(), Failur
 }
 
 async fn create(global: &Global, app: &App, args: CreateArgs) -> Result<(), Failure> {
-    let configured: Vec<&String> = app.config.connectors.keys().collect();
+    let enabled = app.config.connectors.iter().filter(|(_, connector)| connector.enabled);
+    let configured: Vec<&str> = enabled.map(|(name, _)| name.as_str()).collect();
     let instance = args.instance.unwrap_or_else(|| match configured.as_slice() {
-        [only] => (*only).clone(),
+        [only] => (*only).to_owned(),
         _ => "logo".to_owned(),
     });
+    // Only what is pushed speaks for a system.
+    let pushes = args.scopes.iter().any(|scope| SCOPES.contains(&scope.as_str()));
+    if pushes && !configured.contains(&instance.as_str()) {
+        return Err(Failure::Usage(not_configured(&instance, &configured)));
+    }
     let new = NewKey {
         name: args.name,
         instance,
@@ -122,9 +136,6 @@ async fn create(global: &Global, app: &App, args: CreateArgs) -> Result<(), Fail
     let by = Actor { name: &actor, correlation_id: "cli" };
     let (key, text) = api_keys::create(&mut tx, by, &new, app.clock.now()).await?;
     tx.commit().await?;
-    if !configured.is_empty() && !app.config.connectors.contains_key(&key.instance) {
-        eprintln!("kopru: no system `{}` is configured; the key speaks for it all the same", key.instance);
-    }
     if global.json {
         let mut shown = serde_json::to_value(&key).map_err(|error| Failure::Failed(error.to_string()))?;
         shown["key"] = json!(text.expose());
@@ -133,6 +144,17 @@ async fn create(global: &Global, app: &App, args: CreateArgs) -> Result<(), Fail
     output::print(text.expose())?;
     eprintln!("This is the key. It is shown now and never again; send it in the header X-API-Key.");
     Ok(())
+}
+
+fn not_configured(instance: &str, configured: &[&str]) -> String {
+    let known = match configured {
+        [] => "none is".to_owned(),
+        names => format!("configured: {}", names.join(", ")),
+    };
+    format!(
+        "no system `{instance}` is configured, and a key speaks for one that is ({known}); name it with --instance, or \
+         configure it: `[connectors.NAME]`, with `kind = \"push\"` when it only pushes"
+    )
 }
 
 async fn list(global: &Global, app: &App, all: bool, limit: i64, cursor: Option<i64>) -> Result<(), Failure> {

@@ -125,9 +125,12 @@ async fn work(global: &Global, engine: &Engine, command: Command) -> Result<(), 
             let code = crate::mapping::plain_code(&place.code);
             let at = Place { system: &system, table: &place.table, code, instance: place.instance.as_deref() };
             overlay::check(&engine.library.now(), at, &value).map_err(|error| refused(error, engine))?;
+            let waiting = waiting::waiting_for(pool, code).await?;
             overlay::answer(pool, at, &value, by).await.map_err(|error| refused(error, engine))?;
             overlay::refresh(pool, &engine.library).await?;
-            let replayed = waiting::replay_known(pool, &engine.library, by).await?;
+            // A daemon may be the one that replays them.
+            waiting::replay_known(pool, &engine.library, by).await?;
+            let replayed = waiting::known_by_now(&engine.library, &waiting, code);
             dead_letters::work_off(engine).await?;
             let again = to_be_read_again(engine, &system, &place.table, place.instance.as_deref());
             if global.json {
@@ -149,8 +152,12 @@ async fn work(global: &Global, engine: &Engine, command: Command) -> Result<(), 
             Ok(())
         }
         Command::Remove(place) => {
-            let system = system(engine, &place).await?;
             let code = crate::mapping::plain_code(&place.code);
+            let answered = overlay::systems_of(pool, &place.table, code).await?;
+            let system = match answered.as_slice() {
+                [only] if place.system.is_none() && place.instance.is_none() => only.clone(),
+                _ => system(engine, &place).await?,
+            };
             let at = Place { system: &system, table: &place.table, code, instance: place.instance.as_deref() };
             if !overlay::remove(pool, at, by).await? {
                 return Err(Failure::Failed(format!(

@@ -52,7 +52,7 @@ pub use error::{CommandError, violation_of};
 pub use outcome::{Outcome, Violation};
 pub use patch::Patch;
 pub use snapshot::snapshots;
-pub use units::UnitLine;
+pub use units::{UnitLine, unknown as unknown_units};
 
 use crate::outbox::Provenance;
 

@@ -21,7 +21,10 @@ pub async fn product<'e>(db: impl PgExecutor<'e>, id: i64) -> Result<Option<Valu
                     'barcode', u.barcode) order by u.position)
                 from commerce.product_unit u where u.product_id = p.id),
             'prices', (
-                select jsonb_agg(jsonb_build_object('role', r.role, 'price', r.amount, 'currency', r.currency)
+                select jsonb_agg(jsonb_build_object(
+                    'role', r.role, 'price', r.amount, 'currency', r.currency, 'unit', r.unit,
+                    'vatIncluded', r.vat_included, 'minQuantity', nullif(r.min_quantity, 0),
+                    'validFrom', r.valid_from, 'validTo', r.valid_to)
                                  order by r.role, r.code)
                 from commerce.price r
                 where r.product_id = p.id and r.customer_id is null and r.price_list_id is null

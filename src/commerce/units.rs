@@ -1,6 +1,7 @@
 //! Units and their factors, as unit sets and products carry them.
 
 use rust_decimal::Decimal;
+use sqlx::PgConnection;
 
 use super::{
     check::{self, violation},
@@ -40,6 +41,19 @@ pub(crate) struct StoredLine<'a> {
 
 const FIELD: &str = "units";
 const MAX_LINES: usize = 100;
+
+/// Of these units those that no product and no unit set has.
+pub async fn unknown(conn: &mut PgConnection, units: &[&str]) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select u.unit as "unit!" from unnest($1::text[]) as u (unit)
+           where not exists (select from commerce.unit_set_line s where s.unit = u.unit)
+             and not exists (select from commerce.product_unit p where p.unit = u.unit)
+             and not exists (select from commerce.product p where p.unit = u.unit)"#,
+        units as &[&str],
+    )
+    .fetch_all(conn)
+    .await
+}
 
 /// The main unit's quantity of lengths, weights, areas and volumes may be a fraction; of pieces it may not.
 pub(crate) fn usual_decimals(unit: &str) -> i16 {

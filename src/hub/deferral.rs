@@ -35,6 +35,8 @@ pub struct Rival<'a> {
     pub key: &'a str,
     pub version: Option<&'a Version>,
     pub received_at: DateTime<Utc>,
+    /// Place in the document that brought it.
+    pub ordinal: i64,
 }
 
 /// What of an entity is open and may be concerned by its records: asked once per page, so that a page which concerns
@@ -109,8 +111,9 @@ pub async fn park(
     let rivals: Vec<Rival<'_>> = parked
         .iter()
         .filter_map(|record| {
-            let NewMessage { key, version, received_at, .. } = &record.message;
-            Some(Rival { key: key.as_deref()?, version: version.as_ref(), received_at: *received_at })
+            let NewMessage { key, version, received_at, ordinal, .. } = &record.message;
+            let (received_at, ordinal) = (*received_at, *ordinal);
+            Some(Rival { key: key.as_deref()?, version: version.as_ref(), received_at, ordinal })
         })
         .collect();
     supersede(db, connector, entity, &rivals, full_pass_started).await?;
@@ -143,20 +146,22 @@ pub async fn park(
     Ok(())
 }
 
-struct Columns<'a> {
-    keys: Vec<&'a str>,
-    kinds: Vec<Option<&'a str>>,
-    versions: Vec<Option<i64>>,
-    received_at: Vec<DateTime<Utc>>,
+pub(super) struct Columns<'a> {
+    pub(super) keys: Vec<&'a str>,
+    pub(super) kinds: Vec<Option<&'a str>>,
+    pub(super) versions: Vec<Option<i64>>,
+    pub(super) received_at: Vec<DateTime<Utc>>,
+    pub(super) ordinals: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
-    fn of(rivals: &[Rival<'a>]) -> Columns<'a> {
+    pub(super) fn of(rivals: &[Rival<'a>]) -> Columns<'a> {
         Columns {
             keys: rivals.iter().map(|rival| rival.key).collect(),
             kinds: rivals.iter().map(|rival| rival.version.map(|version| version.kind.as_ref())).collect(),
             versions: rivals.iter().map(|rival| rival.version.map(|version| version.value)).collect(),
             received_at: rivals.iter().map(|rival| rival.received_at).collect(),
+            ordinals: rivals.iter().map(|rival| rival.ordinal).collect(),
         }
     }
 }
@@ -172,11 +177,13 @@ pub async fn overtaken(
     let columns = Columns::of(rivals);
     let keys = sqlx::query_scalar!(
         r#"select u.key as "key!"
-           from unnest($3::text[], $4::text[], $5::bigint[], $6::timestamptz[]) as u (key, kind, version, received_at)
+           from unnest($3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $9::bigint[])
+                as u (key, kind, version, received_at, ordinal)
            join hub.message m on m.connector = $1 and m.entity = $2 and m.key = u.key
            where m.kind = $7 and m.dead_letter_id is null
              and case when m.version_kind = u.kind and ($8::timestamptz is null or m.received_at >= $8)
-                      then m.source_version > u.version else m.received_at > u.received_at end"#,
+                      then m.source_version > u.version
+                      else (m.received_at, m.document_ordinal) > (u.received_at, u.ordinal) end"#,
         connector,
         entity.as_str(),
         &columns.keys as &[&str],
@@ -185,6 +192,7 @@ pub async fn overtaken(
         &columns.received_at,
         messages::DOCUMENT,
         full_pass_started,
+        &columns.ordinals,
     )
     .fetch_all(db)
     .await?;
@@ -203,11 +211,12 @@ pub async fn supersede(
     sqlx::query!(
         "with gone as (
              delete from hub.message m
-             using unnest($3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
-                   as u (key, kind, version, received_at)
+             using unnest($3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $8::bigint[])
+                   as u (key, kind, version, received_at, ordinal)
              where m.connector = $1 and m.entity = $2 and m.key = u.key and m.state = 'deferred'
                and case when m.version_kind = u.kind and ($7::timestamptz is null or m.received_at >= $7)
-                        then m.source_version <= u.version else m.received_at <= u.received_at end
+                        then m.source_version <= u.version
+                        else (m.received_at, m.document_ordinal) <= (u.received_at, u.ordinal) end
              returning m.*
          ), kept as (
              insert into hub.payload_history (message_id, body) select id, body from gone
@@ -225,6 +234,7 @@ pub async fn supersede(
         &columns.versions as &[Option<i64>],
         &columns.received_at,
         full_pass_started,
+        &columns.ordinals,
     )
     .execute(db)
     .await?;

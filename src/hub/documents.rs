@@ -13,7 +13,7 @@ use super::{
     engine::Engine,
     mappings::{self, unmapped},
     messages::{self, Claimed, Finish, NewMessage, unpack},
-    pages::{ApplyError, Failure, Fate, Items, ItemsContext, Verdict, by_key, missing_of, rejected},
+    pages::{ApplyError, Failure, Fate, Items, ItemsContext, Receipt, Verdict, by_key, missing_of, rejected},
     states::MessageState,
 };
 use crate::{
@@ -127,7 +127,8 @@ async fn apply_documents(
     for (place, document) in mapped.iter().enumerate() {
         let Some(document) = document else { continue };
         if !plan.is_settled(place) {
-            items.add(mapping, document, claimed[place].received_at, |_| place);
+            let receipt = Receipt { at: claimed[place].received_at, first: claimed[place].ordinal };
+            items.add(mapping, document, receipt, |_| place);
         }
     }
     if items.is_settled() {
@@ -258,6 +259,7 @@ impl Plan {
                         run_id: claim.run_id,
                         dead_letter_id: None,
                         received_at: claim.received_at,
+                        ordinal: claim.ordinal,
                     };
                     let carried = dead_letters::carried_by(engine, &message);
                     let (failure, missing) = (failure.clone(), missing.clone());

@@ -17,8 +17,8 @@ use super::{
     letter_ids,
     mappings::unmapped,
     pages::{
-        ApplyContext, ApplyError, Failure, Fate, Incoming, Items, ItemsContext, StoredPage, StoredRecord, Verdict,
-        by_key, drop_overtaken, store,
+        ApplyContext, ApplyError, Failure, Fate, Incoming, Items, ItemsContext, Receipt, StoredPage, StoredRecord,
+        Verdict, by_key, drop_overtaken, overtake_left, store,
     },
     patience::Patience,
     runs::Tally,
@@ -53,8 +53,16 @@ pub struct Submission<'a> {
     pub bulk: bool,
     /// By the database's clock.
     pub received_at: DateTime<Utc>,
+    /// Records that came before it: a slice is a part of a longer document.
+    pub first: i64,
     /// See [`ApplyContext::isolate`].
     pub isolate: bool,
+}
+
+impl Submission<'_> {
+    fn receipt(&self) -> Receipt {
+        Receipt { at: self.received_at, first: self.first }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +72,7 @@ pub enum ItemStatus {
     Unchanged,
     /// Older than what is there.
     Stale,
-    /// A newer item of the same code stands in the same document.
+    /// A newer item of the same code in the same document counts.
     Duplicate,
     /// Kept until what it refers to arrives.
     Deferred,
@@ -169,8 +177,8 @@ pub async fn submit_mapped(
     document: &[Mapped<'_>],
 ) -> Result<Submitted, IntakeError> {
     let records = document.first().map_or(0, |own| own.records);
-    let mut items = Items::new(records, submission.on_missing);
-    items.add(mapping, document, submission.received_at, |ordinal| ordinal as usize);
+    let mut items = Items::new(records, submission.on_missing.clone());
+    items.add(mapping, document, submission.receipt(), |ordinal| ordinal as usize);
 
     let write = WriteContext::source(Provenance {
         origin: submission.origin,
@@ -327,14 +335,14 @@ async fn drop_waiting(
         entity: mapping.entity(),
         stream: Some(submission.stream),
         references: &[],
+        known_unit: None,
         write,
         may_create: false,
         isolate: false,
         full_pass_started: None,
     };
-    let received_at = submission.received_at;
-    let rows =
-        waiting.iter().filter_map(|place| Some((*place, Incoming { change: told[*place].change?, received_at })));
+    let receipt = submission.receipt();
+    let rows = waiting.iter().filter_map(|place| Some((*place, receipt.of(told[*place].change?))));
     let (places, incoming): (Vec<usize>, Vec<Incoming<'_>>) = rows.unzip();
     let mut verdicts: Vec<Verdict> = places.iter().map(|place| told[*place].fate.verdict.clone()).collect();
     drop_overtaken(tx, &context, &incoming, &mut verdicts).await?;
@@ -385,7 +393,7 @@ async fn leave(
         correlation_id: submission.correlation_id,
         run_id: submission.run_id,
         records: told.len(),
-        received_at: submission.received_at,
+        receipt: submission.receipt(),
         full_pass_started: None,
         keeps_failed: submission.keep_failed,
     };
@@ -406,5 +414,6 @@ async fn leave(
     }
     let keys: Vec<&str> = left.iter().map(|letter| letter.key.as_str()).collect();
     let ids = letter_ids::by_key(tx, submission.connector, mapping.entity(), &keys).await?;
+    overtake_left(tx, &page, &records, &left).await?;
     Ok(left.into_iter().filter_map(|letter| Some((letter.ordinal, *ids.get(&letter.key)?))).collect())
 }

@@ -2,7 +2,8 @@
 //!
 //! Invariants
 //! - A code, an external id and an internal id each occur at most once per instance and entity.
-//! - `last_synced_at` is the receipt of the document that was applied last, by the database's clock.
+//! - `last_synced_at` is the receipt of the document that was applied last, by the database's clock; `ordinal` is the place
+//!   of the record in it.
 //! - A link belongs to the stream that wrote it last; a placeholder to none.
 //! - A link is written in the transaction of the commerce row that it names, or not at all.
 
@@ -22,6 +23,7 @@ pub struct Link {
     pub hash: Option<Hash>,
     pub version: Option<Version>,
     pub last_synced_at: DateTime<Utc>,
+    pub ordinal: i64,
 }
 
 struct LinkRow {
@@ -33,6 +35,7 @@ struct LinkRow {
     version_kind: Option<String>,
     source_version: Option<i64>,
     last_synced_at: DateTime<Utc>,
+    document_ordinal: i64,
 }
 
 impl From<LinkRow> for Link {
@@ -45,6 +48,7 @@ impl From<LinkRow> for Link {
             hash: row.content_hash.and_then(|bytes| bytes.try_into().ok()),
             version: row.version_kind.zip(row.source_version).map(|(kind, value)| Version { kind: kind.into(), value }),
             last_synced_at: row.last_synced_at,
+            ordinal: row.document_ordinal,
         }
     }
 }
@@ -58,7 +62,8 @@ pub async fn by_code(
 ) -> Result<HashMap<String, Link>, sqlx::Error> {
     let rows = sqlx::query_as!(
         LinkRow,
-        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at
+        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at,
+                document_ordinal
          from hub.external_ref
          where connector = $1 and entity = $2 and external_code = any($3)",
         connector,
@@ -79,7 +84,8 @@ pub async fn by_external_id(
 ) -> Result<HashMap<String, Link>, sqlx::Error> {
     let rows = sqlx::query_as!(
         LinkRow,
-        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at
+        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at,
+                document_ordinal
          from hub.external_ref
          where connector = $1 and entity = $2 and external_id = any($3)",
         connector,
@@ -91,6 +97,31 @@ pub async fn by_external_id(
     Ok(rows.into_iter().filter_map(|row| Some((row.external_id.clone()?, Link::from(row)))).collect())
 }
 
+/// The links of records that had these codes before, by those.
+pub async fn by_alias(
+    db: &mut PgConnection,
+    connector: &str,
+    entity: Entity,
+    codes: &[&str],
+) -> Result<HashMap<String, Link>, sqlx::Error> {
+    let former = sqlx::query!(
+        "select external_code, internal_id from hub.external_ref_alias
+         where connector = $1 and entity = $2 and external_code = any($3)",
+        connector,
+        entity.as_str(),
+        codes as &[&str],
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    if former.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<i64> = former.iter().map(|row| row.internal_id).collect();
+    let links = by_internal_id(db, connector, entity, &ids).await?;
+    let found = former.into_iter().filter_map(|row| Some((row.external_code, links.get(&row.internal_id)?.clone())));
+    Ok(found.collect())
+}
+
 /// The link of a code, under its present name or one that it had.
 pub async fn find<'e>(
     db: impl PgExecutor<'e>,
@@ -100,7 +131,8 @@ pub async fn find<'e>(
 ) -> Result<Option<Link>, sqlx::Error> {
     let row = sqlx::query_as!(
         LinkRow,
-        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at
+        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at,
+                document_ordinal
          from hub.external_ref
          where connector = $1 and entity = $2
            and (external_code = $3
@@ -126,7 +158,8 @@ pub async fn by_internal_id(
 ) -> Result<HashMap<i64, Link>, sqlx::Error> {
     let rows = sqlx::query_as!(
         LinkRow,
-        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at
+        "select id, internal_id, external_code, external_id, content_hash, version_kind, source_version, last_synced_at,
+                document_ordinal
          from hub.external_ref
          where connector = $1 and entity = $2 and internal_id = any($3)",
         connector,
@@ -166,7 +199,7 @@ pub async fn resolve(
 pub async fn lock(db: &mut PgConnection, links: &[&Link]) -> Result<bool, sqlx::Error> {
     let ids: Vec<i64> = links.iter().map(|link| link.id).collect();
     let rows = sqlx::query!(
-        "select id, content_hash, source_version, last_synced_at from hub.external_ref
+        "select id, content_hash, source_version, last_synced_at, document_ordinal from hub.external_ref
          where id = any($1) order by external_code for update",
         &ids,
     )
@@ -178,6 +211,7 @@ pub async fn lock(db: &mut PgConnection, links: &[&Link]) -> Result<bool, sqlx::
             row.content_hash.as_deref() == link.hash.as_ref().map(|hash| hash.as_slice())
                 && row.source_version == link.version.as_ref().map(|version| version.value)
                 && row.last_synced_at == link.last_synced_at
+                && row.document_ordinal == link.ordinal
         })
     }))
 }
@@ -195,6 +229,8 @@ pub struct LinkWrite<'a> {
     /// `None` leaves the version of an existing link as it is.
     pub version: Option<&'a Version>,
     pub received_at: DateTime<Utc>,
+    /// Place of the record in its document.
+    pub ordinal: i64,
 }
 
 /// Inserts links of `stream`; sorted by code. Those of which one exists are left out; `false` if there were any.
@@ -209,9 +245,9 @@ pub async fn insert(
     let done = sqlx::query!(
         "insert into hub.external_ref
              (connector, entity, internal_id, external_code, external_id, content_hash, version_kind, source_version,
-              last_synced_at, stream)
+              last_synced_at, document_ordinal, stream)
          select $1, $2, unnest($3::bigint[]), unnest($4::text[]), unnest($5::text[]), unnest($6::bytea[]),
-                unnest($7::text[]), unnest($8::bigint[]), unnest($9::timestamptz[]), $10
+                unnest($7::text[]), unnest($8::bigint[]), unnest($9::timestamptz[]), unnest($11::bigint[]), $10
          on conflict do nothing",
         connector,
         entity.as_str(),
@@ -223,6 +259,7 @@ pub async fn insert(
         columns.versions as _,
         &columns.received_at,
         stream,
+        &columns.ordinals,
     )
     .execute(db)
     .await?;
@@ -242,9 +279,9 @@ pub async fn insert_new(
     let done = sqlx::query!(
         "insert into hub.external_ref
              (connector, entity, internal_id, external_code, external_id, content_hash, version_kind, source_version,
-              last_synced_at, stream)
+              last_synced_at, document_ordinal, stream)
          select $1, $2, unnest($3::bigint[]), unnest($4::text[]), unnest($5::text[]), unnest($6::bytea[]),
-                unnest($7::text[]), unnest($8::bigint[]), unnest($9::timestamptz[]), $10",
+                unnest($7::text[]), unnest($8::bigint[]), unnest($9::timestamptz[]), unnest($11::bigint[]), $10",
         connector,
         entity.as_str(),
         &columns.internal_ids,
@@ -255,6 +292,7 @@ pub async fn insert_new(
         columns.versions as _,
         &columns.received_at,
         stream,
+        &columns.ordinals,
     )
     .execute(db)
     .await;
@@ -277,10 +315,11 @@ pub async fn update(db: &mut PgConnection, stream: Option<&str>, links: &[LinkWr
              version_kind = coalesce(u.version_kind, r.version_kind),
              source_version = coalesce(u.version, r.source_version),
              last_synced_at = u.received_at,
+             document_ordinal = u.ordinal,
              stream = coalesce($8, r.stream)
          from (select unnest($1::bigint[]) as id, unnest($2::text[]) as code, unnest($3::text[]) as external_id,
                       unnest($4::bytea[]) as hash, unnest($5::text[]) as version_kind, unnest($6::bigint[]) as version,
-                      unnest($7::timestamptz[]) as received_at) u
+                      unnest($7::timestamptz[]) as received_at, unnest($9::bigint[]) as ordinal) u
          where r.id = u.id",
         &ids,
         columns.codes as _,
@@ -290,6 +329,7 @@ pub async fn update(db: &mut PgConnection, stream: Option<&str>, links: &[LinkWr
         columns.versions as _,
         &columns.received_at,
         stream,
+        &columns.ordinals,
     )
     .execute(db)
     .await?;
@@ -313,25 +353,28 @@ pub async fn mark(db: &mut PgConnection, ids: &[i64], hash: &Hash) -> Result<(),
     Ok(())
 }
 
-/// Says that what was written on links just now was received at this time, so that a document received after it is
-/// newer.
+/// Says that what was written on links just now was received at this time, at these places of its document, so that what
+/// comes after it is newer.
 pub async fn received_at(
     db: &mut PgConnection,
     connector: &str,
     entity: Entity,
     codes: &[&str],
+    ordinals: &[i64],
     at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     if codes.is_empty() {
         return Ok(());
     }
     sqlx::query!(
-        "update hub.external_ref set last_synced_at = $4
-         where connector = $1 and entity = $2 and external_code = any($3) and last_synced_at > $4",
+        "update hub.external_ref r set last_synced_at = $4, document_ordinal = u.ordinal
+         from unnest($3::text[], $5::bigint[]) as u (code, ordinal)
+         where r.connector = $1 and r.entity = $2 and r.external_code = u.code and r.last_synced_at > $4",
         connector,
         entity.as_str(),
         codes as _,
         at,
+        ordinals,
     )
     .execute(db)
     .await?;
@@ -431,6 +474,7 @@ struct Columns<'a> {
     version_kinds: Vec<Option<Cow<'static, str>>>,
     versions: Vec<Option<i64>>,
     received_at: Vec<DateTime<Utc>>,
+    ordinals: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
@@ -443,6 +487,7 @@ impl<'a> Columns<'a> {
             version_kinds: links.iter().map(|link| link.version.map(|version| version.kind.clone())).collect(),
             versions: links.iter().map(|link| link.version.map(|version| version.value)).collect(),
             received_at: links.iter().map(|link| link.received_at).collect(),
+            ordinals: links.iter().map(|link| link.ordinal).collect(),
         }
     }
 }

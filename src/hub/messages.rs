@@ -42,6 +42,8 @@ pub struct NewMessage {
     pub run_id: Option<Uuid>,
     pub dead_letter_id: Option<Uuid>,
     pub received_at: DateTime<Utc>,
+    /// Its place in the document that brought it.
+    pub ordinal: i64,
 }
 
 /// A message that is ours to work on until its lease runs out.
@@ -61,6 +63,8 @@ pub struct Claimed {
     pub run_id: Option<Uuid>,
     pub dead_letter_id: Option<Uuid>,
     pub received_at: DateTime<Utc>,
+    /// Its place in the document that brought it.
+    pub ordinal: i64,
     pub version_kind: Option<String>,
     pub source_version: Option<i64>,
     pub first_attempt_at: Option<DateTime<Utc>>,
@@ -121,15 +125,15 @@ pub(super) async fn insert(
     sqlx::query!(
         "insert into hub.message
              (id, kind, state, connector, stream, entity, key, mapping, mapping_hash, format, body, correlation_id,
-              run_id, dead_letter_id, received_at, version_kind, source_version, give_up_at)
+              run_id, dead_letter_id, received_at, version_kind, source_version, document_ordinal, give_up_at)
          select u.id, u.kind, $14, u.connector, u.stream, u.entity, u.key, u.mapping, u.mapping_hash, u.format, u.body,
                 u.correlation_id, u.run_id, u.dead_letter_id, u.received_at,
-                u.version_kind, u.source_version, clock_timestamp() + $15::interval
+                u.version_kind, u.source_version, u.document_ordinal, clock_timestamp() + $15::interval
          from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                      $9::text[], $10::bytea[], $11::text[], $12::uuid[], $13::uuid[], $16::timestamptz[],
-                     $17::text[], $18::bigint[])
+                     $17::text[], $18::bigint[], $19::bigint[])
               as u (id, kind, connector, stream, entity, key, mapping, mapping_hash, format, body, correlation_id,
-                    run_id, dead_letter_id, received_at, version_kind, source_version)
+                    run_id, dead_letter_id, received_at, version_kind, source_version, document_ordinal)
          on conflict do nothing",
         &messages.iter().map(|message| message.id).collect::<Vec<_>>(),
         &messages.iter().map(|message| message.kind.clone().into_owned()).collect::<Vec<_>>(),
@@ -149,6 +153,7 @@ pub(super) async fn insert(
         &messages.iter().map(|message| message.received_at).collect::<Vec<_>>(),
         column(|message| message.version.as_ref().map(|version| version.kind.clone().into_owned())) as _,
         messages.iter().map(|message| message.version.as_ref().map(|it| it.value)).collect::<Vec<_>>() as _,
+        &messages.iter().map(|message| message.ordinal).collect::<Vec<_>>(),
     )
     .execute(db)
     .await?;
@@ -176,7 +181,7 @@ pub async fn claim<'e>(
          from due
          where m.id = due.id
          returning m.id, m.kind, m.connector, m.stream, m.entity, m.key, m.mapping, m.format, m.body, m.correlation_id,
-                   m.run_id, m.dead_letter_id, m.received_at, m.version_kind, m.source_version, m.first_attempt_at,
+                   m.run_id, m.dead_letter_id, m.received_at, m.document_ordinal as ordinal, m.version_kind, m.source_version, m.first_attempt_at,
                    m.attempts, m.claims,
                    coalesce(m.give_up_at <= clock_timestamp(), false) as "gives_up!""#,
         owner,

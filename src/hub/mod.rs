@@ -7,6 +7,7 @@
 //! | [`scheduler`], [`pull`], [`runs`], [`cursors`], [`streams`] | polling: who, when, page by page |
 //! | [`pages`], [`entities`], [`links`], [`owners`] | how records reach the commerce tables, and whose they are |
 //! | [`files`] | watched folders: files of any size, taken once |
+//! | [`push_only`] | instances that nobody calls |
 //! | [`intake`] | documents that a caller hands over and waits for |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
 //! | [`deliveries`] | what is told to others: router, worker, targets |
@@ -55,6 +56,7 @@ pub mod owners;
 pub mod pages;
 pub mod patience;
 pub mod pull;
+pub mod push_only;
 pub mod reading;
 pub mod retention;
 pub mod retry;

@@ -59,7 +59,7 @@ pub async fn turn(engine: &Engine) -> Result<usize, sqlx::Error> {
     let settings = &engine.settings;
     let mut claimed = messages::claim(&engine.pool, engine.id, settings.batch, settings.lease).await?;
     // Documents of one key in the order of their receipt: of two without a version the later one stands.
-    claimed.sort_by_key(|message| (message.received_at, message.id));
+    claimed.sort_by_key(|message| (message.received_at, message.ordinal, message.id));
     let count = claimed.len();
     let _in_hand = engine.take_in_hand(&claimed);
     let (sound, hopeless): (Vec<_>, Vec<_>) = claimed
@@ -301,6 +301,7 @@ fn letter_of(engine: &Engine, message: &Claimed, failure: Failure) -> NewLetter 
         run_id: message.run_id,
         dead_letter_id: None,
         received_at: message.received_at,
+        ordinal: message.ordinal,
     };
     let carried = dead_letters::carried_by(engine, &message);
     NewLetter { message, failure, missing: None, attempts, carried }

@@ -157,9 +157,14 @@ impl Mapping {
         &self.references
     }
 
+    /// The field whose unit must be a known one.
+    pub fn known_unit(&self) -> Option<usize> {
+        self.fields.iter().find(|field| field.known_unit).map(|field| field.target)
+    }
+
     pub fn reference_policy(&self, field: usize) -> OnMissing {
         let found = self.references.iter().find(|(place, _, _)| *place == field);
-        found.map(|(_, _, policy)| *policy).unwrap_or_default()
+        found.map(|(_, _, policy)| policy.clone()).unwrap_or_default()
     }
 
     /// Where in the source a field is looked for, for people.
@@ -283,7 +288,7 @@ impl Mapping {
 
     fn broken(&self, ordinal: u32, detail: &str) -> Rejected {
         let refusal = Refusal::new(Reason::WrongType, detail);
-        let failure = Failure { below: String::new(), source: "the record".to_owned(), value: None, refusal };
+        let failure = Failure { below: String::new(), source: String::new(), value: None, refusal };
         Rejected::new(ordinal, Identity::default(), None, Fault::new("record".to_owned(), failure), Vec::new())
     }
 }

@@ -360,3 +360,21 @@ fn what_is_wrong_with_a_watched_folder_is_told_at_once() {
     let (_dir, sources) = with_file("[files.a]\ndir = \"x\"\ninstance = \"l\"\n[[files.a.take]]\npatern = \"*.xml\"\n");
     assert!(refused(&sources)[0].contains("unknown field `patern`"));
 }
+
+#[test]
+fn a_system_that_only_pushes_has_a_name_and_what_it_may_create() {
+    let build = |text: &str| {
+        let (_dir, sources) = with_file(text);
+        let config = Config::load(&sources).expect("readable");
+        kopru::app::connectors(&config, kopru_bundle::all()).map(|built| built.len())
+    };
+    assert_eq!(build("[connectors.erp]\nkind = \"push\"\n").expect("nobody is called"), 1);
+    let ConfigError(problems) =
+        build("[connectors.erp]\nkind = \"push\"\nbase_url = \"x\"\n[connectors.erp.streams.items]\nevery_secs = 5\n")
+            .expect_err("there is nothing to set");
+    let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(text.contains("connectors.erp.base_url") && text.contains("connectors.erp.streams.items"), "{text}");
+    let ConfigError(problems) = build("[connectors.erp]\nkind = \"push\"\n[connectors.shop]\nkind = \"push\"\n")
+        .expect_err("both would create everything");
+    assert!(problems[0].to_string().contains("connectors.shop.master"), "{}", problems[0]);
+}

@@ -108,6 +108,7 @@ impl FilterArgs {
             };
             filter.set(key.trim(), value).map_err(|error| Failure::Usage(format!("--filter: {error}")))?;
         }
+        filter.check().map_err(Failure::Usage)?;
         Ok(filter)
     }
 

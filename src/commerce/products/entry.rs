@@ -118,7 +118,7 @@ pub(super) fn prepare<'a>(
         id: row.id,
         is_new: row.is_new,
         code,
-        sku: given.optional(F::Sku, check::optional_text("sku", row.sku, 50)?),
+        sku: given.optional(F::Sku, check::optional_text("sku", row.sku, 100)?),
         name,
         slug,
         category: given.optional(F::Category, row.category),

@@ -42,5 +42,6 @@ entity_routes!(
     item = BrandIn,
     items = BrandsIn,
     names = ["pushBrand", "pushBrands", "showBrand", "deactivateBrand"],
-    also = []
+    also = [],
+    words = ["/api/integration/brands/bulk"]
 );

@@ -44,5 +44,6 @@ entity_routes!(
     item = CategoryIn,
     items = CategoriesIn,
     names = ["pushCategory", "pushCategories", "showCategory", "deactivateCategory"],
-    also = []
+    also = [],
+    words = ["/api/integration/categories/bulk"]
 );

@@ -83,5 +83,6 @@ entity_routes!(
     item = CustomerIn,
     items = CustomersIn,
     names = ["pushCustomer", "pushCustomers", "showCustomer", "deactivateCustomer"],
-    also = []
+    also = [],
+    words = ["/api/integration/customers/bulk"]
 );

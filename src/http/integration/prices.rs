@@ -20,7 +20,7 @@ struct PriceIn {
     product_code: String,
     /// For this customer alone.
     customer_code: Option<String>,
-    /// Of this list, which is made when there is none.
+    /// Of this list; one that is not known fails the item.
     price_list_code: Option<String>,
     /// The main unit when it is left out.
     #[schema(max_length = 20)]
@@ -56,5 +56,6 @@ entity_routes!(
     item = PriceIn,
     items = PricesIn,
     names = ["pushPrice", "pushPrices", "showPrice", "deactivatePrice"],
-    also = []
+    also = [],
+    words = ["/api/integration/prices/bulk"]
 );

@@ -33,7 +33,7 @@ const PRODUCT_STOCK: Pushed =
     Pushed { entity: Entity::Stock, mapping: "integration/product_stock", stream: "push.product_stock", list: "items" };
 
 /// A product: the card, its own prices and a stock level go in together or not at all. What is left out stays as it is; null
-/// empties it.
+/// empties it, but for prices and stock, which it leaves as they are.
 #[derive(ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it describes; documents are read by their mapping")]
@@ -44,11 +44,13 @@ struct ProductIn {
     logo_id: Option<i64>,
     #[schema(max_length = 200)]
     name: String,
-    /// The code when it is left out.
+    /// The code when it is left out and the product is new.
     #[schema(max_length = 50)]
     sku: Option<String>,
+    /// Taken when the product is new.
     #[schema(max_length = 4000)]
     description: Option<String>,
+    /// Taken when the product is new.
     #[schema(max_length = 500)]
     short_description: Option<String>,
     category_code: String,
@@ -219,5 +221,6 @@ entity_routes!(
     item = ProductIn,
     items = ProductsIn,
     names = ["pushProduct", "pushProducts", "showProduct", "deactivateProduct"],
-    also = [set_prices, set_stock]
+    also = [set_prices, set_stock],
+    words = ["/api/integration/products/bulk", "/api/integration/products/prices", "/api/integration/products/stock"]
 );

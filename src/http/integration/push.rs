@@ -106,15 +106,37 @@ struct Push {
     tally: Mutex<Option<Tally>>,
 }
 
+/// Refuses a key whose system is not configured: nobody has said what that may create.
+pub(super) fn require_instance(engine: &Engine, caller: &Caller) -> Result<(), Problem> {
+    let instance = &caller.instance;
+    if engine.instances.contains_key(instance) {
+        return Ok(());
+    }
+    let known = engine.instance_names();
+    let known = if known.is_empty() { "none is".to_owned() } else { known.join(", ") };
+    let detail = format!(
+        "this API key speaks for `{instance}`, and no such system is configured and switched on (configured: {known}); \
+         configure [connectors.{instance}], or use a key of a configured one"
+    );
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "instance_not_configured",
+        "The API key's system is not configured",
+        detail,
+    ))
+}
+
 pub(super) async fn one(sender: Sender, pushed: Pushed, document: Document) -> Result<Response, Problem> {
     sender.caller.require("integration:write")?;
-    let body = document.one()?;
+    require_instance(&sender.engine, &sender.caller)?;
+    let body = document.one().map_err(unsuccessful)?;
     run(sender, pushed, &document.0, body, false, None).await
 }
 
 pub(super) async fn many(sender: Sender, pushed: Pushed, document: Document) -> Result<Response, Problem> {
     sender.caller.require("integration:write")?;
-    document.many(pushed.list)?;
+    require_instance(&sender.engine, &sender.caller)?;
+    document.many(pushed.list).map_err(unsuccessful)?;
     let body = document.0.clone();
     run(sender, pushed, &document.0, body, true, None).await
 }
@@ -127,7 +149,8 @@ pub(super) async fn part(sender: Sender, pushed: Pushed, document: Document) -> 
         code: serde_json::Value,
     }
     sender.caller.require("integration:write")?;
-    let body = document.one()?;
+    require_instance(&sender.engine, &sender.caller)?;
+    let body = document.one().map_err(unsuccessful)?;
     let named: Option<Named> = serde_json::from_slice(&document.0).ok();
     let product = match named.map(|named| named.code) {
         Some(serde_json::Value::String(code)) => code.trim_end_matches(' ').to_owned(),
@@ -179,6 +202,7 @@ impl Push {
             keep_failed: self.bulk,
             bulk: false,
             received_at: *self.received_at.get_or_init(|| now),
+            first: 0,
             isolate,
         };
         let submitted = intake::submit(tx, &self.engine, &submission).await?;
@@ -237,6 +261,12 @@ fn one_of(item: Item) -> Result<PushedOne, Problem> {
     })
 }
 
+/// A refusal as whoever pushes reads it.
+pub(super) fn unsuccessful(problem: Problem) -> Problem {
+    let error = problem.detail().to_owned();
+    problem.member("success", false).member("error", error)
+}
+
 /// The problem of an item that stands alone.
 fn failed(errors: Vec<FieldError>) -> Problem {
     let error = errors.first().map(|error| said(&error.field, &error.code, &error.message)).unwrap_or_default();
@@ -293,7 +323,7 @@ impl From<IntakeError> for Stop {
     fn from(error: IntakeError) -> Stop {
         match error {
             IntakeError::Apply(error) => error.into(),
-            IntakeError::Unreadable(unreadable) => Problem::bad_request(unreadable.to_string()).into(),
+            IntakeError::Unreadable(unreadable) => unsuccessful(Problem::bad_request(unreadable.to_string())).into(),
             error @ IntakeError::UnknownMapping(_) => Problem::internal(error).into(),
         }
     }

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     Pushed,
-    push::{PushedOne, Sender},
+    push::{PushedOne, Sender, require_instance, unsuccessful},
 };
 use crate::{
     audit::Actor,
@@ -62,6 +62,7 @@ pub(super) async fn show_one(
     known: Option<&HeaderValue>,
 ) -> Result<Response, Problem> {
     caller.require_any(&["integration:read", "integration:write"])?;
+    require_instance(engine, caller)?;
     let unknown = || unknown(pushed, code);
     if !is_storable(code) {
         return Err(unknown());
@@ -88,8 +89,9 @@ pub(super) async fn show_one(
         fields: fields.ok_or_else(unknown)?,
     };
     let body = serde_json::to_vec(&record).map_err(Problem::internal)?;
-    let tag = format!("\"{:032x}\"", xxh3_128(&body));
-    let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    // Weak: the same record has other bytes when it is sent compressed.
+    let tag = format!("W/\"{:032x}\"", xxh3_128(&body));
+    let is_known = known.and_then(|known| known.to_str().ok()).is_some_and(|known| is_among(&tag, known));
     let tag = HeaderValue::from_str(&tag).map_err(Problem::internal)?;
     Ok(match is_known {
         true => (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response(),
@@ -100,20 +102,27 @@ pub(super) async fn show_one(
     })
 }
 
+/// Whether `If-None-Match` names this tag, weak and strong alike, or any.
+fn is_among(tag: &str, known: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    known.trim() == "*" || known.split(',').any(|one| opaque(one) == opaque(tag))
+}
+
 /// No store keeps a NUL character, so no record has such a code.
 fn is_storable(code: &str) -> bool {
     !code.contains('\0')
 }
 
 fn unknown(pushed: Pushed, code: &str) -> Problem {
-    Problem::not_found(format!("there is no {} with the code {code}", pushed.entity.as_str().replace('_', " ")))
-        .member("success", false)
+    let detail = format!("there is no {} with the code {code}", pushed.entity.as_str().replace('_', " "));
+    unsuccessful(Problem::not_found(detail))
 }
 
 /// Deactivates; the record, its history and its link stay.
 pub(super) async fn remove(sender: Sender, pushed: Pushed, code: String) -> Result<Response, Problem> {
     let Sender { engine, caller, request, correlation_id } = sender;
     caller.require("integration:write")?;
+    require_instance(&engine, &caller)?;
     if !is_storable(&code) {
         return Err(unknown(pushed, &code));
     }

@@ -16,7 +16,7 @@ const STOCK: Pushed =
 struct StockIn {
     #[schema(max_length = 100)]
     product_code: String,
-    /// `0`, the first warehouse of LOGO, when it is left out. One that is not known is made.
+    /// `0`, the first warehouse of LOGO, when it is left out. Another one that is not known fails the item.
     warehouse_code: Option<String>,
     /// What may be sold; below 0 nothing is.
     #[schema(value_type = f64)]
@@ -44,5 +44,6 @@ entity_routes!(
     item = StockIn,
     items = StockLevelsIn,
     names = ["pushStock", "pushStockLevels", "showStock", "clearStock"],
-    also = []
+    also = [],
+    words = ["/api/integration/stock/bulk"]
 );

@@ -3,7 +3,7 @@
 use crate::{
     canonical::Entity,
     hub::{documents::parse_format, engine::Engine, messages::NewMessage},
-    mapping::{Effective, Format},
+    mapping::{Effective, Format, Mapped},
 };
 
 /// The records that a document of one item is beside its own, as [`names_of`] them; those that are refused too.
@@ -27,6 +27,15 @@ pub fn carried_by(engine: &Engine, message: &NewMessage) -> Vec<String> {
 /// What a record that went in answers for: itself, and one of its entity whose code could not be read.
 pub fn names_of(entity: Entity, code: Option<&str>) -> [String; 2] {
     [name_of(entity, code), name_of(entity, None)]
+}
+
+/// What a document of one item answers for when it went in: the names of all the records beside its own.
+pub fn answered_for(mapping: &Effective, format: Format, body: &[u8]) -> Vec<String> {
+    let parts = mapping.parts_alone(format, body);
+    let names = |(entity, mapped): (Entity, Mapped<'_>)| -> Vec<String> {
+        mapped.changes.iter().flat_map(|change| names_of(entity, Some(&change.code))).collect()
+    };
+    parts.into_iter().flat_map(names).collect()
 }
 
 /// `price A|list`; `price` when that is all that could be read.

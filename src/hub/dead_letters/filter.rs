@@ -1,10 +1,12 @@
 //! Which letters are meant.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use kopru_sdk::settings::unknown_key;
+use kopru_sdk::{Cause, settings::unknown_key};
 use serde::Serialize;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
+
+use crate::canonical::Entity;
 
 /// Every field narrows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -122,6 +124,22 @@ impl Filter {
         Ok(())
     }
 
+    /// What no letter can have is told, with what would be right.
+    pub fn check(&self) -> Result<(), String> {
+        let entities = Entity::ALL.map(Entity::as_str);
+        let causes = [Cause::Data, Cause::Remote, Cause::Credential, Cause::Contract, Cause::Ours].map(Cause::as_str);
+        for (key, value, known) in [
+            ("state", &self.state, &["dead", "replaying"][..]),
+            ("cause", &self.cause, &causes[..]),
+            ("entity", &self.entity, &entities[..]),
+        ] {
+            if let Some(value) = value.as_deref().filter(|value| !known.contains(value)) {
+                return Err(format!("there is no {key} `{value}`; there are {}", known.join(", ")));
+            }
+        }
+        Ok(())
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Filter::default()
     }
@@ -134,18 +152,26 @@ impl Filter {
             }
         };
         equal("d.connector", &self.connector);
-        equal("d.stream", &self.stream);
         equal("d.entity", &self.entity);
         equal("d.kind", &self.kind);
         equal("d.cause", &self.cause);
         equal("d.reason", &self.reason);
-        equal("split_part(d.field, ' (', 1)", &self.field);
         equal("d.fingerprint", &self.fingerprint);
         equal("d.key", &self.code);
         equal("d.mapping", &self.mapping);
         equal("d.correlation_id", &self.correlation_id);
         equal("d.missing_code", &self.missing);
         equal("d.state", &self.state);
+        if let Some(stream) = &self.stream {
+            // Its own name, or as it is shown: behind the instance's.
+            query.push(" and (d.stream = ").push_bind(stream.clone());
+            query.push(" or d.connector || '.' || d.stream = ").push_bind(stream.clone()).push(")");
+        }
+        if let Some(field) = &self.field {
+            // Our name, that of the document, or as they are shown: `amount (listPrice)`.
+            query.push(" and ").push_bind(field.clone());
+            query.push(" in (d.field, split_part(d.field, ' (', 1), rtrim(split_part(d.field, ' (', 2), ')'))");
+        }
         if let Some(prefix) = &self.code_prefix {
             query.push(" and d.key like ").push_bind(format!("{}%", literal(prefix)));
         }

@@ -22,7 +22,7 @@ mod slices;
 mod store;
 
 pub use arrived::arrived;
-pub use carried::{carried, carried_by, names_of};
+pub use carried::{answered_for, carried, carried_by, names_of};
 pub use discard::discard;
 pub use filter::{Filter, KEYS};
 pub use list::{Group, Letter, OpenCount, Total, count, groups, list, open_counts, tally};

@@ -1,5 +1,7 @@
 //! Letters tried again, as they came or as a person has mended them.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -50,9 +52,10 @@ pub(super) async fn queue(tx: &mut PgConnection, by: &str, ids: &[Uuid]) -> Resu
            ), queued as (
                insert into hub.message
                    (id, kind, state, connector, stream, entity, key, mapping, format, body, correlation_id, run_id,
-                    dead_letter_id, received_at, version_kind, source_version)
+                    dead_letter_id, received_at, document_ordinal, version_kind, source_version)
                select u.message, t.kind, 'received', t.connector, t.stream, t.entity, t.key, t.mapping, t.format,
-                      coalesce(t.edited_body, t.body), t.correlation_id, t.run_id, t.id, t.received_at, t.version_kind,
+                      coalesce(t.edited_body, t.body), t.correlation_id, t.run_id, t.id, t.received_at,
+                      t.document_ordinal, t.version_kind,
                       t.source_version
                from taken t join (select distinct on (letter) letter, message
                                   from unnest($1::uuid[], $2::uuid[]) as u (letter, message)) u on u.letter = t.id
@@ -113,18 +116,20 @@ pub async fn edit(engine: &Engine, by: Actor<'_>, id: Uuid, document: &[u8]) -> 
     .fetch_optional(db)
     .await?
     .ok_or(EditError::Unknown(id))?;
+    let mut whole = Cow::Borrowed(document);
     if letter.kind == messages::DOCUMENT {
         let name = letter.mapping.unwrap_or_default();
         let mapping = engine.library.get_for(&letter.connector, &name).ok_or(EditError::NoMapping(name))?;
         let format = Format::parse(&letter.format).unwrap_or(Format::Json);
-        check(&mapping, format, document, letter.key.as_deref()).map_err(EditError::Refused)?;
+        whole = standalone(&mapping, format, document);
+        check(&mapping, format, &whole, letter.key.as_deref()).map_err(EditError::Refused)?;
     } else if letter.kind == deliveries::KIND {
         let kind = letter.stream.unwrap_or_default();
         deliveries::manage::check_edit(&kind, document).map_err(EditError::Refused)?;
     }
     let before = unpack(&letter.body).map_or(0, |bytes| bytes.len());
     let mut tx = db.begin().await?;
-    let body = pack(document).map_err(LetterError::Payload)?;
+    let body = pack(&whole).map_err(LetterError::Payload)?;
     let taken = sqlx::query_scalar!(
         "update hub.dead_letter set edited_body = $2, edited_by = $3, edited_at = clock_timestamp()
          where id = $1 and state = 'dead' returning id",
@@ -142,6 +147,18 @@ pub async fn edit(engine: &Engine, by: Actor<'_>, id: Uuid, document: &[u8]) -> 
     audit::record(&mut tx, by, &[entry("dead_letter.edited", sizes), entry("dead_letter.replayed", json!({}))]).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// A record as it was pushed, by itself, is a list of one.
+fn standalone<'d>(mapping: &Effective, format: Format, document: &'d [u8]) -> Cow<'d, [u8]> {
+    let bare = format == Format::Json && document.trim_ascii_start().starts_with(b"{");
+    if bare && mapping.map_with_parts(format, document).is_err() {
+        let list = [b"[", document, b"]"].concat();
+        if mapping.map_with_parts(format, &list).is_ok() {
+            return Cow::Owned(list);
+        }
+    }
+    Cow::Borrowed(document)
 }
 
 /// Whether today's mapping makes exactly the letter's record of a document.

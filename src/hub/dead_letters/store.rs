@@ -9,6 +9,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::super::{
+    deferral::{Columns, Rival},
     letter_ids,
     messages::{NewMessage, pack},
     pages::Failure,
@@ -30,8 +31,10 @@ pub struct NewLetter {
 /// A record that went in.
 #[derive(Debug, Clone)]
 pub struct Arrival<'a> {
+    /// Its code, or what stands for it.
     pub key: String,
-    pub received_at: DateTime<Utc>,
+    /// How it stands among the documents of its key.
+    pub rival: Rival<'a>,
     /// What went in together with it.
     pub carried: &'a [String],
 }
@@ -59,7 +62,7 @@ pub fn fingerprint(connector: &str, entity: &str, failure: &Failure, missing: Op
     format!("{:016x}", xxh3_64(parts.join("\u{1f}").as_bytes()))
 }
 
-/// Keeps failed records. Of two of one key the one that was received later stands, unless it carries less.
+/// Keeps failed records. Of two of one key the newer stands, by version and else by receipt, unless it carries less.
 pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), sqlx::Error> {
     let mut by_key: BTreeMap<(&str, &str, String), (u128, &NewLetter)> = BTreeMap::new();
     for letter in letters {
@@ -67,8 +70,14 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), 
         let hash = xxh3_128(&message.body);
         let place = (message.connector.as_str(), message.entity.unwrap_or(""), letter_ids::key_of(message));
         let overtaken = by_key.get(&place).is_some_and(|(_, held)| {
-            held.message.received_at > message.received_at
-                || !held.carried.iter().all(|part| letter.carried.contains(part))
+            let (one, other) = (&held.message, message);
+            let is_newer = match (&one.version, &other.version) {
+                (Some(one), Some(other)) if one.kind == other.kind && one.value != other.value => {
+                    one.value > other.value
+                }
+                _ => (one.received_at, one.ordinal) > (other.received_at, other.ordinal),
+            };
+            is_newer || !held.carried.iter().all(|part| letter.carried.contains(part))
         });
         if !overtaken {
             by_key.insert(place, (hash, letter));
@@ -94,11 +103,12 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), 
         "insert into hub.dead_letter as d
              (id, message_id, kind, connector, stream, entity, key, mapping, mapping_hash, format, body, body_hash,
               correlation_id, run_id, cause, reason, field, value, detail, fingerprint, missing_entity, missing_code,
-              attempts, received_at, version_kind, source_version, parts)
+              attempts, received_at, version_kind, source_version, parts, document_ordinal)
          select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                               $8::text[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::text[], $14::uuid[],
                               $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[],
-                              $22::text[], $23::int[], $24::timestamptz[], $25::text[], $26::bigint[], $27::jsonb[])
+                              $22::text[], $23::int[], $24::timestamptz[], $25::text[], $26::bigint[], $27::jsonb[],
+                              $28::bigint[])
          on conflict (connector, entity, key) where key is not null do update set
              seen = d.seen + 1,
              updated_at = clock_timestamp(),
@@ -110,11 +120,15 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), 
              fingerprint = excluded.fingerprint, missing_entity = excluded.missing_entity,
              missing_code = excluded.missing_code, received_at = excluded.received_at,
              version_kind = excluded.version_kind, source_version = excluded.source_version, parts = excluded.parts,
+             document_ordinal = excluded.document_ordinal,
              -- What a person made of another document says nothing about this one.
              edited_body = case when d.body_hash = excluded.body_hash then d.edited_body end,
              edited_by = case when d.body_hash = excluded.body_hash then d.edited_by end,
              edited_at = case when d.body_hash = excluded.body_hash then d.edited_at end
-         where d.received_at <= excluded.received_at and d.parts <@ excluded.parts",
+         where d.parts <@ excluded.parts
+           and case when d.version_kind = excluded.version_kind and d.source_version <> excluded.source_version
+                    then d.source_version < excluded.source_version
+                    else (d.received_at, d.document_ordinal) <= (excluded.received_at, excluded.document_ordinal) end",
         &letters.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
         &letters.iter().map(|letter| letter.message.id).collect::<Vec<_>>(),
         &text(|letter| letter.message.kind.clone().into_owned()),
@@ -147,6 +161,7 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), 
         maybe(|letter| letter.message.version.as_ref().map(|version| version.kind.clone().into_owned())) as _,
         letters.iter().map(|letter| letter.message.version.as_ref().map(|it| it.value)).collect::<Vec<_>>() as _,
         &letters.iter().map(|letter| json!(letter.carried)).collect::<Vec<_>>(),
+        &letters.iter().map(|letter| letter.message.ordinal).collect::<Vec<_>>(),
     )
     .execute(db)
     .await?;
@@ -158,24 +173,32 @@ fn shorten(value: &str) -> String {
     value.chars().take(200).collect()
 }
 
-/// Ends the letters of keys whose record went in by another way, if it was received later and all that the letter's
-/// document carried went in with it. `except`: letters that are being replayed right now.
+/// Ends the letters of keys whose record went in by another way, if that is not the older one, by version and else by
+/// receipt, and all that the letter's document carried went in with it. `except`: letters that are being replayed right
+/// now. A complete pass that began after a letter's receipt beats its version.
 pub async fn supersede(
     db: &mut PgConnection,
     connector: &str,
     entity: Entity,
     arrivals: &[Arrival<'_>],
     except: &[Uuid],
+    full_pass_started: Option<DateTime<Utc>>,
 ) -> Result<u64, sqlx::Error> {
-    let keys: Vec<&str> = arrivals.iter().map(|record| record.key.as_str()).collect();
-    let received_at: Vec<DateTime<Utc>> = arrivals.iter().map(|record| record.received_at).collect();
+    let rivals: Vec<Rival<'_>> =
+        arrivals.iter().map(|record| Rival { key: record.key.as_str(), ..record.rival }).collect();
+    let columns = Columns::of(&rivals);
     let carried: Vec<Json> = arrivals.iter().map(|record| json!(record.carried)).collect();
     let done = sqlx::query!(
         "with gone as (
              delete from hub.dead_letter d
-             using unnest($3::text[], $5::timestamptz[], $6::jsonb[]) as u (key, received_at, carried)
-             where d.connector = $1 and d.entity = $2 and d.key = u.key and d.received_at <= u.received_at
+             using unnest($3::text[], $5::timestamptz[], $6::jsonb[], $7::bigint[], $8::text[], $9::bigint[])
+                   as u (key, received_at, carried, ordinal, kind, version)
+             where d.connector = $1 and d.entity = $2 and d.key = u.key
                and d.parts <@ u.carried and not d.id = any($4)
+               and case when d.version_kind = u.kind and d.source_version <> u.version
+                             and ($10::timestamptz is null or d.received_at >= $10)
+                        then d.source_version < u.version
+                        else (d.received_at, d.document_ordinal) <= (u.received_at, u.ordinal) end
              returning d.*
          )
          insert into hub.dead_letter_history
@@ -188,10 +211,14 @@ pub async fn supersede(
          from gone",
         connector,
         entity.as_str(),
-        &keys as &[&str],
+        &columns.keys as &[&str],
         except,
-        &received_at,
+        &columns.received_at,
         &carried,
+        &columns.ordinals,
+        &columns.kinds as &[Option<&str>],
+        &columns.versions as &[Option<i64>],
+        full_pass_started,
     )
     .execute(db)
     .await?;

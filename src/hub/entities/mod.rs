@@ -53,6 +53,11 @@ pub const fn known_by_references(entity: Entity) -> bool {
     matches!(entity, Entity::Stock)
 }
 
+/// Whether records of an entity belong to one of another, whose code is in theirs.
+pub const fn is_of_another(entity: Entity) -> bool {
+    matches!(entity, Entity::Stock | Entity::Price)
+}
+
 /// Existing records that the rows mean (of another instance, or made by a person), in the order of `rows`.
 pub async fn existing_ids(
     db: &mut PgConnection,

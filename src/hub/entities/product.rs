@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::{Resolved, fields::Fields};
 use crate::commerce::{
-    CommandError, Outcome, WriteContext,
+    CommandError, Outcome, Patch, WriteContext,
     products::{ImageLine, ProductUpsert, upsert_products},
 };
 
@@ -17,15 +17,24 @@ pub(super) async fn upsert(
     upsert_products(db, cx, &rows).await
 }
 
+/// Without one the code stands in; a known product keeps the one that it has.
+fn sku<'a>(row: &Resolved<'a>, given: Patch<&'a str>) -> Patch<&'a str> {
+    match given {
+        Patch::Keep if !row.is_new => Patch::Keep,
+        Patch::Keep | Patch::Clear => Patch::Set(row.change.code.as_ref()),
+        given @ Patch::Set(_) => given,
+    }
+}
+
 fn product<'a>(row: &Resolved<'a>) -> ProductUpsert<'a> {
     let fields = Fields::of(row);
     ProductUpsert {
         id: row.id,
         is_new: row.is_new,
         code: row.change.code.as_ref(),
-        sku: fields.text("sku"),
+        sku: sku(row, fields.text("sku")),
         name: fields.text("name"),
-        slug: crate::commerce::Patch::Keep,
+        slug: Patch::Keep,
         category: fields.reference("category"),
         brand: fields.reference("brand"),
         unit_set: fields.reference("unitSet"),

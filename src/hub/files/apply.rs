@@ -23,7 +23,7 @@ use crate::{
         dead_letters::{self, NewLetter},
         engine::Engine,
         intake::{self, IntakeError, Submission},
-        leases, links,
+        leases, letter_ids, links,
         messages::{self, NewMessage},
         meters,
         pages::{ApplyError, Failure, by_key},
@@ -165,6 +165,7 @@ async fn submit(
         keep_failed: true,
         bulk: is_bulk(scope.file),
         received_at: scope.file.received_at,
+        first: i64::try_from(segment.first).unwrap_or(i64::MAX),
         isolate,
     };
     let mapping = &scope.reading.mapping;
@@ -186,10 +187,14 @@ async fn submit(
     Ok(())
 }
 
+fn place_in_file(segment: &Segment, ordinal: u32) -> i64 {
+    i64::try_from(segment.first).unwrap_or(i64::MAX).saturating_add(i64::from(ordinal))
+}
+
 fn failure_of(segment: &Segment, ordinal: u32, code: Option<String>, failure: &Failure) -> FileFailure {
     let line = usize::try_from(ordinal).ok().and_then(|place| segment.lines.get(place)).copied();
     FileFailure {
-        ordinal: i64::try_from(segment.first).unwrap_or(i64::MAX).saturating_add(i64::from(ordinal)),
+        ordinal: place_in_file(segment, ordinal),
         line: line.and_then(|line| i64::try_from(line).ok()).unwrap_or_default(),
         code,
         field: failure.field.clone(),
@@ -239,7 +244,14 @@ async fn switch_off(
     };
     let outcomes = deactivate(tx, engine, &file.connector, entity, &codes, provenance).await?;
     // The wish is as old as the file: what stands behind it in the file is newer.
-    links::received_at(tx, &file.connector, entity, &codes, file.received_at).await.map_err(ApplyError::from)?;
+    let places: HashMap<&str, i64> = records
+        .iter()
+        .filter_map(|(ordinal, code)| Some((code.as_deref()?, place_in_file(segment, *ordinal))))
+        .collect();
+    let ordinals: Vec<i64> = codes.iter().map(|code| places.get(code).copied().unwrap_or_default()).collect();
+    links::received_at(tx, &file.connector, entity, &codes, &ordinals, file.received_at)
+        .await
+        .map_err(ApplyError::from)?;
     let mut became: HashMap<&str, Deactivation> = codes.into_iter().zip(outcomes).collect();
     for (ordinal, code) in &records {
         let refused = match code {
@@ -297,8 +309,9 @@ async fn refuse(
     let ordinals: Vec<u32> = records.iter().map(|(ordinal, _)| *ordinal).collect();
     let bodies = reading.mapping.raw_records(reading.format, segment.body.as_bytes(), &ordinals);
     let mut letters = Vec::with_capacity(records.len());
+    let mut failures = Vec::with_capacity(records.len());
     for ((ordinal, code), (_, body)) in records.into_iter().zip(bodies) {
-        outcome.failures.push(failure_of(segment, ordinal, code.clone(), &failure));
+        failures.push(failure_of(segment, ordinal, code.clone(), &failure));
         let message = NewMessage {
             id: uuid::Uuid::now_v7(),
             kind: messages::DOCUMENT.into(),
@@ -315,10 +328,18 @@ async fn refuse(
             run_id: Some(file.id),
             dead_letter_id: None,
             received_at: file.received_at,
+            ordinal: place_in_file(segment, ordinal),
         };
         let carried = dead_letters::carried(&reading.mapping, reading.format, &message.body);
         letters.push(NewLetter { message, failure: failure.clone(), missing: None, attempts: 1, carried });
     }
     dead_letters::record(tx, &letters).await?;
+    let keys: Vec<String> = letters.iter().map(|letter| letter_ids::key_of(&letter.message)).collect();
+    let wanted: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let ids = letter_ids::by_key(tx, &file.connector, reading.mapping.entity(), &wanted).await?;
+    for (failure, key) in failures.iter_mut().zip(&keys) {
+        failure.dead_letter_id = ids.get(key).copied();
+    }
+    outcome.failures.append(&mut failures);
     Ok(())
 }

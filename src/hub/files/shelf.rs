@@ -13,6 +13,22 @@ use serde_json::{Value, json};
 
 use super::{FileFailure, FileRow, FilesError, Folder, store::KEPT_FAILURES};
 
+/// The most bytes of a name to which an id, a time and the ending of a report can be added: a directory takes 255.
+const LONGEST: usize = 190;
+
+/// A name cut to what can be kept, in front of its ending.
+pub(super) fn short(name: &str) -> String {
+    if name.len() <= LONGEST {
+        return name.to_owned();
+    }
+    let (stem, ending) = match name.rsplit_once('.') {
+        Some((stem, ending)) if ending.len() <= 10 => (stem, format!(".{ending}")),
+        _ => (name, String::new()),
+    };
+    let end = stem.floor_char_boundary(LONGEST - ending.len());
+    format!("{}{ending}", &stem[..end])
+}
+
 /// The name under which a file is kept: `ITEMS.20261121-153012-417-9f86d081.xml`.
 pub(super) fn kept_name(file: &FileRow) -> String {
     let id = file.id.simple().to_string();

@@ -176,12 +176,16 @@ impl Watcher {
             let mut taken = 0;
             for sight in sightings::closed(&folder.dir, settled) {
                 let from = folder.dir.join(&sight.name);
-                let to = folder.work().join(format!("{}_{}", Uuid::now_v7(), sight.name));
+                let to = folder.work().join(format!("{}_{}", Uuid::now_v7(), shelf::short(&sight.name)));
                 match fs::rename(&from, to) {
                     Ok(()) => taken += 1,
                     // Somebody has thought better of it.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(FilesError::disk("take", from)(error)),
+                    // The others have nothing to do with it.
+                    Err(error) => {
+                        let error = FilesError::disk("take", from)(error).to_string();
+                        tracing::warn!(folder = folder.name, error, "a file cannot be taken; it is tried again");
+                    }
                 }
             }
             Ok(taken)

@@ -114,6 +114,17 @@ pub fn check(in_force: &InForce, place: Place<'_>, value: &str) -> Result<(), An
     Ok(())
 }
 
+/// The systems that have an answer for this code.
+pub async fn systems_of(pool: &PgPool, table: &str, code: &str) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select system from hub.mapping_overlay where table_name = $1 and code = $2 order by 1",
+        table,
+        code
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Gives an answer, or another one. The code is no unmapped one any more.
 pub async fn answer(pool: &PgPool, place: Place<'_>, value: &str, by: Actor<'_>) -> Result<(), AnswerError> {
     let mut tx = pool.begin().await?;

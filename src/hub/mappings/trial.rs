@@ -12,7 +12,7 @@ use crate::{
     commerce::{self, WriteContext},
     hub::{
         engine::Engine,
-        pages::{Fate, Items, ItemsContext, Verdict},
+        pages::{Fate, Items, ItemsContext, Receipt, Verdict},
         patience::Patience,
     },
     mapping::{Effective, Mapped},
@@ -125,7 +125,8 @@ async fn judge_once(
 ) -> Result<Vec<Option<Judged>>, PreviewError> {
     let records = document.first().map_or(0, |own| own.records);
     let mut items = Items::new(records, None);
-    items.add(subject.mapping, document, subject.received_at, |ordinal| ordinal as usize);
+    let receipt = Receipt { at: subject.received_at, first: 0 };
+    items.add(subject.mapping, document, receipt, |ordinal| ordinal as usize);
     let context = ItemsContext {
         connector: subject.connector,
         stream: None,

@@ -10,6 +10,25 @@ use crate::{
 
 const PAGE: i64 = 500;
 
+/// Letters that wait for a code: the mapping of each and the field that could not take it.
+pub async fn waiting_for(pool: &PgPool, code: &str) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select mapping as "mapping!", field as "field!" from hub.dead_letter
+           where state = 'dead' and reason = 'unmapped_code' and value = $1 and mapping is not null and field is not null"#,
+        code,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.mapping, row.field)).collect())
+}
+
+/// How many of these wait no longer, since the mappings in force know the code: whoever replays them.
+pub fn known_by_now(shelf: &Shelf, waiting: &[(String, String)], code: &str) -> usize {
+    let in_force = shelf.now();
+    let knows = |mapping: &str, field: &str| in_force.get(mapping).is_some_and(|it| it.knows_in_field(field, code));
+    waiting.iter().filter(|(mapping, field)| knows(mapping, field)).count()
+}
+
 /// Queues them for another try, a page at a time. A letter that failed under the very rules that are in force stays, so
 /// none goes round in a circle. Returns how many were queued.
 pub async fn replay_known(pool: &PgPool, shelf: &Shelf, by: Actor<'_>) -> Result<u64, LetterError> {

@@ -1,6 +1,6 @@
 //! Applies the records of a page within the caller's transaction and tells what became of each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use kopru_sdk::Cause;
@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::{
     batch::{note_versions, write},
-    plan::{Incoming, Standing, fold, is_older, standing},
+    plan::{Incoming, Standing, fold, is_older, standing, turns},
     references::resolve,
 };
 use crate::{
@@ -31,6 +31,8 @@ pub struct ApplyContext<'a> {
     pub stream: Option<&'a str>,
     /// The reference fields of the mapping, and what to do when the record they name is not there.
     pub references: &'a [(usize, Entity, OnMissing)],
+    /// The field whose unit must be one of the product's, or at least of somebody's.
+    pub known_unit: Option<usize>,
     pub write: WriteContext<'a>,
     /// Whether the instance may create records of this entity, or only finds existing ones by their code.
     pub may_create: bool,
@@ -84,8 +86,6 @@ pub enum ApplyError {
     /// Another daemon has taken over the stream: stop, write nothing.
     #[error("the stream's lease was lost to another daemon")]
     LeaseLost,
-    #[error("the records of the document refuse each other without end")]
-    Unsettled,
     /// See [`Guard::Without`].
     #[error("the store refused a record outside of a savepoint")]
     Unguarded,
@@ -165,9 +165,11 @@ async fn rounds(
     seen: &mut Vec<i64>,
 ) -> Result<Vec<Verdict>, ApplyError> {
     let mut verdicts: Vec<Verdict> = vec![Verdict::Superseded(None); incoming.len()];
-    let (mut places, overtaken) = fold(incoming);
-    while !places.is_empty() {
-        places = round(tx, cx, incoming, &places, guard, &mut verdicts, seen).await?;
+    let (places, overtaken) = fold(incoming);
+    for mut places in turns(incoming, places) {
+        while !places.is_empty() {
+            places = round(tx, cx, incoming, &places, guard, &mut verdicts, seen).await?;
+        }
     }
     for (place, by) in overtaken {
         verdicts[place] = Verdict::Superseded(verdicts[by].internal_id());
@@ -210,7 +212,7 @@ async fn round(
 
     let mut postponed = Vec::new();
     if !rows.is_empty() {
-        let renamed = adopt_renamed(tx, cx, &mut rows, verdicts).await?;
+        let renamed = adopt_renamed(tx, cx, &mut rows, verdicts, &mut postponed).await?;
         seen.extend(renamed.keys());
         let mut stays = |link: Option<&Link>, place: usize| {
             let taken = link.and_then(|link| renamed.get(&link.id)).is_some_and(|by| *by != place);
@@ -254,6 +256,12 @@ impl<'a> Row<'a> {
     pub(super) fn code(&self) -> &str {
         self.incoming.change.code.as_ref()
     }
+
+    /// Whether its code, which no link has, may be one that a record had before.
+    fn may_be_alias(&self, cx: &ApplyContext<'_>) -> bool {
+        let stands_alone = !entities::is_of_another(cx.entity);
+        stands_alone && self.link.is_none() && self.incoming.change.external_id.is_none()
+    }
 }
 
 async fn lock(tx: &mut PgConnection, links: impl Iterator<Item = &Link>) -> Result<(), ApplyError> {
@@ -261,13 +269,15 @@ async fn lock(tx: &mut PgConnection, links: impl Iterator<Item = &Link>) -> Resu
     if links.is_empty() || links::lock(tx, &links).await? { Ok(()) } else { Err(ApplyError::Conflict) }
 }
 
-/// Code unknown but external id known: the card was renamed over there. Its link is kept, with the old code as alias.
+/// Code unknown but external id known: the card was renamed over there. So it was when the code is one that the card had
+/// before, and the document tells no external id that says otherwise. Its link is kept, with the old code as alias.
 /// Answers the links that were found so, and the place of the row that has each.
 async fn adopt_renamed(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
     rows: &mut Vec<Row<'_>>,
     verdicts: &mut [Verdict],
+    postponed: &mut Vec<usize>,
 ) -> Result<HashMap<i64, usize>, ApplyError> {
     let mut adopted = HashMap::new();
     let ids: Vec<&str> = rows
@@ -275,17 +285,36 @@ async fn adopt_renamed(
         .filter(|row| row.link.is_none())
         .filter_map(|row| row.incoming.change.external_id.as_deref())
         .collect();
-    if ids.is_empty() {
+    let former: Vec<&str> = rows.iter().filter(|row| row.may_be_alias(cx)).map(Row::code).collect();
+    let mut known = HashMap::new();
+    if !ids.is_empty() {
+        known = links::by_external_id(tx, cx.connector, cx.entity, &ids).await?;
+    }
+    let mut former = match former.is_empty() {
+        true => HashMap::new(),
+        false => links::by_alias(tx, cx.connector, cx.entity, &former).await?,
+    };
+    if known.is_empty() && former.is_empty() {
         return Ok(adopted);
     }
-    let mut known = links::by_external_id(tx, cx.connector, cx.entity, &ids).await?;
-    if known.is_empty() {
-        return Ok(adopted);
-    }
+    let former_ids: HashSet<i64> = former.values().map(|link| link.id).collect();
+    let taken: HashSet<i64> =
+        rows.iter().filter_map(|row| Some(row.link.as_ref()?.id)).filter(|id| former_ids.contains(id)).collect();
     let mut aliases: Vec<(String, i64)> = Vec::new();
     rows.retain_mut(|row| {
-        let external_id = row.incoming.change.external_id.as_deref().filter(|_| row.link.is_none());
-        let Some(link) = external_id.and_then(|id| known.remove(id)) else { return true };
+        if row.link.is_some() {
+            return true;
+        }
+        let found = match row.incoming.change.external_id.as_deref() {
+            Some(id) => known.remove(id),
+            None => former.remove(row.code()),
+        };
+        let Some(link) = found else { return true };
+        // The record comes under another of its names as well: one after the other.
+        if taken.contains(&link.id) || adopted.contains_key(&link.id) {
+            postponed.push(row.place);
+            return false;
+        }
         // An older document under a name that it had once changes nothing.
         if is_older(row.incoming, &link, cx.full_pass_started) {
             verdicts[row.place] = Verdict::Stale(Some(link.internal_id));

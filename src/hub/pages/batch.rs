@@ -122,9 +122,9 @@ fn without_its_parent(cx: &ApplyContext<'_>, row: &Row<'_>, violation: &Violatio
         return None;
     }
     let code = row.incoming.change.values[*field].as_text()?;
-    Some(match on_missing {
-        OnMissing::Fail => Verdict::Refused(missing_reference(cx.entity, *field, *entity, code)),
-        OnMissing::Defer | OnMissing::Create => Verdict::Deferred(vec![(*entity, code.to_owned())]),
+    Some(match on_missing.refuses() {
+        true => Verdict::Refused(missing_reference(cx.entity, *field, *entity, code)),
+        false => Verdict::Deferred(vec![(*entity, code.to_owned())]),
     })
 }
 
@@ -251,6 +251,7 @@ impl Row<'_> {
             hash: Some(&change.hash),
             version: change.version.as_ref(),
             received_at: self.incoming.received_at,
+            ordinal: self.incoming.ordinal,
         }
     }
 }
@@ -267,6 +268,8 @@ pub(super) async fn note_versions(
         .iter()
         .map(|(link, place)| {
             let record = incoming[*place];
+            let held = (link.last_synced_at, link.ordinal);
+            let (received_at, ordinal) = (record.received_at, record.ordinal).max(held);
             LinkWrite {
                 id: link.id,
                 internal_id: link.internal_id,
@@ -274,7 +277,8 @@ pub(super) async fn note_versions(
                 external_id: record.change.external_id.as_deref(),
                 hash: Some(&record.change.hash),
                 version: record.change.version.as_ref(),
-                received_at: record.received_at.max(link.last_synced_at),
+                received_at,
+                ordinal,
             }
         })
         .collect();

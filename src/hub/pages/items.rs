@@ -2,19 +2,23 @@
 //!
 //! Invariants
 //! - An item of which any record is refused leaves nothing; so does one that has to wait.
-//! - Of two items of one code only the newer one counts, with all its records.
+//! - Of two items of one code only the newer one counts, with all its records; the older one when the newer is refused.
+//! - Items of one external id under several codes go in one after the other: the last code keeps it.
 //! - Entities are applied in the order of [`Entity::ALL`], records of one entity by one call, whichever part they are of.
 
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{
     apply::{ApplyContext, ApplyError, Guard, Verdict, apply_guarded},
-    plan::{Incoming, fold},
+    plan::{Incoming, twins},
     record::{Settled, settle_with},
 };
 use crate::{
-    canonical::Entity,
+    canonical::{Change, Entity},
     commerce::WriteContext,
     hub::{dead_letters, deferral, engine::Engine},
     mapping::{Mapped, Mapping, OnMissing},
@@ -33,6 +37,19 @@ pub struct ItemsContext<'a> {
     pub replaying: &'a [Uuid],
 }
 
+/// When a document was received, and the place of its first record in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Receipt {
+    pub at: DateTime<Utc>,
+    pub first: i64,
+}
+
+impl Receipt {
+    pub fn of<'a>(self, change: &'a Change<'a>) -> Incoming<'a> {
+        Incoming { change, received_at: self.at, ordinal: self.first.saturating_add(i64::from(change.ordinal)) }
+    }
+}
+
 /// What became of an item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fate {
@@ -45,6 +62,7 @@ pub struct Fate {
 struct Sheet<'a> {
     entity: Entity,
     references: Vec<(usize, Entity, OnMissing)>,
+    known_unit: Option<usize>,
     rows: Vec<SheetRow<'a>>,
 }
 
@@ -63,9 +81,6 @@ pub struct Items<'a> {
     fates: Vec<Option<Fate>>,
 }
 
-/// After so many attempts the items refuse each other without end.
-const ROUNDS: usize = 50;
-
 impl<'a> Items<'a> {
     /// `on_missing`: instead of waiting for a record that is not there.
     pub fn new(count: usize, on_missing: Option<OnMissing>) -> Items<'a> {
@@ -77,7 +92,7 @@ impl<'a> Items<'a> {
         &mut self,
         mapping: &Mapping,
         document: &'a [Mapped<'_>],
-        received_at: chrono::DateTime<chrono::Utc>,
+        receipt: Receipt,
         item: impl Fn(u32) -> usize,
     ) {
         let mappings = std::iter::once(mapping).chain(mapping.parts().iter().map(AsRef::as_ref));
@@ -95,7 +110,7 @@ impl<'a> Items<'a> {
             sheet.rows.extend(mapped.changes.iter().map(|change| SheetRow {
                 item: item(change.ordinal),
                 part,
-                incoming: Incoming { change, received_at },
+                incoming: receipt.of(change),
             }));
         }
     }
@@ -105,21 +120,24 @@ impl<'a> Items<'a> {
         let references: Vec<_> = mapping
             .references()
             .iter()
-            .map(|(field, entity, policy)| match (policy, self.on_missing) {
-                (OnMissing::Defer, Some(instead)) => (*field, *entity, instead),
-                _ => (*field, *entity, *policy),
+            .map(|(field, entity, policy)| match (policy, &self.on_missing) {
+                (OnMissing::Defer, Some(instead)) => (*field, *entity, instead.clone()),
+                _ => (*field, *entity, policy.clone()),
             })
             .collect();
-        let entity = mapping.entity();
+        let (entity, known_unit) = (mapping.entity(), mapping.known_unit());
         // The items' own records stand alone: which of them count is decided before any part.
         let fits = |sheet: &Sheet<'_>| {
             let own = sheet.rows.first().is_some_and(|row| row.part == 0);
-            sheet.entity == entity && sheet.references == references && own == (part == 0)
+            sheet.entity == entity
+                && sheet.references == references
+                && sheet.known_unit == known_unit
+                && own == (part == 0)
         };
         let place = match self.sheets.iter().position(fits) {
             Some(place) => place,
             None => {
-                self.sheets.push(Sheet { entity, references, rows: Vec::new() });
+                self.sheets.push(Sheet { entity, references, known_unit, rows: Vec::new() });
                 self.sheets.len() - 1
             }
         };
@@ -150,20 +168,79 @@ impl<'a> Items<'a> {
         cx: &ItemsContext<'_>,
         mut tell: impl FnMut(usize, usize, &Verdict),
     ) -> Result<Vec<Option<Fate>>, ApplyError> {
-        if self.is_settled() {
-            return Ok(self.fates);
-        }
         self.sheets.sort_by_key(|sheet| Entity::ALL.into_iter().position(|entity| entity == sheet.entity));
+        let mut queues = self.queues();
         // Where there is one savepoint around all of it, the records need none until the store has refused one.
         let mut guard = Guard::Without;
-        for _ in 0..ROUNDS {
-            let overtaken = self.overtaken();
-            let attempt = if !overtaken.is_empty() || self.have_several_records() {
+        while !queues.is_empty() {
+            let turn = self.turn(&mut queues);
+            self.go_in(tx, engine, cx, &turn, &mut guard, &mut tell).await?;
+            queues.retain_mut(|queue| self.is_open(queue));
+        }
+        Ok(self.fates)
+    }
+
+    /// Items of each code that are not settled, the one that counts last: the others count when it is refused.
+    fn queues(&self) -> Vec<Vec<(usize, Option<&'a str>)>> {
+        let mut seen = vec![false; self.fates.len()];
+        let mut own: Vec<&SheetRow<'a>> = Vec::new();
+        for row in self.sheets.iter().flat_map(|sheet| &sheet.rows).filter(|row| row.part == 0) {
+            // A document that holds one record twice is one item.
+            if self.fates[row.item].is_none() && !std::mem::replace(&mut seen[row.item], true) {
+                own.push(row);
+            }
+        }
+        let incoming: Vec<Incoming<'a>> = own.iter().map(|row| row.incoming).collect();
+        let named = |place: usize| (own[place].item, incoming[place].change.external_id.as_deref());
+        twins(&incoming, 0..incoming.len()).into_iter().map(|places| places.into_iter().map(named).collect()).collect()
+    }
+
+    /// The items that are next: one of each code and of each external id.
+    fn turn(&self, queues: &mut [Vec<(usize, Option<&'a str>)>]) -> Vec<usize> {
+        queues.sort_unstable_by_key(|queue| queue.last().map(|(item, _)| *item));
+        let mut ids: HashSet<&str> = HashSet::new();
+        let next = queues.iter().filter_map(|queue| queue.last());
+        next.filter(|(_, id)| id.is_none_or(|id| ids.insert(id))).map(|(item, _)| *item).collect()
+    }
+
+    /// Whether another item of the code has to be tried. Those that were overtaken are told so.
+    fn is_open(&mut self, queue: &mut Vec<(usize, Option<&'a str>)>) -> bool {
+        let Some((item, _)) = queue.last() else { return false };
+        let verdict = match &self.fates[*item] {
+            None => return true,
+            Some(fate) => &fate.verdict,
+        };
+        if matches!(verdict, Verdict::Refused(_)) {
+            queue.pop();
+            return !queue.is_empty();
+        }
+        let winner = verdict.internal_id();
+        queue.pop();
+        for (item, _) in queue.drain(..) {
+            self.fates[item] = Some(Fate { verdict: Verdict::Superseded(winner), part: 0 });
+        }
+        false
+    }
+
+    /// Applies these items, none of which has the code or the external id of another.
+    async fn go_in(
+        &mut self,
+        tx: &mut PgConnection,
+        engine: &Engine,
+        cx: &ItemsContext<'_>,
+        items: &[usize],
+        guard: &mut Guard,
+        tell: &mut impl FnMut(usize, usize, &Verdict),
+    ) -> Result<(), ApplyError> {
+        let mut out = vec![true; self.fates.len()];
+        items.iter().for_each(|item| out[*item] = false);
+        loop {
+            let attempt = if self.have_several_records(&out) {
                 let mut savepoint = tx.begin().await?;
-                let attempt = match self.attempt(&mut savepoint, engine, cx, &overtaken, guard).await {
+                let attempt = match self.attempt(&mut savepoint, engine, cx, out.clone(), *guard).await {
                     Err(ApplyError::Unguarded) => {
                         savepoint.rollback().await?;
-                        guard = Guard::Wary;
+                        *guard = Guard::Wary;
                         continue;
                     }
                     attempt => attempt?,
@@ -175,13 +252,12 @@ impl<'a> Items<'a> {
                 }
                 attempt
             } else {
-                self.attempt(tx, engine, cx, &overtaken, Guard::Savepoints).await?
+                self.attempt(tx, engine, cx, out.clone(), Guard::Savepoints).await?
             };
             if attempt.starts_over {
-                for (fate, lost) in self.fates.iter_mut().zip(attempt.lost) {
-                    if fate.is_none() {
-                        *fate = lost;
-                    }
+                for (item, lost) in attempt.lost.into_iter().enumerate().filter(|(_, lost)| lost.is_some()) {
+                    out[item] = true;
+                    self.fates[item] = lost;
                 }
                 continue;
             }
@@ -192,43 +268,21 @@ impl<'a> Items<'a> {
                     tell(item, part, verdict);
                 }
             }
-            let mut fates = self.fates;
             for (item, (lost, applied)) in attempt.lost.into_iter().zip(attempt.applied).enumerate() {
-                if let Some(fate) = fates.get_mut(item).filter(|fate| fate.is_none()) {
+                if let Some(fate) = self.fates.get_mut(item).filter(|fate| fate.is_none()) {
                     *fate = lost.or(applied);
                 }
             }
-            for (item, by) in overtaken {
-                let winner = fates.get(by).and_then(Option::as_ref).and_then(|fate| fate.verdict.internal_id());
-                if let Some(fate) = fates.get_mut(item) {
-                    *fate = Some(Fate { verdict: Verdict::Superseded(winner), part: 0 });
-                }
-            }
-            return Ok(fates);
+            // Every item has a record of its own, or it would be in no queue.
+            return Ok(());
         }
-        Err(ApplyError::Unsettled)
     }
 
     /// Whether an item could go in by halves.
-    fn have_several_records(&self) -> bool {
+    fn have_several_records(&self, out: &[bool]) -> bool {
         let mut seen = vec![false; self.fates.len()];
-        let mut rows = self.sheets.iter().flat_map(|sheet| &sheet.rows);
+        let mut rows = self.sheets.iter().flat_map(|sheet| &sheet.rows).filter(|row| !out[row.item]);
         rows.any(|row| std::mem::replace(&mut seen[row.item], true))
-    }
-
-    /// Items of which a newer one of the same code stands among them, and that one.
-    fn overtaken(&self) -> Vec<(usize, usize)> {
-        let mut found = Vec::new();
-        for sheet in &self.sheets {
-            let rows: Vec<&SheetRow<'_>> =
-                sheet.rows.iter().filter(|row| row.part == 0 && self.fates[row.item].is_none()).collect();
-            let incoming: Vec<Incoming<'_>> = rows.iter().map(|row| row.incoming).collect();
-            let (_, overtaken) = fold(&incoming);
-            found.extend(overtaken.into_iter().map(|(place, by)| (rows[place].item, rows[by].item)));
-        }
-        // A document that holds one record twice is one item.
-        found.retain(|(item, by)| item != by);
-        found
     }
 
     async fn attempt(
@@ -236,7 +290,7 @@ impl<'a> Items<'a> {
         tx: &mut PgConnection,
         engine: &Engine,
         cx: &ItemsContext<'_>,
-        overtaken: &[(usize, usize)],
+        mut out: Vec<bool>,
         guard: Guard,
     ) -> Result<Attempt, ApplyError> {
         let count = self.fates.len();
@@ -246,8 +300,6 @@ impl<'a> Items<'a> {
             verdicts: Vec::with_capacity(self.sheets.len()),
             starts_over: false,
         };
-        let mut out: Vec<bool> = self.fates.iter().map(Option::is_some).collect();
-        overtaken.iter().for_each(|(item, _)| out[*item] = true);
         for sheet in &self.sheets {
             let places: Vec<usize> = (0..sheet.rows.len()).filter(|place| !out[sheet.rows[*place].item]).collect();
             let incoming: Vec<Incoming<'_>> = places.iter().map(|place| sheet.rows[*place].incoming).collect();
@@ -263,9 +315,6 @@ impl<'a> Items<'a> {
             }
             attempt.verdicts.push(places.into_iter().zip(verdicts).collect());
         }
-        // Who was overtaken by an item that is refused counts after all.
-        let refused = |item: &usize| matches!(&attempt.lost[*item], Some(Fate { verdict: Verdict::Refused(_), .. }));
-        attempt.starts_over |= overtaken.iter().any(|(_, by)| refused(by));
         Ok(attempt)
     }
 
@@ -314,6 +363,7 @@ impl Sheet<'_> {
             entity: self.entity,
             stream: cx.stream,
             references: &self.references,
+            known_unit: self.known_unit,
             write: cx.write,
             may_create: engine.is_master(cx.connector, self.entity),
             isolate: cx.isolate,

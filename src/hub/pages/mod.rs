@@ -16,10 +16,10 @@ mod references;
 mod store;
 
 pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply, apply_marking};
-pub use items::{Fate, Items, ItemsContext};
+pub use items::{Fate, Items, ItemsContext, Receipt};
 pub use keyed::by_key;
-pub use plan::{Incoming, Standing, fold, is_older, standing};
+pub use plan::{Incoming, Standing, fold, is_older, standing, turns, twins};
 pub(super) use record::drop_overtaken;
 pub use record::{MappedPage, PageContext, Pending, Step, apply_page, flush, missing_of, rejected};
 pub use references::missing_reference;
-pub(super) use store::{StoredPage, StoredRecord, store};
+pub(super) use store::{StoredPage, StoredRecord, overtake_left, store};

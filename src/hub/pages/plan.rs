@@ -12,11 +12,12 @@ use crate::{
     hub::links::Link,
 };
 
-/// A record with the time at which it was received, by the database's clock.
+/// A record with the time at which its document was received, by the database's clock, and its place in that document.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
     pub change: &'a Change<'a>,
     pub received_at: DateTime<Utc>,
+    pub ordinal: i64,
 }
 
 /// How a record stands to its link.
@@ -54,8 +55,9 @@ pub fn standing(incoming: Incoming<'_>, link: &Link, full_pass_started: Option<D
 /// that began after the link's last document beats its version.
 pub fn is_older(incoming: Incoming<'_>, link: &Link, full_pass_started: Option<DateTime<Utc>>) -> bool {
     let older = match compare(incoming.change.version.as_ref(), link.version.as_ref()) {
-        Some(order) => order == Ordering::Less,
-        None => incoming.received_at < link.last_synced_at,
+        Some(Ordering::Less) => true,
+        Some(Ordering::Greater) => false,
+        Some(Ordering::Equal) | None => (incoming.received_at, incoming.ordinal) < (link.last_synced_at, link.ordinal),
     };
     // A placeholder has seen no document yet: any is newer.
     older && link.hash.is_some() && full_pass_started.is_none_or(|started| started <= link.last_synced_at)
@@ -69,53 +71,68 @@ fn compare(new: Option<&Version>, held: Option<&Version>) -> Option<Ordering> {
     }
 }
 
-/// The records that count, one per code and per external id, sorted by code, as places in `incoming`; the others were
-/// overtaken within the page itself, and stand beside the one that won. Of two the newer version wins, else the later one.
+/// The records that count, one per code, sorted by code, as places in `incoming`; the others were overtaken within the page
+/// itself, and stand beside the one that won.
 pub fn fold(incoming: &[Incoming<'_>]) -> (Vec<usize>, Vec<(usize, usize)>) {
+    let mut places = Vec::with_capacity(incoming.len());
     let mut overtaken = Vec::new();
-    let places = newest(incoming, 0..incoming.len(), &mut overtaken, |change| Some(change.code.as_ref()));
-    // A card that was renamed while its list was read comes under both names.
-    let mut places = newest(incoming, places, &mut overtaken, |change| change.external_id.as_deref());
-    places.sort_unstable_by(|a, b| incoming[*a].change.code.cmp(&incoming[*b].change.code));
-    let winner: HashMap<usize, usize> = overtaken.iter().copied().collect();
-    for (_, by) in &mut overtaken {
-        // Who won by code may have lost by external id.
-        while let Some(better) = winner.get(by) {
-            *by = *better;
-        }
+    for mut twins in twins(incoming, 0..incoming.len()) {
+        let Some(wins) = twins.pop() else { continue };
+        places.push(wins);
+        overtaken.extend(twins.into_iter().map(|place| (place, wins)));
     }
+    places.sort_unstable_by(|a, b| incoming[*a].change.code.cmp(&incoming[*b].change.code));
     (places, overtaken)
 }
 
-/// One place for each key; records without a key all stay.
-fn newest<'a>(
-    incoming: &[Incoming<'a>],
-    places: impl IntoIterator<Item = usize>,
-    overtaken: &mut Vec<(usize, usize)>,
-    key: impl Fn(&'a Change<'a>) -> Option<&'a str>,
-) -> Vec<usize> {
-    let mut keyless = Vec::new();
-    let mut winner: HashMap<&str, usize> = HashMap::with_capacity(incoming.len());
+/// The records of each code, the one that counts last. Of two the newer version counts, else the later one.
+pub fn twins(incoming: &[Incoming<'_>], places: impl IntoIterator<Item = usize>) -> Vec<Vec<usize>> {
+    let mut codes: HashMap<&str, usize> = HashMap::with_capacity(incoming.len());
+    let mut all: Vec<Vec<usize>> = Vec::with_capacity(incoming.len());
     for place in places {
-        let Some(key) = key(incoming[place].change) else {
-            keyless.push(place);
-            continue;
-        };
-        match winner.entry(key) {
+        let change = incoming[place].change;
+        match codes.entry(change.code.as_ref()) {
             Entry::Vacant(free) => {
-                free.insert(place);
+                free.insert(all.len());
+                all.push(vec![place]);
             }
-            Entry::Occupied(mut held) => {
-                let (first, later) = (place.min(*held.get()), place.max(*held.get()));
-                let versions = [first, later].map(|place| incoming[place].change.version.as_ref());
-                let wins = if compare(versions[1], versions[0]) == Some(Ordering::Less) { first } else { later };
-                overtaken.push((if wins == first { later } else { first }, wins));
-                held.insert(wins);
+            Entry::Occupied(held) => {
+                let twins = &mut all[*held.get()];
+                let is_older = |than: usize| {
+                    let versions = [change, incoming[than].change].map(|change| change.version.as_ref());
+                    compare(versions[0], versions[1]) == Some(Ordering::Less)
+                };
+                let newer = twins.iter().rev().take_while(|than| is_older(**than)).count();
+                twins.insert(twins.len() - newer, place);
             }
         }
     }
-    keyless.extend(winner.into_values());
-    keyless
+    all
+}
+
+/// Records of one external id under several codes come one after the other, in the order of the page: a card that was
+/// renamed while its list was read. The places in turns of which none has an external id twice.
+pub fn turns(incoming: &[Incoming<'_>], places: Vec<usize>) -> Vec<Vec<usize>> {
+    let mut in_order = places.clone();
+    in_order.sort_unstable();
+    let mut uses: HashMap<&str, usize> = HashMap::with_capacity(places.len());
+    let mut turn_of: HashMap<usize, usize> = HashMap::new();
+    for place in in_order {
+        let Some(id) = incoming[place].change.external_id.as_deref() else { continue };
+        let uses = uses.entry(id).or_default();
+        if *uses > 0 {
+            turn_of.insert(place, *uses);
+        }
+        *uses += 1;
+    }
+    if turn_of.is_empty() {
+        return vec![places];
+    }
+    let mut turns = vec![Vec::new(); turn_of.values().max().map_or(1, |last| last + 1)];
+    for place in places {
+        turns[turn_of.get(&place).copied().unwrap_or_default()].push(place);
+    }
+    turns
 }
 
 #[cfg(test)]
@@ -146,6 +163,7 @@ mod tests {
             hash: Some([hash; 16]),
             version: version.map(|value| Version { kind: "logo.stamp".into(), value }),
             last_synced_at: at,
+            ordinal: 0,
         }
     }
 
@@ -157,7 +175,7 @@ mod tests {
     fn newer_wins_equal_version_with_other_content_wins_older_is_stale() {
         let stands = |version, held| {
             let record = change("A", 2, version);
-            standing(Incoming { change: &record, received_at: at(50) }, &link(1, held, at(40)), None)
+            standing(Incoming { change: &record, received_at: at(50), ordinal: 0 }, &link(1, held, at(40)), None)
         };
         assert_eq!(stands(Some(7), Some(6)), Standing::Changed);
         assert_eq!(stands(Some(6), Some(6)), Standing::Changed);
@@ -165,7 +183,8 @@ mod tests {
         // Without a comparable version the receipt decides.
         assert_eq!(stands(None, Some(6)), Standing::Changed);
         let record = change("A", 2, None);
-        let late = standing(Incoming { change: &record, received_at: at(30) }, &link(1, Some(6), at(40)), None);
+        let late =
+            standing(Incoming { change: &record, received_at: at(30), ordinal: 0 }, &link(1, Some(6), at(40)), None);
         assert_eq!(late, Standing::Stale);
     }
 
@@ -173,7 +192,7 @@ mod tests {
     fn equal_content_is_unchanged_and_only_a_newer_version_is_noted() {
         let stands = |version, held| {
             let record = change("A", 1, version);
-            standing(Incoming { change: &record, received_at: at(50) }, &link(1, held, at(40)), None)
+            standing(Incoming { change: &record, received_at: at(50), ordinal: 0 }, &link(1, held, at(40)), None)
         };
         assert_eq!(stands(Some(6), Some(6)), Standing::Unchanged { note: false });
         assert_eq!(stands(Some(5), Some(6)), Standing::Unchanged { note: false });
@@ -184,7 +203,7 @@ mod tests {
     #[test]
     fn a_full_pass_that_began_later_beats_the_version() {
         let record = change("A", 2, Some(1));
-        let incoming = Incoming { change: &record, received_at: at(50) };
+        let incoming = Incoming { change: &record, received_at: at(50), ordinal: 0 };
         assert_eq!(standing(incoming, &link(1, Some(9), at(40)), Some(at(45))), Standing::Changed);
         assert_eq!(standing(incoming, &link(1, Some(9), at(40)), Some(at(35))), Standing::Stale);
         // Equal content: the version is put right.
@@ -201,24 +220,35 @@ mod tests {
             change("b", 3, Some(1)),
             change("Ç", 1, None),
         ];
-        let incoming: Vec<_> = records.iter().map(|change| Incoming { change, received_at: at(0) }).collect();
+        let incoming: Vec<_> =
+            records.iter().map(|change| Incoming { change, received_at: at(0), ordinal: 0 }).collect();
         let (places, overtaken) = fold(&incoming);
         assert_eq!(places, [1, 3, 4]);
-        assert_eq!(overtaken, [(2, 1), (0, 3)]);
+        assert_eq!(overtaken, [(0, 3), (2, 1)]);
     }
 
     #[test]
-    fn folding_keeps_one_name_of_a_card() {
-        let named = |code, version, id| Change { external_id: Some(id), ..change(code, 1, Some(version)) };
+    fn names_of_one_card_come_one_after_the_other() {
+        let named = |code, id| Change { external_id: Some(id), ..change(code, 1, None) };
         let records = [
-            named("new", 2, "7".into()),
-            named("old", 1, "7".into()),
-            named("other", 1, "8".into()),
+            named("new", "7".into()),
+            named("old", "7".into()),
+            named("other", "8".into()),
             change("none", 1, None),
+            named("a", "7".into()),
         ];
-        let incoming: Vec<_> = records.iter().map(|change| Incoming { change, received_at: at(0) }).collect();
+        let incoming: Vec<_> =
+            records.iter().map(|change| Incoming { change, received_at: at(0), ordinal: 0 }).collect();
         let (places, overtaken) = fold(&incoming);
-        assert_eq!(places, [0, 3, 2]);
-        assert_eq!(overtaken, [(1, 0)]);
+        assert_eq!((places.as_slice(), overtaken.as_slice()), ([4, 0, 3, 1, 2].as_slice(), [].as_slice()));
+        assert_eq!(turns(&incoming, places), [vec![0, 3, 2], vec![1], vec![4]]);
+    }
+
+    #[test]
+    fn of_one_document_the_later_record_is_newer() {
+        let record = change("A", 2, Some(7));
+        let held = Link { ordinal: 5, ..link(1, Some(7), at(40)) };
+        let stands = |ordinal| standing(Incoming { change: &record, received_at: at(40), ordinal }, &held, None);
+        assert_eq!([4, 5, 6].map(stands), [Standing::Stale, Standing::Changed, Standing::Changed]);
     }
 }

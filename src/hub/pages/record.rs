@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::{
     apply::{ApplyContext, ApplyError, Failure, Verdict, apply_marking},
+    items::Receipt,
     plan::Incoming,
-    store::{StoredPage, StoredRecord, store},
+    store::{StoredPage, StoredRecord, overtake_left, store},
 };
 use crate::{
     canonical::Entity,
@@ -79,6 +80,12 @@ pub struct MappedPage<'a> {
     pub step: &'a Step,
 }
 
+impl MappedPage<'_> {
+    fn receipt(&self) -> Receipt {
+        Receipt { at: self.received_at, first: 0 }
+    }
+}
+
 /// How far a pass is with a page.
 #[derive(Debug)]
 pub struct Step {
@@ -108,13 +115,13 @@ pub async fn apply_page(
         entity: page.mapping.entity(),
         stream: Some(cx.stream),
         references: page.mapping.references(),
+        known_unit: page.mapping.known_unit(),
         write,
         may_create: engine.is_master(cx.connector, page.mapping.entity()),
         isolate: cx.isolate,
         full_pass_started: (cx.pass == Pass::Full).then_some(cx.pass_started_at),
     };
-    let incoming: Vec<Incoming<'_>> =
-        page.mapped.changes.iter().map(|change| Incoming { change, received_at: page.received_at }).collect();
+    let incoming: Vec<Incoming<'_>> = page.mapped.changes.iter().map(|change| page.receipt().of(change)).collect();
     let mut links = Vec::new();
     let mut verdicts = apply_marking(&mut tx, &context, &incoming, &mut links).await?;
     drop_overtaken(&mut tx, &context, &incoming, &mut verdicts).await?;
@@ -245,14 +252,15 @@ pub(super) async fn settle_with(
         for (place, (record, _)) in incoming.iter().zip(verdicts).enumerate().filter(|(_, (_, it))| went_in(it)) {
             let carried = carried.get(place).copied().unwrap_or_default();
             let mut arrived = |key: Cow<'_, str>| {
-                arrivals.push(Arrival { key: key.into_owned(), received_at: record.received_at, carried });
+                arrivals.push(Arrival { rival: rival(record), key: key.into_owned(), carried });
             };
             arrived(Cow::Borrowed(&record.change.code));
             if let Some(number) = record.change.external_id.as_deref() {
                 arrived(Cow::Owned(letter_ids::key_of_number(number)));
             }
         }
-        dead_letters::supersede(tx, cx.connector, cx.entity, &arrivals, replaying).await?;
+        let full_pass = cx.full_pass_started;
+        dead_letters::supersede(tx, cx.connector, cx.entity, &arrivals, replaying, full_pass).await?;
     }
     if open.waiting {
         deferral::supersede(tx, cx.connector, cx.entity, &current, cx.full_pass_started).await?;
@@ -260,13 +268,18 @@ pub(super) async fn settle_with(
     Ok(())
 }
 
-const fn went_in(verdict: &Verdict) -> bool {
+pub(super) const fn went_in(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Created(_) | Verdict::Updated(_) | Verdict::Unchanged(_))
 }
 
 fn rival<'a>(record: &Incoming<'a>) -> Rival<'a> {
     let change = record.change;
-    Rival { key: change.code.as_ref(), version: change.version.as_ref(), received_at: record.received_at }
+    Rival {
+        key: change.code.as_ref(),
+        version: change.version.as_ref(),
+        received_at: record.received_at,
+        ordinal: record.ordinal,
+    }
 }
 
 /// A record that would have to wait while a newer document of its code waits already is stale.
@@ -333,12 +346,12 @@ async fn leave(
         correlation_id: cx.correlation_id,
         run_id: Some(cx.run_id),
         records: page.mapped.records,
-        received_at: page.received_at,
+        receipt: page.receipt(),
         full_pass_started: context.full_pass_started,
         keeps_failed: true,
     };
-    store(tx, engine, &stored, &records).await?;
-    Ok(())
+    let left = store(tx, engine, &stored, &records).await?;
+    overtake_left(tx, &stored, &records, &left).await
 }
 
 fn count(mapped: &Mapped<'_>, verdicts: &[Verdict]) -> Tally {

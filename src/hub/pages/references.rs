@@ -9,12 +9,11 @@ use sqlx::PgConnection;
 use super::apply::{ApplyContext, ApplyError, Failure, Row, Verdict};
 use crate::{
     canonical::{Change, Entity, Value},
-    commerce::{CommandError, Outcome},
+    commerce::{CommandError, Outcome, unknown_units},
     hub::{
         entities::{self, Resolved},
         links::{self, LinkWrite},
     },
-    mapping::OnMissing,
 };
 
 /// Turns the external codes of references into internal ids; rows that name something unknown are deferred, refused,
@@ -41,15 +40,14 @@ pub(super) async fn resolve<'a>(
     let mut known =
         if wanted.is_empty() { HashMap::new() } else { links::resolve(tx, cx.connector, &entities, &codes).await? };
     for (_, entity, on_missing) in cx.references {
-        if *on_missing == OnMissing::Create {
-            let comes = |code: &str| *entity == cx.entity && rows.iter().any(|row| row.code() == code);
-            let missing: Vec<&str> = wanted
-                .iter()
-                .filter(|(of, code)| of == entity && !known.contains_key(&(*of, (*code).to_owned())) && !comes(code))
-                .map(|(_, code)| *code)
-                .collect();
-            create_placeholders(tx, cx, *entity, &missing, &mut known).await?;
-        }
+        let comes = |code: &str| *entity == cx.entity && rows.iter().any(|row| row.code() == code);
+        let is_known = |code: &str| known.contains_key(&(*entity, code.to_owned()));
+        let missing: Vec<&str> = wanted
+            .iter()
+            .filter(|(of, code)| of == entity && on_missing.makes(code) && !is_known(code) && !comes(code))
+            .map(|(_, code)| *code)
+            .collect();
+        create_placeholders(tx, cx, *entity, &missing, &mut known).await?;
     }
 
     // A record may refer to another one of its own page (a category to its parent), as long as that one goes in.
@@ -86,7 +84,37 @@ pub(super) async fn resolve<'a>(
             }
         }
     }
+    if let Some(field) = cx.known_unit {
+        refuse_unknown_units(tx, cx, field, &mut kept, verdicts).await?;
+    }
     Ok(kept)
+}
+
+/// A unit is no record of its own, but it is a reference all the same.
+async fn refuse_unknown_units(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    field: usize,
+    rows: &mut Vec<Row<'_>>,
+    verdicts: &mut [Verdict],
+) -> Result<(), ApplyError> {
+    let named = |row: &Row<'_>| row.incoming.change.values[field].as_text().map(str::to_owned);
+    let units: BTreeSet<String> = rows.iter().filter_map(named).collect();
+    if units.is_empty() {
+        return Ok(());
+    }
+    let units: Vec<&str> = units.iter().map(String::as_str).collect();
+    let unknown = unknown_units(tx, &units).await?;
+    rows.retain(|row| match named(row).filter(|unit| unknown.contains(unit)) {
+        None => true,
+        Some(unit) => {
+            let detail = format!("Unit not found: {unit}");
+            let missing = missing_reference(cx.entity, field, Entity::UnitSet, &unit);
+            verdicts[row.place] = Verdict::Refused(Failure { detail, ..missing });
+            false
+        }
+    });
+    Ok(())
 }
 
 fn lookup(
@@ -113,7 +141,7 @@ fn missing_of(
         if lookup(cx, *entity, code, known, going).is_some() {
             continue;
         }
-        if *on_missing == OnMissing::Fail {
+        if on_missing.refuses() {
             return Some(Verdict::Refused(missing_reference(cx.entity, *field, *entity, code)));
         }
         waits.push((*entity, code.to_owned()));
@@ -165,6 +193,7 @@ async fn create_placeholders(
             hash: None,
             version: None,
             received_at: DateTime::UNIX_EPOCH,
+            ordinal: 0,
         };
         match (id, allocated.next_if(|_| id.is_none())) {
             (Some(id), _) => found_links.push(link(id)),

@@ -7,12 +7,16 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::apply::{ApplyError, Verdict};
+use super::{
+    apply::{ApplyError, Verdict},
+    items::Receipt,
+    record::went_in,
+};
 use crate::{
     canonical::{Entity, Version},
     hub::{
-        dead_letters::{self, NewLetter},
-        deferral::{self, Parked},
+        dead_letters::{self, Arrival, NewLetter},
+        deferral::{self, Parked, Rival},
         engine::Engine,
         letter_ids,
         messages::{self, NewMessage, pack},
@@ -32,7 +36,7 @@ pub(in crate::hub) struct StoredPage<'a> {
     pub(in crate::hub) correlation_id: &'a str,
     pub(in crate::hub) run_id: Option<Uuid>,
     pub(in crate::hub) records: usize,
-    pub(in crate::hub) received_at: DateTime<Utc>,
+    pub(in crate::hub) receipt: Receipt,
     pub(in crate::hub) full_pass_started: Option<DateTime<Utc>>,
     /// Failed records become letters.
     pub(in crate::hub) keeps_failed: bool,
@@ -84,7 +88,8 @@ pub(in crate::hub) async fn store(
         correlation_id: page.correlation_id.to_owned(),
         run_id: page.run_id,
         dead_letter_id: None,
-        received_at: page.received_at,
+        received_at: page.receipt.at,
+        ordinal: page.receipt.first.saturating_add(i64::from(record.ordinal)),
     };
     for record in records {
         match record.verdict {
@@ -121,6 +126,52 @@ pub(in crate::hub) async fn store(
     deferral::park(tx, page.connector, entity, &parked, page.full_pass_started, defer_for).await?;
     write(tx, page, &items).await?;
     Ok(left)
+}
+
+/// A letter whose key got a good record further on in the same page has been overtaken by it.
+pub(in crate::hub) async fn overtake_left(
+    tx: &mut PgConnection,
+    page: &StoredPage<'_>,
+    records: &[StoredRecord<'_>],
+    left: &[LeftLetter],
+) -> Result<(), ApplyError> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    let open: HashMap<&str, u32> = left.iter().map(|letter| (letter.key.as_str(), letter.ordinal)).collect();
+    let mut good: Vec<(String, &StoredRecord<'_>)> = Vec::new();
+    for record in records.iter().filter(|record| went_in(record.verdict)) {
+        let number = record.external_id.map(letter_ids::key_of_number);
+        let keys = record.code.map(str::to_owned).into_iter().chain(number);
+        good.extend(keys.filter(|key| open.contains_key(key.as_str())).map(|key| (key, record)));
+    }
+    if good.is_empty() {
+        return Ok(());
+    }
+    let mut ordinals: Vec<u32> = good.iter().map(|(_, record)| record.ordinal).collect();
+    ordinals.sort_unstable();
+    ordinals.dedup();
+    let bodies = page.mapping.raw_records(page.format, page.body, &ordinals);
+    let carried: HashMap<u32, Vec<String>> = bodies
+        .into_iter()
+        .map(|(ordinal, body)| (ordinal, dead_letters::answered_for(page.mapping, page.format, &body)))
+        .collect();
+    let arrivals: Vec<Arrival<'_>> = good
+        .iter()
+        .map(|(key, record)| Arrival {
+            key: key.clone(),
+            rival: Rival {
+                key: "",
+                version: record.version,
+                received_at: page.receipt.at,
+                ordinal: page.receipt.first.saturating_add(i64::from(record.ordinal)),
+            },
+            carried: carried.get(&record.ordinal).map(Vec::as_slice).unwrap_or_default(),
+        })
+        .collect();
+    let entity = page.mapping.entity();
+    dead_letters::supersede(tx, page.connector, entity, &arrivals, &[], page.full_pass_started).await?;
+    Ok(())
 }
 
 /// The records that get a message of their own, cut out of the page in one go.
@@ -162,7 +213,7 @@ async fn write(tx: &mut PgConnection, page: &StoredPage<'_>, items: &Items<'_>) 
         page.correlation_id,
         page.run_id,
         i32::try_from(page.records).unwrap_or(i32::MAX),
-        page.received_at,
+        page.receipt.at,
         body,
         &items.ordinals,
         &items.outcomes as _,

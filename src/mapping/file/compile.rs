@@ -114,7 +114,7 @@ pub(super) fn compile(name: &str, text: &str, shared: &Tables, report: &mut Repo
     let references = compiled
         .iter()
         .filter_map(|field| match field.spec.kind {
-            FieldType::Ref(entity) => Some((field.target, entity, field.on_missing)),
+            FieldType::Ref(entity) => Some((field.target, entity, field.on_missing.clone())),
             _ => None,
         })
         .collect();

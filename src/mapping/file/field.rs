@@ -89,10 +89,14 @@ impl<'d> Fields<'_, 'd> {
     ) -> Option<Field> {
         let required = required(&mut section, spec.required, report);
         let absent = absent(&mut section, self.defaults.absent, report);
-        let on_missing = section.word("on_missing", &OnMissing::NAMES, OnMissing::parse, report);
+        let mut on_missing = section.word("on_missing", &OnMissing::NAMES, OnMissing::parse, report);
         if on_missing.is_some() && !matches!(spec.kind, FieldType::Ref(_)) {
             let what = format!("`on_missing` is for references, and `{}` is none", spec.name);
             report.add(&section.span, what, "remove it");
+        }
+        let known_unit = section.flag("known", report).unwrap_or(false);
+        if known_unit && spec.name != "unit" {
+            report.add(&section.span, "`known` is for the unit of a record", "remove it");
         }
         let kind = match spec.kind {
             FieldType::List(specs) => FieldKind::List(self.list(&mut section, specs, spec.name, shape, report)?),
@@ -106,8 +110,19 @@ impl<'d> Fields<'_, 'd> {
                 FieldKind::Scalar(self.scalar(&mut section, kind, transforms, shape, report))
             }
         };
+        if let Some(OnMissing::CreateDefault(code)) = &mut on_missing {
+            match &kind {
+                FieldKind::Scalar(ScalarRule { default: Some(Value::Text(default)), .. }) => {
+                    *code = default.as_ref().into()
+                }
+                _ => {
+                    report.add(&section.span, "`create_default` makes the default, and there is none", "add `default`")
+                }
+            }
+        }
         section.finish(report);
-        Some(Field { target, spec, kind, required, absent, on_missing: on_missing.unwrap_or_default() })
+        let on_missing = on_missing.unwrap_or_default();
+        Some(Field { target, spec, kind, required, absent, on_missing, known_unit })
     }
 
     /// Everything that makes one value. The section is finished by the caller.
@@ -314,9 +329,9 @@ impl<'d> Fields<'_, 'd> {
     }
 }
 
-/// `join = ["productCode", "=list"]`: paths, and constants with `=` before them.
+/// `join = ["productCode", "=list"]`: paths, constants with `=` before them, `{ number = PATH }` and `{ date = PATH }`.
 fn join(section: &mut Section<'_>, shape: &mut Shape, report: &mut Report<'_>) -> Option<Join> {
-    let pieces = section.texts("join", report);
+    let pieces: Vec<_> = section.value("join").map(items).unwrap_or_default();
     let separator = section.text("separator", report).map(|(text, _)| text);
     let all = section.flag("all", report).unwrap_or(false);
     let blanks = section.word("blanks", &Blanks::NAMES, Blanks::parse, report);
@@ -327,13 +342,45 @@ fn join(section: &mut Section<'_>, shape: &mut Shape, report: &mut Report<'_>) -
         }
         return None;
     }
-    let pieces = pieces.into_iter().filter_map(|(text, span)| match text.strip_prefix('=') {
-        Some(constant) => Some(Piece::Constant(constant.into())),
-        None => path_of(&text, &span, shape, report).map(Piece::Path),
-    });
-    let pieces = pieces.collect();
+    let pieces = pieces.into_iter().filter_map(|item| piece(item, shape, report)).collect();
     let blanks = blanks.unwrap_or(if all { Blanks::Never } else { Blanks::Skip });
     Some(Join { pieces, separator: separator.unwrap_or_default(), blanks })
+}
+
+fn piece(item: &Spanned<DeValue<'_>>, shape: &mut Shape, report: &mut Report<'_>) -> Option<Piece> {
+    match item.get_ref() {
+        DeValue::String(text) => match text.strip_prefix('=') {
+            Some(constant) => Some(Piece::Constant(constant.into())),
+            None => path_of(text, &item.span(), shape, report).map(Piece::Path),
+        },
+        DeValue::Table(_) => {
+            let mut table = section_of(item, "a piece of `join`".into(), "join", report)?;
+            let number = table.text("number", report);
+            let date = table.text("date", report);
+            let empty = table.value("empty").and_then(|value| literal(value.get_ref()));
+            let piece = match (number, date) {
+                (Some((text, span)), None) => {
+                    let empty = empty.and_then(|(text, _)| text.parse().ok());
+                    path_of(&text, &span, shape, report).map(|path| Piece::Number { path, empty })
+                }
+                (None, Some((text, span))) => path_of(&text, &span, shape, report).map(Piece::Date),
+                _ => {
+                    report.add(
+                        &table.span,
+                        "a piece is one number or one date",
+                        "write { number = PATH } or { date = PATH }",
+                    );
+                    None
+                }
+            };
+            table.finish(report);
+            piece
+        }
+        other => {
+            wrong(report, &item.span(), "join", "paths in quotes, or tables like { number = PATH }", other);
+            None
+        }
+    }
 }
 
 /// `required = true`, or `"when_new"`, which also takes back what the entity demands of every record.
@@ -346,8 +393,21 @@ fn required(section: &mut Section<'_>, by_entity: bool, report: &mut Report<'_>)
     }
 }
 
-/// `negative = false`: the source's own bound of a figure that may be below 0 elsewhere.
+/// `negative = false`: the source's own bound of a figure that may be below 0 elsewhere. `longest = 50`: of a text that may
+/// be longer elsewhere.
 fn bounded(section: &mut Section<'_>, kind: FieldType, report: &mut Report<'_>) -> FieldType {
+    let mut kind = kind;
+    if let Some(value) = section.value("longest") {
+        let longest = literal(value.get_ref()).and_then(|(text, _)| text.parse::<usize>().ok());
+        match (longest, kind) {
+            (Some(longest), FieldType::Text(most)) if (1..=most).contains(&longest) => kind = FieldType::Text(longest),
+            _ => report.add(
+                &value.span(),
+                "`longest` is for texts, and below what the field takes",
+                "write a smaller number",
+            ),
+        }
+    }
     match (section.flag("negative", report), kind) {
         (Some(negative), FieldType::Decimal { scale, negative: true }) => FieldType::Decimal { scale, negative },
         (Some(true), _) | (Some(false), FieldType::Decimal { .. }) | (None, _) => kind,

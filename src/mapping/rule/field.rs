@@ -1,5 +1,7 @@
 //! One target field: how its value comes about, and what an absent source means for it.
 
+use std::sync::Arc;
+
 use crate::canonical::{FieldSpec, FieldType, Value};
 use crate::mapping::source::{Format, Row};
 use crate::mapping::value::{Overlay, Reason, Refusal, UnmappedCount};
@@ -9,24 +11,41 @@ use super::object::ObjectRule;
 use super::scalar::ScalarRule;
 
 /// What to do with a record that refers to something not there yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum OnMissing {
     /// Keep the record until the other one arrives.
     #[default]
     Defer,
     /// Make an empty record under that code.
     Create,
+    /// Make the one of this code, the field's default; refuse the record that names another.
+    CreateDefault(Arc<str>),
     /// Refuse the record.
     Fail,
 }
 
 impl OnMissing {
-    pub(in crate::mapping) const NAMES: [&'static str; 3] = ["defer", "create", "fail"];
+    /// Whether a record of that code may be made because another one names it.
+    pub fn makes(&self, code: &str) -> bool {
+        match self {
+            OnMissing::Create => true,
+            OnMissing::CreateDefault(default) => **default == *code,
+            OnMissing::Defer | OnMissing::Fail => false,
+        }
+    }
+
+    /// Whether a record that names what is not there is refused.
+    pub const fn refuses(&self) -> bool {
+        matches!(self, OnMissing::Fail | OnMissing::CreateDefault(_))
+    }
+
+    pub(in crate::mapping) const NAMES: [&'static str; 4] = ["defer", "create", "create_default", "fail"];
 
     pub(in crate::mapping) fn parse(name: &str) -> Option<Self> {
         match name {
             "defer" => Some(OnMissing::Defer),
             "create" => Some(OnMissing::Create),
+            "create_default" => Some(OnMissing::CreateDefault("".into())),
             "fail" => Some(OnMissing::Fail),
             _ => None,
         }
@@ -61,6 +80,8 @@ pub(in crate::mapping) struct Field {
     /// By format: json, xml, csv.
     pub absent: [Absent; 3],
     pub on_missing: OnMissing,
+    /// A unit that neither its product nor anybody else has is refused.
+    pub known_unit: bool,
 }
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! A list of rows: the units of a product, the addresses of a customer.
 
 use crate::canonical::Value;
-use crate::mapping::source::{Path, Row, Shape, items_of, read_row};
+use crate::mapping::source::{Format, Path, Row, Shape, items_of, read_row};
 use crate::mapping::value::{Reason, Refusal};
 
 use super::condition::{Condition, all_hold};
@@ -44,11 +44,21 @@ impl ListRule {
                 }
             }
             Rows::Of { paths, shape } => {
-                let Some(raw) = paths.iter().find_map(|path| path.raw(row)) else {
+                let Some((path, raw)) = paths.iter().find_map(|path| Some((path, path.raw(row)?))) else {
                     // The collection is there but has no list in it: it is empty.
                     let carried = paths.iter().any(|path| path.head_is_present(row));
-                    return Ok(self.ended(out, carried));
+                    return match paths
+                        .iter()
+                        .find_map(|path| path.head(row).filter(|raw| !may_hold_list(raw, page.format)))
+                    {
+                        Some(raw) => Err(self.no_list(raw)),
+                        None => Ok(self.ended(out, carried)),
+                    };
                 };
+                let is_list = raw.starts_with('[') || (page.format == Format::Xml && raw.starts_with('{'));
+                if !is_list && !is_blank(raw, page.format) {
+                    return Err(Failure { source: path.text.to_string(), ..self.no_list(raw) });
+                }
                 let items = items_of(raw);
                 if items.len() > MAX_ROWS {
                     let detail = format!("{} rows, and at most {MAX_ROWS} are taken", items.len());
@@ -77,6 +87,15 @@ impl ListRule {
             }
         }
         Ok(self.ended(out, true))
+    }
+
+    fn no_list(&self, raw: &str) -> Failure {
+        Failure {
+            below: String::new(),
+            source: self.described(),
+            value: Some(raw.to_owned()),
+            refusal: Refusal::new(Reason::WrongType, "a list was expected"),
+        }
     }
 
     fn ended<'a>(&self, mut rows: Vec<Vec<Value<'a>>>, carried: bool) -> Value<'a> {
@@ -135,6 +154,16 @@ impl ListRule {
             Rows::Itself => "the record".to_owned(),
         }
     }
+}
+
+/// Nothing: null, and an XML element without content.
+fn is_blank(raw: &str, format: Format) -> bool {
+    raw == "null" || (format != Format::Json && raw.trim_matches('"').trim().is_empty())
+}
+
+/// Whether a list could stand further down in it.
+fn may_hold_list(raw: &str, format: Format) -> bool {
+    raw.starts_with(['{', '[']) || is_blank(raw, format)
 }
 
 /// Whether the record carries any of the keys that the field reads.

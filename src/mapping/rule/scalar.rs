@@ -3,9 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use rust_decimal::Decimal;
+
 use crate::canonical::{FieldType, Value};
 use crate::mapping::source::{Path, Row};
-use crate::mapping::value::{Formats, OnUnmapped, Reason, Refusal, Scalar, Table, Transform, convert};
+use crate::mapping::value::{
+    Formats, NumberFormat, OnUnmapped, Reason, Refusal, Scalar, Table, Transform, convert, parse_date, parse_number,
+};
 
 use super::condition::{Condition, all_hold};
 use super::expression::Expression;
@@ -58,6 +62,13 @@ pub(in crate::mapping) struct Join {
 #[derive(Debug)]
 pub(in crate::mapping) enum Piece {
     Path(Path),
+    /// Written the same whichever way it came; this value counts as nothing.
+    Number {
+        path: Path,
+        empty: Option<Decimal>,
+    },
+    /// As a day.
+    Date(Path),
     Constant(Box<str>),
 }
 
@@ -122,9 +133,9 @@ impl ScalarRule {
     }
 
     fn joined<'a>(&self, join: &Join, row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<Value<'a>, Failure> {
-        let joined = join.of(row).map_err(|refusal| self.failure(None, refusal))?;
+        let joined = join.of(row, self.formats).map_err(|refusal| self.failure(None, refusal))?;
         self.finished(joined, page).map_err(|(refusal, _)| {
-            let shown = join.of(row).ok();
+            let shown = join.of(row, self.formats).ok();
             self.failure(shown.as_ref().and_then(Scalar::shown), refusal)
         })
     }
@@ -190,7 +201,7 @@ impl ScalarRule {
         match (decided, &self.source) {
             (Some(Then::From(paths)), _) | (None, Source::From(paths)) => paths.iter().find_map(|path| path.shown(row)),
             (Some(Then::Join(join)), _) | (None, Source::Join(join)) => {
-                join.of(row).ok().and_then(|joined| joined.shown().map(str::to_owned))
+                join.of(row, self.formats).ok().and_then(|joined| joined.shown().map(str::to_owned))
             }
             _ => None,
         }
@@ -212,15 +223,36 @@ impl ScalarRule {
     }
 }
 
+impl Piece {
+    /// What is no number or no date stays as it came: its own field tells that.
+    fn normal<'a>(&self, scalar: Scalar<'a>, formats: Formats) -> Scalar<'a> {
+        let found = match (self, scalar.text()) {
+            (Piece::Number { empty, .. }, Some(text)) => {
+                let format = if matches!(scalar, Scalar::Number(_)) { NumberFormat::Dot } else { formats.number };
+                parse_number(text, format).ok().map(|number| match *empty == Some(number) {
+                    true => String::new(),
+                    false => number.normalize().to_string(),
+                })
+            }
+            (Piece::Date(_), Some(text)) => {
+                let day = parse_date(text, formats.date).ok();
+                day.map(|day| day.map(|day| day.format("%F").to_string()).unwrap_or_default())
+            }
+            _ => None,
+        };
+        found.map_or(scalar, |text| Scalar::Text(Cow::Owned(text)))
+    }
+}
+
 impl Join {
     pub(in crate::mapping) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Path(path) => Some(path),
+            Piece::Path(path) | Piece::Number { path, .. } | Piece::Date(path) => Some(path),
             Piece::Constant(_) => None,
         })
     }
 
-    fn of<'a>(&self, row: Row<'_, 'a>) -> Result<Scalar<'a>, Refusal> {
+    fn of<'a>(&self, row: Row<'_, 'a>, formats: Formats) -> Result<Scalar<'a>, Refusal> {
         let mut out = String::new();
         let mut carried = false;
         // Places that are left empty so far, written only when something follows them.
@@ -228,10 +260,10 @@ impl Join {
         for (place, piece) in self.pieces.iter().enumerate() {
             let scalar = match piece {
                 Piece::Constant(text) => Scalar::Text(Cow::Borrowed(&**text)),
-                Piece::Path(path) => {
+                Piece::Path(path) | Piece::Number { path, .. } | Piece::Date(path) => {
                     let scalar = path.get(row)?;
                     carried |= !matches!(scalar, Scalar::Missing);
-                    scalar
+                    piece.normal(scalar, formats)
                 }
             };
             let text = match &scalar {

@@ -68,6 +68,11 @@ impl Path {
         row.slots.get(usize::from(self.slot)).is_some_and(Option::is_some)
     }
 
+    /// The raw JSON at the first key of the path.
+    pub(in crate::mapping) fn head<'a>(&self, row: Row<'_, 'a>) -> Option<&'a str> {
+        *row.slots.get(usize::from(self.slot))?
+    }
+
     /// The raw JSON at the path.
     pub(in crate::mapping) fn raw<'a>(&self, row: Row<'_, 'a>) -> Option<&'a str> {
         let mut raw = (*row.slots.get(usize::from(self.slot))?)?;

@@ -1,6 +1,6 @@
 //! The records of a CSV file, one after the other: a header line names the columns.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
@@ -12,6 +12,8 @@ const BUFFER: usize = 64 * 1024;
 
 pub struct CsvStream<R> {
     reader: Reader<Text<R>>,
+    /// Where the header begins.
+    base: u64,
     delimiter: u8,
     header: String,
     columns: usize,
@@ -22,41 +24,42 @@ pub struct CsvStream<R> {
 
 impl<R: Read> CsvStream<R> {
     pub(super) fn open(mut text: Text<R>, records: &CsvRecords) -> Result<CsvStream<R>, StreamError> {
+        let base = skip_preamble(&mut text)?;
         let delimiter = records.delimiter_of(&text.first_line()?);
         let mut reader =
             ReaderBuilder::new().delimiter(delimiter).flexible(true).buffer_capacity(BUFFER).from_reader(text);
         let columns = match reader.byte_headers() {
             Ok(header) => header.len(),
-            Err(error) => return Err(fault(&mut reader, &error)),
+            Err(error) => return Err(fault(&mut reader, base, &error)),
         };
-        let end = reader.position().byte();
+        let end = base + reader.position().byte();
         let text = reader.get_ref();
         let mut header = text.since_release(end).to_owned();
         if header.trim().is_empty() {
-            return Err(text.broken("empty_body", 0, "the file has no header line").into());
+            return Err(Broken::at_start("empty_body", "the file has no header line").into());
         }
         if ends_in_quotes(&header, delimiter) {
-            return Err(text.broken("not_csv", 0, "a quoted column name is never closed").into());
+            return Err(text.broken("not_csv", base, "a quoted column name is never closed").into());
         }
         if !header.ends_with('\n') {
             header.push('\n');
         }
-        Ok(CsvStream { reader, delimiter, header, columns, record: ByteRecord::new(), unclosed: None })
+        Ok(CsvStream { reader, base, delimiter, header, columns, record: ByteRecord::new(), unclosed: None })
     }
 
     pub(super) fn next_piece(&mut self) -> Result<Option<Piece>, StreamError> {
-        let before = self.reader.position().byte();
+        let before = self.base + self.reader.position().byte();
         self.reader.get_mut().release(before);
         let found = match self.reader.read_byte_record(&mut self.record) {
             Ok(found) => found,
-            Err(error) => return Err(fault(&mut self.reader, &error)),
+            Err(error) => return Err(fault(&mut self.reader, self.base, &error)),
         };
         if !found {
             let Some((line, byte)) = self.unclosed else { return Ok(None) };
             let detail = "a quoted field of the record that begins here is never closed".to_owned();
             return Err(Broken { what: "cut_off", line, byte, detail }.into());
         }
-        let end = self.reader.position().byte();
+        let end = self.base + self.reader.position().byte();
         let text = self.reader.get_ref();
         let written = text.since_release(end);
         // The break behind the record before it.
@@ -83,8 +86,24 @@ impl<R: Read> CsvStream<R> {
     }
 }
 
-fn fault<R: Read>(reader: &mut Reader<Text<R>>, error: &::csv::Error) -> StreamError {
-    let at = error.position().map_or(0, ::csv::Position::byte);
+/// Blank lines in front of the header, and the `sep=;` that a spreadsheet writes there. Answers where the header begins.
+fn skip_preamble<R: Read>(text: &mut Text<R>) -> Result<u64, StreamError> {
+    let mut base = 0;
+    loop {
+        let line = text.first_line()?;
+        let is_hint = line.trim().to_ascii_lowercase().starts_with("sep=") && line.trim().len() <= 5;
+        let length = text.fill_buf().map_or(0, |rest| rest.len().min(line.len() + 1));
+        if length == 0 || !(is_hint || line.trim().is_empty()) {
+            return Ok(base);
+        }
+        text.consume(length);
+        base += length as u64;
+        text.release(base);
+    }
+}
+
+fn fault<R: Read>(reader: &mut Reader<Text<R>>, base: u64, error: &::csv::Error) -> StreamError {
+    let at = base + error.position().map_or(0, ::csv::Position::byte);
     let text = reader.get_mut();
     text.stopped().unwrap_or_else(|| text.broken("not_csv", at, error.to_string()).into())
 }

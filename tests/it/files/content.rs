@@ -123,6 +123,7 @@ async fn what_the_record_asks_for_is_done_in_the_order_of_the_file() {
     assert_eq!(report["failures"][0]["line"], 8);
     assert_eq!(report["failures"][0]["code"], "C");
     assert_eq!(report["failures"][0]["reason"], "unknown_operation");
+    assert!(report["failures"][0]["deadLetterId"].is_string(), "{report}");
     assert_eq!(report["failures"][0]["value"], "XXX");
     assert_eq!(report["failures"][1]["reason"], "missing_code");
     let letter = inbox.hub.row("select * from hub.dead_letter").await;
@@ -202,4 +203,31 @@ async fn an_older_file_changes_nothing_that_is_newer() {
     let file = inbox.take("old.xml", dated("eski", 2)).await;
     assert_eq!((file.state.as_str(), file.stale), ("done", 1));
     assert_eq!(inbox.product("A").await["name"], "yeni");
+}
+
+#[tokio::test]
+async fn lines_of_one_code_that_are_all_refused_are_told_one_by_one() {
+    let mut inbox = Inbox::new().await;
+    let bad: String = (0..60).map(|n| format!("RV-1;ad;{}\n", 200 + n)).collect();
+    let file = inbox.take("products.csv", format!("Stok Kodu;Stok Adı;KDV\n{bad}RV-2;ad;20\n")).await;
+    assert_eq!((file.state.as_str(), file.created, file.failed), ("done", 1, 60));
+    assert_eq!(inbox.report("done")["failures"].as_array().map(Vec::len), Some(60));
+}
+
+#[tokio::test]
+async fn an_earlier_line_never_overwrites_a_later_one_of_its_code() {
+    let mut inbox = Inbox::new().await;
+    inbox.take("products.csv", "Stok Kodu;Stok Adı\nFX-3;ad\nFX-4;ad\n").await;
+    // The good line stands in the same slice, and in the next one.
+    let filler: String = (0..1_200).map(|_| "FX-9;Liste;;10;TL\n").collect();
+    let text = format!(
+        "Stok Kodu;Fiyat Türü;Birim;Fiyat;Para Birimi\nFX-3;Liste;;10;ALTIN\nFX-4;Liste;;10;ALTIN\nFX-3;Liste;;20;TL\n\
+         {filler}FX-4;Liste;;20;TL\n"
+    );
+    let file = inbox.take("prices.csv", text).await;
+    assert_eq!((file.state.as_str(), file.created, file.failed), ("done", 2, 2));
+    assert_eq!(inbox.hub.count("hub.dead_letter").await, 0);
+    assert_eq!(inbox.hub.count("hub.dead_letter_history where resolution = 'superseded'").await, 2);
+    let prices = "select distinct amount::bigint as price from commerce.price";
+    assert_eq!(inbox.hub.rows(prices).await, [json!({ "price": 20 })]);
 }

@@ -102,3 +102,21 @@ async fn a_configured_encoding_is_taken_at_its_word() {
     let file = inbox.take("products.csv", b"Stok Kodu;Stok Ad\xFD\nA;a\n").await;
     assert_eq!((file.state.as_str(), file.reason.as_deref(), file.byte), ("failed", Some("encoding"), Some(17)));
 }
+
+#[tokio::test]
+async fn a_header_may_stand_behind_blank_lines_and_a_spreadsheets_hint() {
+    let mut inbox = Inbox::new().await;
+    for (name, text, line) in [
+        ("products1.csv", "\r\n\r\nStok Kodu;Stok Adı\r\nA;a\r\nB;b;fazla\r\n", 5),
+        ("products2.csv", "sep=;\r\nStok Kodu;Stok Adı\r\nC;c\r\nB;b;fazla\r\n", 4),
+    ] {
+        let file = inbox.take(name, text).await;
+        assert_eq!((file.state.as_str(), file.created, file.failed), ("done", 1, 1), "{name}: {file:?}");
+        let report =
+            inbox.names("done").into_iter().rfind(|it| it.starts_with(&name[..9]) && it.ends_with(".report.json"));
+        let text =
+            std::fs::read_to_string(inbox.path().join("done").join(report.expect("a report"))).expect("readable");
+        let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(report["failures"][0]["line"], line, "{name}");
+    }
+}

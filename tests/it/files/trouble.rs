@@ -259,3 +259,17 @@ async fn a_file_that_is_gone_from_work_is_told_until_it_is_back() {
     assert_eq!(inbox.round().await.filed, 1);
     assert_eq!(inbox.file(file.id).await.created, 2_500);
 }
+
+#[tokio::test]
+async fn a_long_name_stops_nobody_and_is_kept_shortened() {
+    let mut inbox = Inbox::new().await;
+    let text = items([item("INS", "A", "a")]);
+    for length in [216, 230, 251] {
+        inbox.put(&format!("{}.xml", "x".repeat(length)), &text);
+    }
+    inbox.put("ITEMS.xml", items([item("INS", "B", "b")]));
+    let round = inbox.rounds().await;
+    assert_eq!((round.taken, round.filed, round.waiting), (4, 4, 0), "{:?}", inbox.files().await);
+    assert_eq!(inbox.hub.count("commerce.product").await, 2);
+    assert_eq!(inbox.names("done").len(), 8);
+}

@@ -265,8 +265,10 @@ async fn a_good_record_of_the_key_ends_the_letter() {
     hub.full("brands", [page([good("A", 1)])]).await;
     hub.changes("brands", [page([bad("A", 2), bad("B", 1)])]).await;
     assert_eq!(letters(&hub, Filter::default()).await.len(), 2);
-    // Back to what it was: nothing to write, and nothing wrong any more.
-    let run = hub.changes("brands", [page([good("A", 1)])]).await;
+    // One that is older says nothing about it; back to what it was, nothing is wrong any more.
+    hub.changes("brands", [page([good("A", 1)])]).await;
+    assert_eq!(letters(&hub, Filter::default()).await.len(), 2);
+    let run = hub.changes("brands", [page([json!({ "code": "A", "version": 3, "name": "A 1" })])]).await;
     assert_eq!(run.unchanged, 1);
     assert_eq!(only(&hub).await.code.as_deref(), Some("B"));
     let history = hub.row("select resolution, key from hub.dead_letter_history").await;
@@ -458,4 +460,32 @@ async fn a_letter_is_shown_with_all_that_a_person_needs() {
     assert_eq!(shown.letter.edited_by.as_deref(), Some("cli:ayse"));
     assert!(shown.next.contains("lacks brand NONE"), "{}", shown.next);
     assert!(shown.marked.contains(">>       \"brand\": \"NONE\""), "{}", shown.marked);
+}
+
+#[tokio::test]
+async fn a_filter_takes_what_the_list_shows_and_refuses_what_no_letter_can_have() {
+    let hub = Hub::new().await;
+    hub.changes("brands", [page([bad("A", 1)])]).await;
+    let letter = only(&hub).await;
+    let field = letter.field.clone().expect("a field");
+    assert!(field.contains(" ("), "{field}");
+    let source = field.split_once(" (").map(|(_, source)| source.trim_end_matches(')').to_owned());
+    for filter in [
+        Filter { stream: Some("brands".into()), ..Filter::default() },
+        Filter { stream: Some("erp.brands".into()), ..Filter::default() },
+        Filter { field: Some(field.clone()), ..Filter::default() },
+        Filter { field: field.split(' ').next().map(str::to_owned), ..Filter::default() },
+        Filter { field: source, ..Filter::default() },
+    ] {
+        assert_eq!(letters(&hub, filter.clone()).await.len(), 1, "{filter:?}");
+    }
+    for filter in [
+        Filter { state: Some("bogus".into()), ..Filter::default() },
+        Filter { cause: Some("bogus".into()), ..Filter::default() },
+        Filter { entity: Some("bogus".into()), ..Filter::default() },
+    ] {
+        assert!(filter.check().expect_err("no letter can have it").contains("`bogus`"), "{filter:?}");
+    }
+    let other = Filter { stream: Some("other.brands".into()), ..Filter::default() };
+    assert_eq!(letters(&hub, other).await.len(), 0);
 }

@@ -7,7 +7,14 @@ use crate::support::{database::TestDatabase, kopru::Kopru};
 async fn installation() -> (TestDatabase, Kopru) {
     let database = TestDatabase::new().await;
     let kopru = Kopru::new();
-    kopru.write("config.toml", &format!("[database]\nurl = \"{}\"\n", database.url));
+    kopru.write(
+        "config.toml",
+        &format!(
+            "[database]\nurl = \"{}\"\n[connectors.logo]\nkind = \"push\"\n[connectors.logo_izmir]\nkind = \"push\"\n\
+             master = []\n",
+            database.url
+        ),
+    );
     (database, kopru)
 }
 
@@ -19,12 +26,24 @@ fn create(kopru: &Kopru, name: &str, more: &[&str]) -> Value {
 #[tokio::test]
 async fn a_key_is_made_listed_and_revoked_and_all_of_it_is_in_the_books() {
     let (database, kopru) = installation().await;
-    let more = ["--ip", "10.1.2.3/8", "--ip", "::1", "--rate", "60", "--expires", "2099-01-01T00:00:00Z", "--scope"];
+    let more = [
+        "--ip",
+        "10.1.2.3/8",
+        "--ip",
+        "::1",
+        "--ip",
+        "::ffff:127.0.0.6/128",
+        "--rate",
+        "60",
+        "--expires",
+        "2099-01-01T00:00:00Z",
+        "--scope",
+    ];
     let made = create(&kopru, "LOGO", &[&more[..], &["integration:read", "--instance", "logo_izmir"]].concat());
     let (key, prefix) = (made["key"].as_str().expect("a key"), made["prefix"].as_str().expect("a prefix"));
     assert!(key.starts_with(&format!("kpr_{prefix}_")) && key.len() == 4 + 8 + 1 + 43, "{key}");
     assert_eq!(made["scopes"], json!(["integration:read", "integration:write"]));
-    assert_eq!(made["allowedNetworks"], json!(["10.0.0.0/8", "::1/128"]));
+    assert_eq!(made["allowedNetworks"], json!(["10.0.0.0/8", "::1/128", "127.0.0.6/32"]));
     assert_eq!((&made["instance"], &made["ratePerMinute"]), (&json!("logo_izmir"), &json!(60)));
     let second = create(&kopru, "second", &[]);
     assert_eq!((&second["instance"], &second["expiresAt"]), (&json!("logo"), &Value::Null));
@@ -54,7 +73,7 @@ async fn a_key_is_made_listed_and_revoked_and_all_of_it_is_in_the_books() {
     let actions: Vec<_> = books["items"].as_array().expect("a list").iter().map(|row| &row["action"]).collect();
     assert_eq!(actions, ["api_key.revoked", "api_key.created"]);
     assert!(books["items"][0]["actor"].as_str().expect("text").starts_with("cli:"));
-    assert_eq!(books["items"][1]["detail"]["allowedNetworks"], json!(["10.0.0.0/8", "::1/128"]));
+    assert_eq!(books["items"][1]["detail"]["allowedNetworks"], json!(["10.0.0.0/8", "::1/128", "127.0.0.6/32"]));
     let page = kopru.run(&["--json", "audit", "list", "--limit", "3", "--action", "api_key.created"]).expect(0).json();
     let cursor = page["nextCursor"].as_str().expect("a full page").to_owned();
     let rest = kopru.run(&["--json", "audit", "list", "--cursor", &cursor]).expect(0).json();
@@ -89,6 +108,7 @@ async fn what_makes_no_sense_is_wrong_usage_and_says_what_would() {
         (&["--name", "x", scope[0], scope[1], "--expires", "2001-01-01T00:00:00Z"], "expired already"),
         (&["--name", "x", scope[0], scope[1], "--expires", "tomorrow"], "tomorrow"),
         (&["--name", "x", scope[0], scope[1], "--instance", "LOGO!"], "[connectors.NAME]"),
+        (&["--name", "x", scope[0], scope[1], "--instance", "nope"], "configured: logo, logo_izmir"),
     ] {
         let run = kopru.run(&[&["api-key", "create"][..], args].concat()).expect(2);
         assert!(run.stderr.contains(says), "{args:?}: {}", run.stderr);

@@ -16,7 +16,7 @@ async fn a_served_hub_knows_its_keys_and_logs_none_of_them() {
         "config.toml",
         &format!(
             "[database]\nurl = \"{}\"\n[http]\nlisten = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
-             [rate_limit]\nper_api_key_per_minute = 7\n[log]\nlevel = \"trace\"\n",
+             [connectors.logo]\nkind = \"push\"\n[rate_limit]\nper_api_key_per_minute = 7\n[log]\nlevel = \"trace\"\n",
             database.url
         ),
     );

@@ -14,6 +14,7 @@ pub async fn hub() -> Hub {
     Hub::with(|build| {
         build.library = Arc::new(Library::load(None).expect("the built-in mappings"));
         build.polled = &[];
+        build.beside = &["another"];
     })
     .await
 }
@@ -52,6 +53,7 @@ pub async fn push_bytes(hub: &Hub, mapping: &str, body: &[u8]) -> Submitted {
         keep_failed: true,
         bulk: false,
         received_at,
+        first: 0,
         isolate: false,
     };
     submit_alone(&hub.engine, &submission).await.expect("submitted")
@@ -293,6 +295,7 @@ async fn an_unreadable_document_is_refused_whole() {
             keep_failed: true,
             bulk: false,
             received_at: chrono::DateTime::UNIX_EPOCH,
+            first: 0,
             isolate: false,
         };
         submit_alone(&hub.engine, &submission).await.expect_err(body);

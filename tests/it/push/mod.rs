@@ -6,6 +6,8 @@ mod described;
 mod intake;
 mod parts;
 mod previews;
+mod references;
 
 mod site;
+mod twins;
 mod wire;

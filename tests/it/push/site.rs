@@ -109,6 +109,20 @@ impl Site {
         site
     }
 
+    /// A record that came with what was pulled: no one pushes warehouses and price lists.
+    pub async fn pulled(&self, table: &str, code: &str) {
+        self.hub
+            .execute(&format!(
+                "with made as (
+                     insert into commerce.{table} (code, name, created_at, updated_at, created_by, updated_by)
+                     values ('{code}', '{code}', now(), now(), 'test', 'test') returning id, code
+                 )
+                 insert into hub.external_ref (connector, entity, internal_id, external_code)
+                 select 'erp', '{table}', id, code from made"
+            ))
+            .await;
+    }
+
     pub async fn key_for(&self, instance: &str, scopes: &[&str]) -> String {
         let new = NewKey {
             name: "LOGO".to_owned(),

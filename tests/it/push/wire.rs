@@ -89,6 +89,7 @@ async fn the_short_forms_answer_with_the_product() {
     assert_eq!(told["id"], product["id"]);
     insta::assert_snapshot!("short_form_of_prices", redacted(told));
     assert_eq!(site.post("products/prices", &prices).await.ok()["status"], "unchanged");
+    site.pulled("warehouse", "2").await;
     let told = site.post("products/stock", &json!({ "code": "A", "quantity": 9, "warehouseCode": "2" })).await.ok();
     assert_eq!((told["id"].clone(), told["status"].clone()), (product["id"].clone(), json!("updated")));
 
@@ -108,6 +109,7 @@ async fn the_short_forms_answer_with_the_product() {
 async fn the_other_entities() {
     let site = Site::new().await;
     site.post("products", &product("A")).await.ok();
+    site.pulled("warehouse", "3").await;
     let customer = json!({ "code": "120.01", "title": "Örnek Ltd. Şti.", "taxNumber": "1234567890", "logoId": 4,
         "creditLimit": 1000.5, "addresses": [{ "code": "M", "line1": "Sokak 1", "city": "İstanbul", "isDefault": true }] });
     let price =
@@ -178,6 +180,20 @@ async fn an_instance_sees_only_its_own_codes_and_a_reader_only_reads() {
     site.key = other;
     site.get("products/A").await.refused(404, "not_found");
     site.delete("products/A").await.refused(404, "not_found");
+    site.key = site.key_for("nope", &["integration:write"]).await;
+    let before = site.hub.footprint().await;
+    for refused in [
+        site.post("brands", &json!({ "code": "ACME", "name": "stolen" })).await,
+        site.get("products/A").await,
+        site.delete("products/A").await,
+    ] {
+        let problem = refused.refused(403, "instance_not_configured");
+        assert!(
+            problem["detail"].as_str().is_some_and(|it| it.contains("`nope`") && it.contains("another, erp")),
+            "{problem}"
+        );
+    }
+    assert_eq!(site.hub.footprint().await, before);
     site.key = "nobody".to_owned();
     site.post("products", &product("A")).await.refused(401, "api_key_unknown");
 }
@@ -192,7 +208,10 @@ async fn a_record_that_is_known_is_not_sent_again() {
     let first = ask("none").await;
     assert_eq!(first.status(), 200);
     let tag = first.headers()["etag"].to_str().expect("text").to_owned();
-    assert_eq!(ask(&tag).await.status(), 304);
+    let strong = tag.trim_start_matches("W/").to_owned();
+    for known in [tag.clone(), strong, "*".to_owned(), format!("\"other\", {tag}")] {
+        assert_eq!(ask(&known).await.status(), 304, "{known}");
+    }
     site.post("brands", &json!({ "code": "ACME", "name": "Başka" })).await.ok();
     assert_eq!(ask(&tag).await.status(), 200);
 }

@@ -102,6 +102,7 @@ pub async fn post(hub: &Hub, keys: impl IntoIterator<Item = String>) -> Vec<Uuid
             run_id: None,
             dead_letter_id: None,
             received_at,
+            ordinal: 0,
         })
         .collect();
     let mut connection = hub.pool().acquire().await.expect("a connection");

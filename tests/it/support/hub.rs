@@ -7,6 +7,7 @@ use kopru::{
     clock::Clock,
     hub::{
         engine::{Engine, EngineSettings, Handler, Instance, Stream},
+        push_only::{self, PushOnly},
         retry::RetrySchedule,
         runs::{self, NewRun, Run},
         scheduler,
@@ -154,6 +155,8 @@ pub struct Build {
     pub handlers: Vec<Arc<dyn Handler>>,
     pub library: Arc<Library>,
     pub sweep: SweepPolicy,
+    /// Further instances, which only push.
+    pub beside: &'static [&'static str],
 }
 
 impl Default for Build {
@@ -167,6 +170,7 @@ impl Default for Build {
             handlers: Vec::new(),
             library: Arc::new(library()),
             sweep: SweepPolicy::default(),
+            beside: &[],
         }
     }
 }
@@ -193,8 +197,17 @@ impl Build {
                 })
                 .collect(),
         };
+        let beside = self.beside.iter().map(|name| Instance {
+            name: (*name).to_owned(),
+            kind: push_only::KIND.to_owned(),
+            connector: Arc::new(PushOnly),
+            exclusive: false,
+            master: None,
+            streams: Vec::new(),
+        });
+        let instances = std::iter::once(instance).chain(beside).collect();
         let (library, handlers) = (Arc::clone(&self.library), self.handlers.clone());
-        Engine::new(pool.clone(), Clock::system(), library, vec![instance], handlers, self.settings.clone())
+        Engine::new(pool.clone(), Clock::system(), library, instances, handlers, self.settings.clone())
             .expect("an engine")
     }
 }
