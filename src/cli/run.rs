@@ -198,7 +198,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Connector(command) => interruptible(connector::connector(global, command)).await,
         Command::Mapping(MappingCommand::Check { paths }) => look_at_mappings(global, mapping::check, &paths),
         Command::Mapping(MappingCommand::Test { paths }) => look_at_mappings(global, mapping::test, &paths),
-        Command::Mapping(MappingCommand::List) => interruptible(mapping_list::run(global)).await,
+        Command::Mapping(MappingCommand::List) => Box::pin(interruptible(mapping_list::run(global))).await,
         Command::Mapping(MappingCommand::Preview(args)) => interruptible(preview::run(global, args)).await,
         Command::Mapping(MappingCommand::Unmapped(command)) => interruptible(unmapped::unmapped(global, command)).await,
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
