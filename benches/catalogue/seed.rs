@@ -63,7 +63,7 @@ pub async fn fill(site: &Site, options: &Options) -> Result<(), Box<dyn Error>> 
 pub async fn tokens(site: &Site, dealers: i64) -> Result<Vec<String>, Box<dyn Error>> {
     let clock = Clock::system();
     let keys = KeySource::OwnFile(site.dir.join("data/signing-key.pem"));
-    let people = People::new(site.pool.clone(), clock.clone(), keys);
+    let people = People::new(site.pool.clone(), clock.clone(), keys, None);
     let by = Actor { name: "cli:bench", correlation_id: "bench" };
     let mut tokens = Vec::new();
     for dealer in 1..=dealers {
@@ -72,7 +72,7 @@ pub async fn tokens(site: &Site, dealers: i64) -> Result<Vec<String>, Box<dyn Er
             .fetch_one(&site.pool)
             .await?;
         let new = NewUser {
-            email: Email::parse(&format!("bayi{dealer}@example.com")).map_err(|error| error.to_string())?,
+            email: Email::parse(&format!("bayi{dealer}@example.com")).ok_or("no address")?,
             full_name: format!("Bayi {dealer}"),
             phone: None,
             role: Role::DealerOwner,
@@ -82,7 +82,7 @@ pub async fn tokens(site: &Site, dealers: i64) -> Result<Vec<String>, Box<dyn Er
             password_hash: Some("none".to_owned()),
         };
         let mut tx = site.pool.begin().await?;
-        let user = users::create(&mut tx, by, &new, clock.now()).await?;
+        let user = users::create(&mut tx, by.into(), &new, clock.now()).await?;
         tx.commit().await?;
         let visit = Visit { address: [127, 0, 0, 1].into(), agent: None, correlation_id: "bench".to_owned() };
         tokens.push(people.open_session(user.id, &visit).await?.access);

@@ -36,10 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
     )
 )]
 async fn show(State(state): State<PublicState>, Path(name): Path<String>) -> Result<Response, Problem> {
-    let found = match &state.catalogue.media {
-        Some(media) => media.find(&name).await.map_err(Problem::internal)?,
-        None => None,
-    };
+    let found = state.catalogue.media.find(&name).await.map_err(Problem::internal)?;
     let picture = found.ok_or_else(|| Problem::not_found("there is no such picture"))?;
     let about = [
         (header::CONTENT_TYPE, HeaderValue::from_static(picture.content_type)),

@@ -55,8 +55,7 @@ pub struct Catalogue {
     pub reader: Reader,
     /// Kept for a moment.
     pub answers: Answers,
-    /// `None`: this server keeps none.
-    pub media: Option<MediaStore>,
+    pub media: MediaStore,
 }
 
 impl Catalogue {
@@ -67,13 +66,13 @@ impl Catalogue {
         cache_bytes: u64,
         pictures: &Path,
     ) -> Result<Catalogue, MediaError> {
-        let media = Some(MediaStore::local(pictures)?);
+        let media = MediaStore::local(pictures)?;
         Ok(Catalogue { reader: Reader::new(pool, allow_zero_price), answers: Answers::holding(cache_bytes), media })
     }
 
-    /// Nothing is kept.
+    /// No answers are kept, and pictures in memory alone.
     pub fn plain(pool: PgPool) -> Catalogue {
-        Catalogue { reader: Reader::new(pool, false), answers: Answers::default(), media: None }
+        Catalogue { reader: Reader::new(pool, false), answers: Answers::default(), media: MediaStore::in_memory() }
     }
 }
 

@@ -67,7 +67,7 @@ impl Server {
         Server { routes: self.routes.merge(more), ..self }
     }
 
-    /// Another catalogue than one that keeps nothing.
+    /// Another catalogue than one that keeps nothing beyond the process.
     pub fn catalogue(self, catalogue: Catalogue) -> Server {
         Server { catalogue, ..self }
     }

@@ -3,7 +3,7 @@
 use std::{io, path::Path as FilePath, sync::Arc};
 
 use bytes::Bytes;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, memory::InMemory, path::Path};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
@@ -50,7 +50,12 @@ impl MediaStore {
         Ok(MediaStore::over(Arc::new(LocalFileSystem::new_with_prefix(dir)?)))
     }
 
-    pub fn over(store: Arc<dyn ObjectStore>) -> MediaStore {
+    /// Keeps them as long as the process lives.
+    pub fn in_memory() -> MediaStore {
+        MediaStore::over(Arc::new(InMemory::new()))
+    }
+
+    fn over(store: Arc<dyn ObjectStore>) -> MediaStore {
         MediaStore { store, drawing: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 

@@ -205,6 +205,7 @@ impl EditedOut {
     path = "/api/v1/products",
     tag = "catalogue",
     operation_id = "saveProduct",
+    extensions(("x-permission" = json!("products.create|products.edit"))),
     security(("bearer" = []), ("apiKey" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Which request this is, should it be sent again")),
     request_body = ProductIn,
@@ -333,6 +334,7 @@ fn line(unit: &UnitIn) -> UnitLine<'_> {
     path = "/api/v1/products/{id}",
     tag = "catalogue",
     operation_id = "deleteProduct",
+    extensions(("x-permission" = json!("products.delete"))),
     security(("bearer" = []), ("apiKey" = [])),
     params(
         ("id" = i64, Path, description = "The product's id"),
@@ -383,6 +385,7 @@ pub(super) async fn remove(
     path = "/api/v1/products/{id}/price",
     tag = "catalogue",
     operation_id = "setPrices",
+    extensions(("x-permission" = json!("prices.edit"))),
     security(("bearer" = []), ("apiKey" = [])),
     params(
         ("id" = i64, Path, description = "The product's id"),
@@ -449,6 +452,7 @@ pub(super) async fn set_prices(
     path = "/api/v1/products/{id}/stock",
     tag = "catalogue",
     operation_id = "setStock",
+    extensions(("x-permission" = json!("stock.edit"))),
     security(("bearer" = []), ("apiKey" = [])),
     params(
         ("id" = i64, Path, description = "The product's id"),

@@ -22,7 +22,7 @@ use crate::{
         router::PublicState,
         signed_in::SignedIn,
     },
-    media::{MediaError, MediaStore},
+    media::MediaError,
     principal::Permission,
 };
 
@@ -66,6 +66,7 @@ pub(super) struct RemovedOut {
     path = "/api/v1/products/{id}/images",
     tag = "catalogue",
     operation_id = "addImage",
+    extensions(("x-permission" = json!("products.edit"))),
     security(("bearer" = []), ("apiKey" = [])),
     params(
         ("id" = i64, Path, description = "The product's id"),
@@ -96,7 +97,7 @@ pub(super) async fn add(
     caller.require(Permission::ProductsEdit)?;
     let id = product_id(&id)?;
     let alt = query::read::<AddQuery>(&uri)?.alt;
-    let url = store(&state)?.keep(body.clone()).await.map_err(refused)?;
+    let url = state.catalogue.media.keep(body.clone()).await.map_err(refused)?;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, url, alt));
     let answers = shared.0.catalogue.answers.clone();
@@ -121,6 +122,7 @@ pub(super) async fn add(
     path = "/api/v1/products/{id}/images",
     tag = "catalogue",
     operation_id = "removeImage",
+    extensions(("x-permission" = json!("products.edit"))),
     security(("bearer" = []), ("apiKey" = [])),
     params(
         ("id" = i64, Path, description = "The product's id"),
@@ -165,11 +167,6 @@ pub(super) async fn remove(
         .await;
     answers.forget();
     answered
-}
-
-fn store(state: &PublicState) -> Result<&MediaStore, Problem> {
-    let none = || Problem::unavailable("this server keeps no pictures; it needs a data directory");
-    state.catalogue.media.as_ref().ok_or_else(none)
 }
 
 fn refused(error: MediaError) -> Problem {
