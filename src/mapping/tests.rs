@@ -153,7 +153,7 @@ fn all_problems_of_all_files_are_told_with_place_and_remedy() {
         "a row of `units` has no rule",
         "the condition tests nothing",
         "[[skip]] has no `reason`",
-        "the required field `sku` of the entity product has no rule",
+        "the required field `code` of a row of `units` has no rule",
         "x/tables.toml:3:1: the value of the code `2` is neither",
         "x/syntax.toml:1:10: this is not TOML:",
     ] {
