@@ -71,8 +71,7 @@ impl Shop {
 
     /// A price row; `more` are further columns and values, `customer_id = 1`.
     async fn price(&self, product: i64, role: &str, amount: &str, more: &str) -> i64 {
-        let id = self
-            .number(&format!(
+        self.number(&format!(
                 "insert into commerce.price (product_id, code, role, currency, amount, created_at, updated_at, created_by,
                      updated_by{columns})
                  values ({product}, gen_random_uuid()::text, '{role}', 'TRY', {amount}, now(), now(), 'test', 'test'{values})
@@ -80,8 +79,7 @@ impl Shop {
                 columns = more.split_once('=').map_or(String::new(), |(column, _)| format!(", {column}")),
                 values = more.split_once('=').map_or(String::new(), |(_, value)| format!(", {value}")),
             ))
-            .await;
-        id
+            .await
     }
 
     async fn stock(&self, product: i64, warehouse: &str, quantity: &str) {
