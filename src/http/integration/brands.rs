@@ -42,6 +42,5 @@ entity_routes!(
     item = BrandIn,
     items = BrandsIn,
     names = ["pushBrand", "pushBrands", "showBrand", "deactivateBrand"],
-    also = [],
-    words = ["/api/integration/brands/bulk"]
+    also = []
 );

@@ -44,6 +44,5 @@ entity_routes!(
     item = CategoryIn,
     items = CategoriesIn,
     names = ["pushCategory", "pushCategories", "showCategory", "deactivateCategory"],
-    also = [],
-    words = ["/api/integration/categories/bulk"]
+    also = []
 );

@@ -83,6 +83,5 @@ entity_routes!(
     item = CustomerIn,
     items = CustomersIn,
     names = ["pushCustomer", "pushCustomers", "showCustomer", "deactivateCustomer"],
-    also = [],
-    words = ["/api/integration/customers/bulk"]
+    also = []
 );

@@ -56,6 +56,5 @@ entity_routes!(
     item = PriceIn,
     items = PricesIn,
     names = ["pushPrice", "pushPrices", "showPrice", "deactivatePrice"],
-    also = [],
-    words = ["/api/integration/prices/bulk"]
+    also = []
 );

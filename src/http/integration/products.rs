@@ -221,6 +221,5 @@ entity_routes!(
     item = ProductIn,
     items = ProductsIn,
     names = ["pushProduct", "pushProducts", "showProduct", "deactivateProduct"],
-    also = [set_prices, set_stock],
-    words = ["/api/integration/products/bulk", "/api/integration/products/prices", "/api/integration/products/stock"]
+    also = [set_prices, set_stock]
 );

@@ -26,17 +26,11 @@ where
     }
 }
 
-/// The last part of a path of which every byte is known.
-pub(super) fn last_word(uri: &axum::http::Uri) -> String {
-    uri.path().rsplit('/').next().unwrap_or_default().to_owned()
-}
-
 /// The handlers of an entity, described, and `routes()` over them and those in `also`.
 macro_rules! entity_routes {
     (
         $pushed:expr, tag = $tag:tt, one = $one:tt, bulk = $bulk:tt, record = $record:tt, item = $Item:ident,
-        items = $Items:ident, names = [$create:tt, $create_many:tt, $show:tt, $remove:tt], also = [$($also:ident),*],
-        words = [$($word:tt),*]
+        items = $Items:ident, names = [$create:tt, $create_many:tt, $show:tt, $remove:tt], also = [$($also:ident),*]
     ) => {
         pub(super) fn routes<S>() -> utoipa_axum::router::OpenApiRouter<S>
         where
@@ -48,26 +42,6 @@ macro_rules! entity_routes {
                 .routes(utoipa_axum::routes!(create_many))
                 .routes(utoipa_axum::routes!(show, remove))
                 $(.routes(utoipa_axum::routes!($also)))*
-                // A code may be one of the words that stand in these paths.
-                $(.route($word, axum::routing::get(show_word).delete(remove_word)))*
-        }
-
-        async fn show_word(
-            engine: axum::extract::State<crate::hub::engine::Engine>,
-            caller: crate::http::caller::Caller,
-            axum::extract::OriginalUri(uri): axum::extract::OriginalUri,
-            headers: axum::http::HeaderMap,
-        ) -> Result<axum::response::Response, crate::http::problem::Problem> {
-            let code = crate::http::integration::routes::last_word(&uri);
-            show(engine, caller, axum::extract::Path(code), headers).await
-        }
-
-        async fn remove_word(
-            sender: crate::http::integration::push::Sender,
-            axum::extract::OriginalUri(uri): axum::extract::OriginalUri,
-        ) -> Result<axum::response::Response, crate::http::problem::Problem> {
-            let code = crate::http::integration::routes::last_word(&uri);
-            remove(sender, axum::extract::Path(code)).await
         }
 
         /// One item: created, changed, or left as it is when nothing changed.

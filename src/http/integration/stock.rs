@@ -44,6 +44,5 @@ entity_routes!(
     item = StockIn,
     items = StockLevelsIn,
     names = ["pushStock", "pushStockLevels", "showStock", "clearStock"],
-    also = [],
-    words = ["/api/integration/stock/bulk"]
+    also = []
 );

@@ -24,7 +24,7 @@ async fn an_own_directory_replaces_its_systems_and_pushes_go_on_by_the_built_in_
     kopru.write(
         "config.toml",
         &format!(
-            "[http]\nlisten = \"127.0.0.1:0\"\n[database]\nurl = \"{}\"\n[log]\nformat = \"json\"\n",
+            "[http]\nlisten = \"127.0.0.1:0\"\n[database]\nurl = \"{}\"\n[log]\nformat = \"json\"\n[connectors.logo]\nkind = \"push\"\n",
             database.url
         ),
     );
