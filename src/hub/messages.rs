@@ -387,7 +387,7 @@ async fn requeue(tx: &mut PgConnection, tried: &[&(&Claimed, Finish)]) -> Result
         "update hub.message m
          set state = u.state, due_at = clock_timestamp() + u.wait, attempts = m.attempts + (u.state = 'waiting')::int,
              first_attempt_at = coalesce(m.first_attempt_at, clock_timestamp()), lease_owner = null, lease_until = null,
-             cause = u.cause, reason = u.reason, detail = u.detail
+             claims = 0, cause = u.cause, reason = u.reason, detail = u.detail
          from unnest($1::uuid[], $2::text[], $3::interval[], $4::text[], $5::text[], $6::text[])
               as u (id, state, wait, cause, reason, detail)
          where m.id = u.id",

@@ -83,7 +83,7 @@ async fn a_passing_fault_is_tried_again_by_the_schedule() {
     );
     assert_eq!(
         hub.row("select attempts, claims from hub.message_history").await,
-        json!({ "attempts": 3, "claims": 3 })
+        json!({ "attempts": 3, "claims": 1 })
     );
 }
 
@@ -322,6 +322,25 @@ async fn a_message_that_ends_its_workers_is_put_aside() {
     assert!(courier.tried().is_empty());
     let letter = hub.row("select key, cause, reason from hub.dead_letter").await;
     assert_eq!(letter, json!({ "key": "a", "cause": "ours", "reason": "no_outcome" }));
+}
+
+#[tokio::test]
+async fn a_message_that_is_held_in_many_outages_ends_nobody() {
+    let courier = Arc::new(Courier::default());
+    let hub = hub_with(&courier, |build| {
+        build.settings.max_claims = 3;
+        build.settings.breaker_threshold = 1;
+    })
+    .await;
+    courier.fail("a", vec![down(); 5]);
+    post(&hub, key("a")).await;
+    for _ in 0..5 {
+        turn(&hub).await;
+        assert_eq!(open(&hub).await[0]["state"], "held");
+        breaker::close(hub.pool(), ERP).await.expect("closed");
+        messages::release_held(hub.pool(), ERP, 1_000_000.0).await.expect("released");
+    }
+    eventually("it is delivered", || async { turn(&hub).await == 0 && done(&hub).await == 1 }).await;
 }
 
 #[tokio::test]
