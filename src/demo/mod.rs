@@ -58,8 +58,8 @@ pub enum SettingsError {
     Key(#[from] SealError),
 }
 
-/// Writes the connectors of the simulated systems, their mail server, what mails need and the watched folder where every command on this data
-/// directory finds them.
+/// Writes the connectors of the simulated systems, their mail server, what mails need and the watched folder where every
+/// command on this data directory finds them.
 pub fn write_settings(dir: &Path, sandbox: &SandboxProcess, listen: SocketAddr) -> Result<PathBuf, SettingsError> {
     let key = std::path::absolute(dir.join("master.key"))
         .map_err(|source| SettingsError::File { path: dir.to_owned(), source })?;

@@ -16,6 +16,8 @@
 //! - An unknown key and a wrong secret are the same refusal. Why a key is refused is told only to who holds it.
 //! - Creating and revoking write audit rows in their own transaction; uses, refused ones too, are counted per key, route,
 //!   address and minute, off the request's path.
+//! - A refresh token is stored as a hash and works once; shown a second time, it ends its session.
+//! - A password is stored as its Argon2id hash only. Strangers do not learn whether an address has an account.
 //! - A revocation holds in every daemon after [`api_keys::FRESH`] at the latest.
 //!
 //! Deliberately absent: headers, status codes, rate limits. Those are the web server's.
