@@ -227,12 +227,6 @@ async fn list(
     params(("id" = i64, Path, description = "The registration's id")),
     responses(
         (status = 200, description = "The registration", body = RegistrationDocument),
-        (
-            status = 404,
-            description = "There is no such registration",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         Denied
     )
 )]
@@ -263,12 +257,6 @@ async fn show(
     request_body = ApproveDocument,
     responses(
         (status = 200, description = "Approved", body = Approved),
-        (
-            status = 404,
-            description = "There is no such registration",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         (
             status = 409,
             description = "`registration_decided`: somebody was faster; `email_taken`: the address became a user's meanwhile",
@@ -388,12 +376,6 @@ async fn decide(tx: &mut PgConnection, decision: &Decision) -> Result<(i64, User
     request_body = RejectDocument,
     responses(
         (status = 200, description = "Rejected", body = RegistrationDocument),
-        (
-            status = 404,
-            description = "There is no such registration",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         (
             status = 409,
             description = "`registration_decided`: somebody was faster",

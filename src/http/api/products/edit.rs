@@ -342,12 +342,6 @@ fn line(unit: &UnitIn) -> UnitLine<'_> {
     ),
     responses(
         (status = 200, description = "It is out of the catalogue", body = EditedOut),
-        (
-            status = 404,
-            description = "There is no such product",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         Denied
     )
 )]
@@ -394,12 +388,6 @@ pub(super) async fn remove(
     request_body = PricesIn,
     responses(
         (status = 200, description = "The prices are these now", body = EditedOut),
-        (
-            status = 404,
-            description = "There is no such product",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         (
             status = 409,
             description = "A price comes from a source; `owner` names it",
@@ -461,12 +449,6 @@ pub(super) async fn set_prices(
     request_body = StockIn,
     responses(
         (status = 200, description = "The stock is this now", body = EditedOut),
-        (
-            status = 404,
-            description = "There is no such product",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         (
             status = 409,
             description = "The level comes from a source; `owner` names it",

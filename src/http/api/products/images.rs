@@ -17,7 +17,7 @@ use crate::{
     http::{
         correlation::CorrelationId,
         idempotency::{Answer, Idempotent},
-        openapi::{Denied, ProblemDocument},
+        openapi::Denied,
         problem::{FieldError, Problem},
         router::PublicState,
         signed_in::SignedIn,
@@ -76,12 +76,6 @@ pub(super) struct RemovedOut {
     request_body(content = inline(Vec<u8>), content_type = "application/octet-stream", description = "The file"),
     responses(
         (status = 201, description = "The product has it", body = UploadedOut),
-        (
-            status = 404,
-            description = "There is no such product",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         Denied
     )
 )]
@@ -131,12 +125,6 @@ pub(super) async fn add(
     ),
     responses(
         (status = 200, description = "The product does not have it", body = RemovedOut),
-        (
-            status = 404,
-            description = "There is no such product",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         Denied
     )
 )]

@@ -79,7 +79,7 @@ async fn listed(reader: &Reader, viewer: &Viewer, wanted: &Wanted) -> Result<Tag
     get,
     path = "/api/v1/products/{id}",
     tag = "catalogue",
-    operation_id = "showProduct",
+    operation_id = "showProductById",
     security(("bearer" = []), ("apiKey" = [])),
     params(
         ("id" = i64, Path, description = "The product's id"),
