@@ -11,6 +11,10 @@ use std::{borrow::Cow, collections::HashMap};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
+use tracing::{
+    instrument::{WithDispatch, WithSubscriber},
+    subscriber::NoSubscriber,
+};
 
 use crate::canonical::{Entity, Hash, Version};
 
@@ -53,6 +57,12 @@ impl From<LinkRow> for Link {
     }
 }
 
+/// A page's rows are read without the span of who asks for them: it would be entered and left for each row, which costs
+/// more than reading one.
+fn without_span<F: Future>(rows: F) -> WithDispatch<F> {
+    rows.with_subscriber(NoSubscriber::default())
+}
+
 /// The links of these codes.
 pub async fn by_code(
     db: &mut PgConnection,
@@ -70,8 +80,8 @@ pub async fn by_code(
         entity.as_str(),
         codes as &[&str],
     )
-    .fetch_all(db)
-    .await?;
+    .fetch_all(db);
+    let rows = without_span(rows).await?;
     Ok(rows.into_iter().map(|row| (row.external_code.clone(), Link::from(row))).collect())
 }
 
@@ -203,8 +213,8 @@ pub async fn lock(db: &mut PgConnection, links: &[&Link]) -> Result<bool, sqlx::
          where id = any($1) order by external_code for update",
         &ids,
     )
-    .fetch_all(db)
-    .await?;
+    .fetch_all(db);
+    let rows = without_span(rows).await?;
     let now: HashMap<i64, _> = rows.into_iter().map(|row| (row.id, row)).collect();
     Ok(links.iter().all(|link| {
         now.get(&link.id).is_some_and(|row| {
