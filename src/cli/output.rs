@@ -97,7 +97,8 @@ fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }
-    let shown = |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    let shown =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
     Cow::Owned(text.chars().map(shown).collect())
 }
 

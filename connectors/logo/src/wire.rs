@@ -63,8 +63,10 @@ impl NotAList {
     pub fn fault(self, call: &str, transient_texts: &[String]) -> Fault {
         match self {
             NotAList::Refused(refused) => {
-                let detail =
-                    format!("{call}: LOGO refused, though the status tells success: {}", refused.message.as_deref().unwrap_or(""));
+                let detail = format!(
+                    "{call}: LOGO refused, though the status tells success: {}",
+                    refused.message.as_deref().unwrap_or("")
+                );
                 faults::refusal(&refused, transient_texts, &detail).unwrap_or(Fault::Contract { detail })
             }
             other => Fault::transient(format!("{call}: {other}")),

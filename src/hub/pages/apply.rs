@@ -222,9 +222,8 @@ async fn round(
         }
         follow(&rows, &notes, &mut given_up);
         let mut stays = |link: Option<&Link>, place: usize| {
-            let taken = link.is_some_and(|link| {
-                given_up.contains(&link.id) && renamed.get(&link.id).is_none_or(|by| *by != place)
-            });
+            let taken = link
+                .is_some_and(|link| given_up.contains(&link.id) && renamed.get(&link.id).is_none_or(|by| *by != place));
             if taken {
                 postponed.push(place);
             }
