@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{self, App, AppError},
+    audit::sealer,
     commerce::upkeep,
     database,
     http::{Catalogue, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
@@ -52,6 +53,7 @@ pub struct Running {
     server: tokio::task::JoinHandle<()>,
     trimming: tokio::task::JoinHandle<()>,
     tending: tokio::task::JoinHandle<()>,
+    sealing: tokio::task::JoinHandle<()>,
     shutdown: CancellationToken,
 }
 
@@ -106,7 +108,8 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let trimming = trim::run(app.database.pool.clone(), app.config.retention.history_days, shutdown.clone());
     let trimming = tokio::spawn(trimming);
     let tending = tokio::spawn(upkeep::run(app.database.pool.clone(), app.clock.clone(), shutdown.clone()));
-    Ok(Running { address, engine, daemon, server, trimming, tending, shutdown })
+    let sealing = tokio::spawn(sealer::run(app.database.pool.clone(), shutdown.clone()));
+    Ok(Running { address, engine, daemon, server, trimming, tending, sealing, shutdown })
 }
 
 impl Running {
@@ -121,6 +124,9 @@ impl Running {
         }
         if self.tending.await.is_err() {
             tracing::warn!("the upkeep of orders and carts ended badly");
+        }
+        if self.sealing.await.is_err() {
+            tracing::warn!("the sealing of audit rows ended badly");
         }
         self.daemon.stop().await;
     }

@@ -25,6 +25,7 @@ mod messages;
 mod migrate;
 mod openapi;
 mod output;
+mod password;
 mod preview;
 mod run;
 mod sandbox;

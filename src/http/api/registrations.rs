@@ -143,7 +143,7 @@ struct ApproveDocument {
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RejectDocument {
-    /// For the house; it is not mailed.
+    /// Mailed to whoever registered, if the address was verified.
     #[schema(max_length = 500)]
     reason: Option<String>,
 }
@@ -417,10 +417,11 @@ async fn reject(
     request
         .run(&actor, &sent.bytes, |tx| {
             let (given, visit, actor, now) = (sent.value.clone(), visit.clone(), actor.clone(), state.clock.now());
+            let people = state.people.clone();
             Box::pin(async move {
                 let found = registrations::pending(tx, id).await.map_err(stopped)?;
-                let rejected = registrations::reject(tx, &found, given.reason.as_deref(), visit.by(&actor), now).await;
-                let rejected = rejected.map_err(stopped)?;
+                let (reason, by) = (given.reason.as_deref(), visit.by(&actor));
+                let rejected = registrations::reject(tx, &people, &found, reason, by, now).await.map_err(stopped)?;
                 Ok(Answer::json(StatusCode::OK, &RegistrationDocument::of(rejected, &[]))?)
             })
         })

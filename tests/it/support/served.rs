@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::hub::Hub;
+use super::{hub::Hub, people};
 
 struct Well;
 
@@ -96,7 +96,7 @@ impl Served {
 
     pub async fn over(hub: Hub, rate_limits: RateLimits) -> Served {
         let clock = hub.engine.clock.clone();
-        let sealer = Sealer::random().expect("a key");
+        let sealer = people::sealer();
         let (address, shutdown, server) = serve(&hub, rate_limits, &sealer, None).await;
         let client = Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
         Served { hub, clock, address, client, sealer, shutdown, _server: server }

@@ -1,10 +1,15 @@
-//! Who did what, and when. The one function that appends audit rows, and the one that lists them.
+//! Who did what, and when. The one function that appends audit rows, the one that lists them, and the chain that seals
+//! them.
 //!
 //! Invariants
 //! - A row is written in the transaction of what it tells of: nothing is done without its row, and no row tells of what
 //!   was not done.
-//! - Rows are only ever inserted.
+//! - Rows are only ever inserted; the database refuses anything else, and the chain shows it ([`sealer`], [`verify`]).
 //! - A detail carries no secret and no payload: what was changed is named, not repeated.
+
+mod chain;
+pub mod sealer;
+pub mod verify;
 
 use std::net::IpAddr;
 
