@@ -32,6 +32,7 @@ mod sandbox;
 mod serve;
 mod sweeps;
 mod sync;
+mod timeline;
 mod unmapped;
 mod user;
 

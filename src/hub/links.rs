@@ -181,6 +181,42 @@ pub async fn by_internal_id(
     Ok(rows.into_iter().map(|row| (row.internal_id, Link::from(row))).collect())
 }
 
+/// The records that an external code stands for in any system, under its present name or one that they had.
+pub async fn internal_ids<'e>(
+    db: impl PgExecutor<'e>,
+    entity: Entity,
+    code: &str,
+) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select internal_id as "id!" from hub.external_ref where entity = $1 and external_code = $2
+           union
+           select internal_id from hub.external_ref_alias where entity = $1 and external_code = $2
+           order by 1"#,
+        entity.as_str(),
+        code,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// All external codes that a record has or had, in any system.
+pub async fn codes_of<'e>(
+    db: impl PgExecutor<'e>,
+    entity: Entity,
+    internal_id: i64,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select external_code as "code!" from hub.external_ref where entity = $1 and internal_id = $2
+           union
+           select external_code from hub.external_ref_alias where entity = $1 and internal_id = $2
+           order by 1"#,
+        entity.as_str(),
+        internal_id,
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// External codes to internal ids, following the old names of renamed cards.
 pub async fn resolve(
     db: &mut PgConnection,

@@ -30,7 +30,7 @@ pub(crate) use events::istanbul_day;
 pub(crate) use invoiced::invoiced;
 pub use moves::{approve, cancel, expire, paid, reject};
 pub use place::{AskedLine, MOST_LINES, NewOrder, OrderContext, place};
-pub use read::{ListError, OrderFilter, OrderKey, count, find, history, list};
+pub use read::{ListError, OrderFilter, OrderKey, count, find, history, list, trace};
 pub use rules::{ApprovalReason, OrderRules, Policy};
 pub use state::{Forbidden, PaymentMethod, State};
 pub use view::{HistoryLine, Order, OrderDiscount, OrderLine, OrderSummary};
