@@ -164,11 +164,22 @@ pub async fn append_all(conn: &mut PgConnection, by: &Provenance<'_>, all: &[Eve
     let kinds = || all.iter().flat_map(|events| std::iter::repeat_n(events.kind, events.payloads.len()));
     sqlx::query!(
         r#"
-        insert into hub.outbox_event
-            (id, type, aggregate, aggregate_id, revision, origin, bulk, payload, correlation_id, created_at)
-        select e.id, e.type, e.aggregate, e.aggregate_id, e.revision, $1, $2, e.payload::jsonb, $3, $4
-        from unnest($5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[])
-             as e (id, type, aggregate, aggregate_id, revision, payload)
+        with added as (
+            insert into hub.outbox_event
+                (id, type, aggregate, aggregate_id, revision, origin, bulk, payload, correlation_id, created_at)
+            select e.id, e.type, e.aggregate, e.aggregate_id, e.revision, $1, $2, e.payload::jsonb, $3, $4
+            from unnest($5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[])
+                 as e (id, type, aggregate, aggregate_id, revision, payload)
+        ), noted as (
+            insert into hub.outbox_unrouted (event_id)
+            select e.id from unnest($5::uuid[], $6::text[]) with ordinality as e (id, type, place)
+            where exists (select from hub.target t
+                          where t.enabled and (t.bulk or not $2) and (t.events && array[e.type, '*']) and t.name <> $1)
+            order by e.place
+            returning 1
+        )
+        select pg_notify($11, '') as rung
+        where exists (select from noted) and exists (select from hub.doorbell where name = 'router' and asleep)
         "#,
         by.origin,
         by.bulk,
@@ -180,8 +191,9 @@ pub async fn append_all(conn: &mut PgConnection, by: &Provenance<'_>, all: &[Eve
         &all.iter().flat_map(|events| events.aggregate_ids.iter().copied()).collect::<Vec<_>>(),
         &all.iter().flat_map(|events| events.revisions.iter().copied()).collect::<Vec<_>>(),
         &all.iter().flat_map(|events| events.payloads.iter().map(String::as_str)).collect::<Vec<_>>() as _,
+        CHANNEL,
     )
-    .execute(conn)
+    .fetch_optional(conn)
     .await?;
     Ok(())
 }

@@ -12,8 +12,7 @@
 //! | [`account`], [`invoices`], [`returns`] | what a dealer owes, what it was invoiced, what it sends back |
 //! | [`customers`] | dealer companies |
 //! | [`sent`], [`listed`], [`asked`], [`tagged`] | bodies, pages of lists, queries, answers with a tag |
-//! | [`doing`] | who changes something |
-//! | [`acting`] | how orders and carts are changed |
+//! | [`acting`], [`ordering`] | who changes something and how; what is done to orders and carts |
 //!
 //! Invariants
 //! - A route begins with [`SignedIn`](super::signed_in::SignedIn) and asks it for the permission; routes of [`auth`] are for those
@@ -28,11 +27,11 @@ mod auth;
 mod cart;
 mod categories;
 mod customers;
-mod doing;
 mod invoices;
 mod links;
 mod listed;
 mod me;
+mod ordering;
 mod orders;
 mod products;
 mod register;
