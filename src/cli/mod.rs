@@ -33,6 +33,7 @@ mod sweeps;
 mod sync;
 mod unmapped;
 mod user;
+mod webhook_endpoints;
 
 pub use failure::Failure;
 pub use run::main;

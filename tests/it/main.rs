@@ -19,3 +19,4 @@ mod orders;
 mod people;
 mod push;
 mod support;
+mod webhooks;
