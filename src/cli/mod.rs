@@ -35,6 +35,7 @@ mod sync;
 mod timeline;
 mod unmapped;
 mod user;
+mod webhook_endpoints;
 
 pub use failure::Failure;
 pub use run::main;

@@ -11,6 +11,7 @@ use super::{
     files,
     logging::{self, Voice},
     mapping, mapping_list, messages, migrate, openapi, output, preview, sandbox, serve, sync, timeline, unmapped, user,
+    webhook_endpoints,
 };
 use crate::{
     app::{self, App},
@@ -82,6 +83,9 @@ enum Command {
     /// What is told to others (mails, events), and what came of it
     #[command(subcommand)]
     Deliveries(deliveries::Command),
+    /// Addresses that are told of events: register, rotate, test, replay
+    #[command(subcommand, visible_alias = "webhook")]
+    WebhookEndpoints(webhook_endpoints::Command),
     /// The files of watched folders: what came, what became of it, taking one up again
     #[command(subcommand)]
     Files(files::Command),
@@ -207,6 +211,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
         Command::Files(command) => interruptible(files::files(global, command)).await,
         Command::Deliveries(command) => interruptible(deliveries::deliveries(global, command)).await,
+        Command::WebhookEndpoints(command) => {
+            Box::pin(interruptible(webhook_endpoints::webhook_endpoints(global, command))).await
+        }
         Command::DeadLetters(command) => Box::pin(interruptible(dead_letters::dead_letters(global, command))).await,
     }
 }

@@ -83,6 +83,14 @@ impl Config {
                 "max_claims": self.retry.max_claims,
                 "defer_for_secs": self.retry.defer_for_secs,
             },
+            "webhooks": {
+                "allow": self.webhooks.allow.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "timeout_secs": self.webhooks.timeout_secs,
+                "at_once": self.webhooks.at_once,
+                "rate_per_second": self.webhooks.rate_per_second,
+                "give_up_after": format!("{} s", self.webhooks.give_up_after.as_secs()),
+                "overlap": format!("{} s", self.webhooks.overlap.as_secs()),
+            },
             "retention": {
                 "payload_days": self.retention.payload_days,
                 "history_days": self.retention.history_days,

@@ -11,6 +11,7 @@
 //! | [`intake`] | documents that a caller hands over and waits for |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
 //! | [`deliveries`] | what is told to others: router, worker, targets |
+//! | [`webhooks`] | addresses that people register to be told of events |
 //! | [`sweeps`] | what complete passes do not find any more |
 //! | [`patience`] | what starts over when another writer was faster |
 //! | [`deferral`], [`dead_letters`], [`letter_ids`] | what waits, and what could not go in |
@@ -68,4 +69,5 @@ pub mod streams;
 pub mod sweeps;
 pub mod timeline;
 pub mod verdict;
+pub mod webhooks;
 pub mod worker;

@@ -11,6 +11,7 @@
 //! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
 //! | [`account`], [`invoices`], [`returns`] | what a dealer owes, what it was invoiced, what it sends back |
 //! | [`customers`] | dealer companies |
+//! | [`admin`] | the hub itself, under `/api/admin` |
 //! | [`sent`], [`listed`], [`asked`], [`tagged`] | bodies, pages of lists, queries, answers with a tag |
 //! | [`acting`], [`ordering`] | who changes something and how; what is done to orders and carts |
 //!
@@ -22,6 +23,7 @@
 
 mod account;
 mod acting;
+mod admin;
 mod asked;
 mod auth;
 mod cart;
@@ -68,5 +70,6 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
         .merge(customers::routes())
         .merge(cart::routes())
         .merge(orders::routes())
+        .merge(admin::routes())
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))
 }
