@@ -57,6 +57,11 @@ impl Acting {
         self.caller.require(permission)
     }
 
+    /// `user:12`, as rows name who did it.
+    pub(super) fn actor(&self) -> &str {
+        &self.actor
+    }
+
     /// As commands write it down.
     pub(super) fn by(&self) -> Provenance<'_> {
         Provenance { origin: &self.actor, bulk: false, correlation_id: self.correlation_id.as_str(), now: self.now }
