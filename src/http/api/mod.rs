@@ -44,7 +44,7 @@ mod sessions;
 mod tagged;
 mod users;
 
-pub(super) use products::Answers;
+pub(super) use products::{Answers, forms};
 
 use axum::http::{HeaderValue, header};
 use tower_http::set_header::SetResponseHeaderLayer;

@@ -2,8 +2,12 @@
 //!
 //! A file holds one private key after another (PEM, PKCS #8, Ed25519): the first signs, all verify. In the store the newest
 //! signs. Whoever meets a key that it does not know reads again, so that a rotation needs no restart.
+//!
+//! A signature is verified once for each token and each time that the keys are read: what a token says does not change.
+//! Whether it still holds (its times, its session) is asked every time.
 
 use std::{
+    collections::HashMap,
     io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -34,6 +38,9 @@ use crate::{
 const STALE: Duration = Duration::from_secs(60);
 /// Forged tokens must not make us read for each of them.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Tokens whose signature is remembered; with one more all are forgotten.
+const MOST_VERIFIED: usize = 20_000;
+
 /// Where the keys are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
@@ -99,12 +106,30 @@ struct Key {
 }
 
 /// The first signs.
-pub(super) struct Keys(Key, Vec<Key>);
+pub(super) struct Keys(Key, Vec<Key>, Verified);
+
+/// What tokens with a good signature say, by the hash of the whole token.
+#[derive(Default)]
+struct Verified(Mutex<HashMap<[u8; 32], Arc<AccessClaims>>>);
+
+impl Verified {
+    fn find(&self, hash: &[u8; 32]) -> Option<Arc<AccessClaims>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+    }
+
+    fn keep(&self, hash: [u8; 32], claims: &Arc<AccessClaims>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_VERIFIED {
+            kept.clear();
+        }
+        kept.insert(hash, Arc::clone(claims));
+    }
+}
 
 impl Keys {
     fn of(all: Vec<Vec<u8>>) -> Result<Option<Keys>, KeyProblem> {
         let mut keys = all.into_iter().map(Key::of).collect::<Result<Vec<Key>, KeyProblem>>()?.into_iter();
-        Ok(keys.next().map(|first| Keys(first, keys.collect())))
+        Ok(keys.next().map(|first| Keys(first, keys.collect(), Verified::default())))
     }
 
     pub fn signer(&self) -> (&str, &EncodingKey) {
@@ -168,13 +193,22 @@ impl SigningKeys {
         claims.sign(&*self.keys(STALE).await?)
     }
 
-    pub async fn read(&self, token: &str) -> Result<Result<AccessClaims, TokenRefusal>, KeyProblem> {
-        let Some(kid) = AccessClaims::named_key(token) else { return Ok(Err(TokenRefusal::Foreign)) };
+    pub async fn read(&self, token: &str) -> Result<Result<Arc<AccessClaims>, TokenRefusal>, KeyProblem> {
         let mut keys = self.keys(STALE).await?;
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        if let Some(claims) = keys.2.find(&hash) {
+            return Ok(claims.check(self.clock.now()).map(|()| claims));
+        }
+        let Some(kid) = AccessClaims::named_key(token) else { return Ok(Err(TokenRefusal::Foreign)) };
         if keys.verifier(&kid).is_none() {
             keys = self.keys(PAUSE).await?;
         }
-        Ok(AccessClaims::read(&keys, &kid, token, self.clock.now()))
+        let claims = match AccessClaims::read(&keys, &kid, token) {
+            Ok(claims) => Arc::new(claims),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        keys.2.keep(hash, &claims);
+        Ok(claims.check(self.clock.now()).map(|()| claims))
     }
 
     /// At most so old.

@@ -240,7 +240,7 @@ pub(super) async fn save(
     let Sent { value, bytes } = sent;
     let shared = Arc::new((state, caller, correlation_id, value));
     let actor = shared.1.actor();
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
@@ -250,7 +250,7 @@ pub(super) async fn save(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }
 
@@ -356,7 +356,7 @@ pub(super) async fn remove(
     let id = product_id(&id)?;
     let shared = Arc::new((state, caller.actor(), correlation_id));
     let actor = caller.actor();
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, b"", |tx| {
             let shared = Arc::clone(&shared);
@@ -369,7 +369,7 @@ pub(super) async fn remove(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }
 
@@ -410,7 +410,7 @@ pub(super) async fn set_prices(
     let Sent { value, bytes } = sent;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, value));
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
@@ -430,7 +430,7 @@ pub(super) async fn set_prices(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }
 
@@ -471,7 +471,7 @@ pub(super) async fn set_stock(
     let Sent { value, bytes } = sent;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, value));
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
@@ -489,6 +489,6 @@ pub(super) async fn set_stock(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }

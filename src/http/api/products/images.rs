@@ -94,7 +94,7 @@ pub(super) async fn add(
     let url = state.catalogue.media.keep(body.clone()).await.map_err(refused)?;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, url, alt));
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &body, |tx| {
             let shared = Arc::clone(&shared);
@@ -106,7 +106,7 @@ pub(super) async fn add(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }
 
@@ -141,7 +141,7 @@ pub(super) async fn remove(
     let url = query::read::<RemoveQuery>(&uri)?.url;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, url));
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, b"", |tx| {
             let shared = Arc::clone(&shared);
@@ -153,7 +153,7 @@ pub(super) async fn remove(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }
 
