@@ -1,12 +1,15 @@
 //! Business objects by what people call them: numbers, codes, SKUs, tax numbers.
 
+use serde::Serialize;
 use sqlx::PgExecutor;
+use utoipa::ToSchema;
 
 use crate::principal::Scope;
 
 /// What a name means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ObjectKind)]
 pub enum Kind {
     Order,
     Product,
@@ -31,12 +34,14 @@ impl Kind {
 }
 
 /// A business object that has that name.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = NamedObject)]
 pub struct Named {
     pub kind: Kind,
     pub id: i64,
     /// Number of an order, an invoice or a return; code of a product or customer.
+    #[schema(example = "ORD202611210001")]
     pub name: String,
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
 use super::links;
 use crate::{
@@ -26,22 +27,30 @@ use crate::{
 const LINKED: [(Kind, Entity); 2] = [(Kind::Product, Entity::Product), (Kind::Customer, Entity::Customer)];
 
 /// Something that happened to an object.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = TimelineEntry)]
 pub struct Entry {
     pub at: DateTime<Utc>,
     /// `record` (of a page, push or file), `message`, `dead_letter`, `event`, `delivery`, `attempt`, `change`, `audit`.
+    #[schema(example = "delivery")]
     pub kind: String,
     /// What it is about: `product ABC-1`, `order.confirmed`, `dead_letter.replayed`.
+    #[schema(example = "order.confirmed")]
     pub what: String,
     /// The stream that it came from, or the target that was told.
+    #[schema(example = "webhook:1")]
     pub system: Option<String>,
     /// What came of it, in the engine's words.
+    #[schema(example = "done")]
     pub outcome: Option<String>,
+    #[schema(example = "user:12")]
     pub by: Option<String>,
     /// By which it is shown: of a message, a dead letter, an event, a delivery.
+    #[schema(example = "01a1ffe3-c582-7301-9c16-37320d6006b1")]
     pub reference: Option<String>,
     pub correlation_id: String,
+    #[schema(example = "204 in 12 ms")]
     pub detail: Option<String>,
 }
 

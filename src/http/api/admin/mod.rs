@@ -2,8 +2,10 @@
 //!
 //! | module | subject |
 //! | --- | --- |
+//! | [`timeline`] | what touched an object, across systems |
 //! | [`webhook_endpoints`] | addresses that are told of events |
 
+mod timeline;
 mod webhook_endpoints;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -11,5 +13,5 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::http::router::PublicState;
 
 pub(super) fn routes() -> OpenApiRouter<PublicState> {
-    OpenApiRouter::new().merge(webhook_endpoints::routes())
+    OpenApiRouter::new().merge(timeline::routes()).merge(webhook_endpoints::routes())
 }
