@@ -2,10 +2,10 @@
 //!
 //! A command opens the app, works, and closes it. Closing is what stops a private server that nobody else uses.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::NaiveTime;
-use kopru_sdk::{Connector, Descriptor, StreamSpec, settings::unknown_key};
+use kopru_sdk::{Connector, Descriptor, StreamSpec, outbound::Guard, settings::unknown_key};
 
 use crate::{
     canonical::Entity,
@@ -23,6 +23,7 @@ use crate::{
         push_only::{self, PushOnly},
         retry::RetrySchedule,
         sweeps::{Mode, SweepPolicy},
+        webhooks::WebhookSettings,
     },
     identity::{
         people::People,
@@ -80,11 +81,28 @@ impl App {
             .map(|(name, connector)| instance(&self.config, name, connector))
             .collect();
         let pool = self.database.pool.clone();
-        let settings =
-            EngineSettings { mappings_dir: Some(self.config.mappings.dir.clone()), ..engine_settings(&self.config) };
+        let settings = EngineSettings {
+            mappings_dir: Some(self.config.mappings.dir.clone()),
+            webhooks: self.webhooks()?,
+            ..engine_settings(&self.config)
+        };
         let engine = Engine::new(pool, self.clock.clone(), Arc::new(library), instances, handlers, settings)?;
         engine.targets.put(mail::TARGET, Arc::new(mail_target(&self.config, self.sealer()?)?));
         Ok(engine)
+    }
+
+    /// How webhook endpoints are called, and what seals their secrets.
+    pub fn webhooks(&self) -> Result<WebhookSettings, AppError> {
+        let webhooks = &self.config.webhooks;
+        Ok(WebhookSettings {
+            sealer: self.sealer()?,
+            guard: Guard::new(webhooks.allow.clone()),
+            timeout: Duration::from_secs(webhooks.timeout_secs),
+            at_once: webhooks.at_once,
+            rate_per_second: NonZeroU32::new(webhooks.rate_per_second),
+            give_up_after: webhooks.give_up_after,
+            overlap: webhooks.overlap,
+        })
     }
 
     /// What seals readable secrets; `None`: no master key is configured, see `[auth]`.
@@ -122,6 +140,10 @@ pub fn order_rules(config: &OrdersConfig) -> OrderRules {
         over_limit: policy(config.over_limit),
         overdue: policy(config.overdue),
         unpaid_for: Duration::from_secs(u64::from(config.unpaid_minutes) * 60),
+        undecided_for: match config.undecided_days {
+            0 => None,
+            days => Some(Duration::from_secs(u64::from(days) * 24 * 3600)),
+        },
         cart_for: Duration::from_secs(u64::from(config.cart_days) * 24 * 3600),
         allow_zero_price: config.allow_zero_price,
     }

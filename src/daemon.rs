@@ -3,6 +3,7 @@
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use sqlx::PgPool;
 use tokio::{
     net::TcpListener,
@@ -13,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{self, App, AppError},
     audit::sealer,
-    commerce::upkeep,
+    clock::Clock,
+    commerce::{products, upkeep},
     database,
     http::{Catalogue, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     hub::{
@@ -25,7 +27,7 @@ use crate::{
         states::BreakerState,
     },
     identity::trim,
-    media::MediaError,
+    media::{self, MediaError, MediaStore},
     telemetry,
 };
 
@@ -44,6 +46,10 @@ pub enum DaemonError {
 /// How long requests in hand may take when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(15);
 
+/// How long a picture stays that no product shows: whoever uploaded it may still be about to.
+const PICTURES_STAY: TimeDelta = TimeDelta::days(2);
+const SWEEP_EVERY: Duration = Duration::from_secs(6 * 3600);
+
 /// A daemon that is serving.
 #[derive(Debug)]
 pub struct Running {
@@ -54,6 +60,7 @@ pub struct Running {
     trimming: tokio::task::JoinHandle<()>,
     tending: tokio::task::JoinHandle<()>,
     sealing: tokio::task::JoinHandle<()>,
+    sweeping: tokio::task::JoinHandle<()>,
     shutdown: CancellationToken,
 }
 
@@ -103,13 +110,16 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         app.config.catalogue.cache_mb * 1024 * 1024,
         &app.config.data.dir.join("media"),
     )?;
+    let media = catalogue.media.clone();
     let server = Server::new(state, settings).catalogue(catalogue).ops(ops).run(listener, shutdown.clone());
     let server = tokio::spawn(server);
     let trimming = trim::run(app.database.pool.clone(), app.config.retention.history_days, shutdown.clone());
     let trimming = tokio::spawn(trimming);
     let tending = tokio::spawn(upkeep::run(app.database.pool.clone(), app.clock.clone(), shutdown.clone()));
     let sealing = tokio::spawn(sealer::run(app.database.pool.clone(), shutdown.clone()));
-    Ok(Running { address, engine, daemon, server, trimming, tending, sealing, shutdown })
+    let sweeping = sweep_pictures(media, app.database.pool.clone(), app.clock.clone(), shutdown.clone());
+    let sweeping = tokio::spawn(sweeping);
+    Ok(Running { address, engine, daemon, server, trimming, tending, sealing, sweeping, shutdown })
 }
 
 impl Running {
@@ -128,7 +138,26 @@ impl Running {
         if self.sealing.await.is_err() {
             tracing::warn!("the sealing of audit rows ended badly");
         }
+        if self.sweeping.await.is_err() {
+            tracing::warn!("the removal of pictures that nobody shows ended badly");
+        }
         self.daemon.stop().await;
+    }
+}
+
+/// Removes pictures that no product shows any more, at the start and then every six hours.
+async fn sweep_pictures(media: MediaStore, pool: PgPool, clock: Clock, until: CancellationToken) {
+    loop {
+        let in_use = async |names: Vec<String>| products::shown_images(&pool, &names).await;
+        match media::sweep(&media, clock.now() - PICTURES_STAY, in_use).await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(gone, "pictures that no product shows were removed"),
+            Err(error) => tracing::warn!(%error, "pictures could not be looked at; it is tried again in six hours"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            () = until.cancelled() => return,
+        }
     }
 }
 

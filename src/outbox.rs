@@ -37,9 +37,25 @@ pub enum EventType {
     OrderConfirmed,
     OrderUpdated,
     OrderCancelled,
+    WebhookEndpointDisabled,
 }
 
 impl EventType {
+    pub const ALL: &'static [EventType] = &[
+        EventType::ProductUpdated,
+        EventType::PriceChanged,
+        EventType::StockChanged,
+        EventType::CustomerRegistered,
+        EventType::InvoiceCreated,
+        EventType::ReturnRequested,
+        EventType::OrderCreated,
+        EventType::OrderApproved,
+        EventType::OrderConfirmed,
+        EventType::OrderUpdated,
+        EventType::OrderCancelled,
+        EventType::WebhookEndpointDisabled,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             EventType::ProductUpdated => "product.updated",
@@ -53,7 +69,14 @@ impl EventType {
             EventType::OrderConfirmed => "order.confirmed",
             EventType::OrderUpdated => "order.updated",
             EventType::OrderCancelled => "order.cancelled",
+            EventType::WebhookEndpointDisabled => "hub.webhook_endpoint.disabled",
         }
+    }
+
+    /// The pattern of all types whose name begins with the same word: `order.*`.
+    pub fn family(self) -> String {
+        let word = self.as_str().split('.').next().unwrap_or_default();
+        format!("{word}.*")
     }
 
     /// The kind of record whose revision the event bears.
@@ -70,6 +93,7 @@ impl EventType {
             | EventType::OrderConfirmed
             | EventType::OrderUpdated
             | EventType::OrderCancelled => "order",
+            EventType::WebhookEndpointDisabled => "webhook_endpoint",
         }
     }
 }
@@ -130,7 +154,8 @@ pub async fn append(conn: &mut PgConnection, by: &Provenance<'_>, events: &Event
             insert into hub.outbox_unrouted (event_id)
             select e.id from unnest($7::uuid[]) with ordinality as e (id, place)
             where exists (select from hub.target t
-                          where t.enabled and (t.bulk or not $4) and (t.events && array[$1, '*']) and t.name <> $3)
+                          where t.enabled and (t.bulk or not $4) and t.name <> $3
+                            and t.events && array[$1, split_part($1, '.', 1) || '.*', '*'])
             order by e.place
             returning 1
         )
@@ -164,11 +189,26 @@ pub async fn append_all(conn: &mut PgConnection, by: &Provenance<'_>, all: &[Eve
     let kinds = || all.iter().flat_map(|events| std::iter::repeat_n(events.kind, events.payloads.len()));
     sqlx::query!(
         r#"
-        insert into hub.outbox_event
-            (id, type, aggregate, aggregate_id, revision, origin, bulk, payload, correlation_id, created_at)
-        select e.id, e.type, e.aggregate, e.aggregate_id, e.revision, $1, $2, e.payload::jsonb, $3, $4
-        from unnest($5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[])
-             as e (id, type, aggregate, aggregate_id, revision, payload)
+        with added as (
+            insert into hub.outbox_event
+                (id, type, aggregate, aggregate_id, revision, origin, bulk, payload, correlation_id, created_at)
+            select e.id, e.type, e.aggregate, e.aggregate_id, e.revision, $1, $2, e.payload::jsonb, $3, $4
+            from unnest($5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[])
+                 as e (id, type, aggregate, aggregate_id, revision, payload)
+        ), wanted as (
+            select k.type from (select distinct unnest($6::text[]) as type) k
+            where exists (select from hub.target t
+                          where t.enabled and (t.bulk or not $2) and t.name <> $1
+                            and t.events && array[k.type, split_part(k.type, '.', 1) || '.*', '*'])
+        ), noted as (
+            insert into hub.outbox_unrouted (event_id)
+            select e.id from unnest($5::uuid[], $6::text[]) with ordinality as e (id, type, place)
+            join wanted on wanted.type = e.type
+            order by e.place
+            returning 1
+        )
+        select pg_notify($11, '') as rung
+        where exists (select from noted) and exists (select from hub.doorbell where name = 'router' and asleep)
         "#,
         by.origin,
         by.bulk,
@@ -180,8 +220,9 @@ pub async fn append_all(conn: &mut PgConnection, by: &Provenance<'_>, all: &[Eve
         &all.iter().flat_map(|events| events.aggregate_ids.iter().copied()).collect::<Vec<_>>(),
         &all.iter().flat_map(|events| events.revisions.iter().copied()).collect::<Vec<_>>(),
         &all.iter().flat_map(|events| events.payloads.iter().map(String::as_str)).collect::<Vec<_>>() as _,
+        CHANNEL,
     )
-    .execute(conn)
+    .fetch_optional(conn)
     .await?;
     Ok(())
 }

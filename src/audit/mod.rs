@@ -154,3 +154,49 @@ pub async fn list<'e>(
     .fetch_all(db)
     .await
 }
+
+/// What was done to one thing before `before`, newest first.
+pub async fn about<'e>(
+    db: impl PgExecutor<'e>,
+    subject_kind: &str,
+    subject: &str,
+    before: Option<DateTime<Utc>>,
+    limit: i64,
+) -> Result<Vec<AuditEvent>, sqlx::Error> {
+    sqlx::query_as!(
+        AuditEvent,
+        "select id, at, actor, action, subject_kind, subject, correlation_id, host(address) as address, agent, detail
+         from identity.audit_event
+         where subject_kind = $1 and subject = $2 and ($3::timestamptz is null or at < $3)
+         order by at desc
+         fetch first ($4::bigint) rows with ties",
+        subject_kind,
+        subject,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What was done in one request or run before `before`, newest first.
+pub async fn of_correlation<'e>(
+    db: impl PgExecutor<'e>,
+    correlation_id: &str,
+    before: Option<DateTime<Utc>>,
+    limit: i64,
+) -> Result<Vec<AuditEvent>, sqlx::Error> {
+    sqlx::query_as!(
+        AuditEvent,
+        "select id, at, actor, action, subject_kind, subject, correlation_id, host(address) as address, agent, detail
+         from identity.audit_event
+         where correlation_id = $1 and ($2::timestamptz is null or at < $2)
+         order by at desc
+         fetch first ($3::bigint) rows with ties",
+        correlation_id,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}

@@ -361,6 +361,16 @@ fn target(target: &TargetRow) -> Option<Check> {
         );
         return Some(Check::new(verdict, name, detail));
     }
+    if !target.enabled && target.disabled_cause.as_deref() != Some("person") {
+        let reason = target.disabled_reason.as_deref().unwrap_or_default();
+        let detail = format!(
+            "switched off by itself ({}): {reason}; {} wait; `kopru webhook-endpoints enable {}` when that is mended",
+            target.disabled_cause.as_deref().unwrap_or("failing"),
+            target.open,
+            target.name.trim_start_matches("webhook:"),
+        );
+        return Some(Check::warning(name, detail));
+    }
     let since = target.oldest.map_or_else(String::new, |at| format!(", the oldest since {}", at.format("%F %T UTC")));
     let TargetRow { open, held, blocked, dead, .. } = target;
     let detail = format!("{open} open{since}, {held} held, {blocked} blocked, {dead} dead");

@@ -32,8 +32,10 @@ mod sandbox;
 mod serve;
 mod sweeps;
 mod sync;
+mod timeline;
 mod unmapped;
 mod user;
+mod webhook_endpoints;
 
 pub use failure::Failure;
 pub use run::main;

@@ -10,7 +10,8 @@ use super::{
     failure::Failure,
     files,
     logging::{self, Voice},
-    mapping, mapping_list, messages, migrate, openapi, output, preview, sandbox, serve, sync, unmapped, user,
+    mapping, mapping_list, messages, migrate, openapi, output, preview, sandbox, serve, sync, timeline, unmapped, user,
+    webhook_endpoints,
 };
 use crate::{
     app::{self, App},
@@ -74,12 +75,17 @@ enum Command {
     /// What came in, and what became of it
     #[command(subcommand)]
     Messages(messages::Command),
+    /// Everything that touched an order, a product, a customer, an invoice or a return, across systems
+    Timeline(timeline::TimelineArgs),
     /// What could not go in, and mending it
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
     /// What is told to others (mails, events), and what came of it
     #[command(subcommand)]
     Deliveries(deliveries::Command),
+    /// Addresses that are told of events: register, rotate, test, replay
+    #[command(subcommand, visible_alias = "webhook")]
+    WebhookEndpoints(webhook_endpoints::Command),
     /// The files of watched folders: what came, what became of it, taking one up again
     #[command(subcommand)]
     Files(files::Command),
@@ -201,9 +207,13 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Mapping(MappingCommand::List) => Box::pin(interruptible(mapping_list::run(global))).await,
         Command::Mapping(MappingCommand::Preview(args)) => interruptible(preview::run(global, args)).await,
         Command::Mapping(MappingCommand::Unmapped(command)) => interruptible(unmapped::unmapped(global, command)).await,
+        Command::Timeline(args) => interruptible(timeline::run(global, args)).await,
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
         Command::Files(command) => interruptible(files::files(global, command)).await,
         Command::Deliveries(command) => interruptible(deliveries::deliveries(global, command)).await,
+        Command::WebhookEndpoints(command) => {
+            Box::pin(interruptible(webhook_endpoints::webhook_endpoints(global, command))).await
+        }
         Command::DeadLetters(command) => Box::pin(interruptible(dead_letters::dead_letters(global, command))).await,
     }
 }

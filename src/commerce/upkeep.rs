@@ -18,8 +18,10 @@ pub async fn run(pool: PgPool, clock: Clock, until: CancellationToken) {
     for round in (0..CARTS_EVERY).cycle() {
         match orders::expire(&pool, &clock).await {
             Ok(0) => {}
-            Ok(expired) => tracing::info!(expired, "orders were not paid in time and are cancelled"),
-            Err(error) => tracing::warn!(%error, "unpaid orders could not be looked at; it is tried again in 5 s"),
+            Ok(expired) => tracing::info!(expired, "orders were not paid or approved in time and are cancelled"),
+            Err(error) => {
+                tracing::warn!(%error, "orders that ran out could not be looked at; it is tried again in 5 s")
+            }
         }
         if round == 0
             && let Err(error) = carts::trim(&pool).await

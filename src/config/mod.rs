@@ -24,7 +24,7 @@ pub use load::{DEFAULTS, DEMO_FILE, Sources};
 pub use model::{
     AccountPolicy, Config, ConnectorConfig, DataConfig, DatabaseConfig, FileFormat, FilesConfig, HttpConfig, HubConfig,
     LogConfig, LogFormat, MailConfig, MailTls, MappingsConfig, OrdersConfig, RateLimitConfig, RetentionConfig,
-    RetryConfig, StreamConfig, TakeConfig,
+    RetryConfig, StreamConfig, TakeConfig, WebhooksConfig,
 };
 pub use problem::{ConfigError, Origin, Problem};
 pub use show::toml_of;

@@ -10,7 +10,10 @@ use std::{
 
 use chrono_tz::Tz;
 use ipnet::IpNet;
-use kopru_sdk::settings::{Secret, Settings};
+use kopru_sdk::{
+    outbound::Allowed,
+    settings::{Secret, Settings},
+};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +32,7 @@ pub struct Config {
     pub hub: HubConfig,
     pub orders: OrdersConfig,
     pub retry: RetryConfig,
+    pub webhooks: WebhooksConfig,
     pub retention: RetentionConfig,
     pub log: LogConfig,
     pub connectors: BTreeMap<String, ConnectorConfig>,
@@ -123,6 +127,8 @@ pub struct OrdersConfig {
     pub over_limit: AccountPolicy,
     pub overdue: AccountPolicy,
     pub unpaid_minutes: u32,
+    /// 0: what waits for approval never runs out.
+    pub undecided_days: u32,
     pub cart_days: u32,
     pub allow_zero_price: bool,
 }
@@ -146,6 +152,18 @@ pub struct RetryConfig {
     pub heartbeat_secs: u64,
     pub max_claims: u32,
     pub defer_for_secs: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct WebhooksConfig {
+    /// What may be called although it is not public.
+    pub allow: Vec<Allowed>,
+    pub timeout_secs: u64,
+    pub at_once: usize,
+    /// 0: no limit.
+    pub rate_per_second: u32,
+    pub give_up_after: Duration,
+    pub overlap: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,10 +1,10 @@
 //! From the merged tree to the typed configuration: types, ranges and unknown keys, all findings at once.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use chrono::NaiveTime;
 use ipnet::IpNet;
-use kopru_sdk::settings::unknown_key;
+use kopru_sdk::{outbound::Allowed, settings::unknown_key};
 use rust_decimal::Decimal;
 use tracing_subscriber::EnvFilter;
 
@@ -13,13 +13,14 @@ use super::{
     model::{
         AuthConfig, CatalogueConfig, Config, ConnectorConfig, DataConfig, DatabaseConfig, HttpConfig, HubConfig,
         LogConfig, MailConfig, MappingsConfig, OrdersConfig, RateLimitConfig, RetentionConfig, RetryConfig,
+        WebhooksConfig,
     },
     problem::Problem,
     section::{Section, secret},
     tree::Table,
 };
 
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "http",
     "rate_limit",
     "auth",
@@ -31,14 +32,12 @@ const SECTIONS: [&str; 15] = [
     "hub",
     "orders",
     "retry",
+    "webhooks",
     "retention",
     "log",
     "connectors",
     "files",
 ];
-
-/// Sections that the contract names and that have no keys in this version.
-const EMPTY_SECTIONS: [&str; 1] = ["webhooks"];
 
 /// `Err` only when something was reported: then the connectors are all that is known.
 pub(super) fn config(
@@ -60,15 +59,14 @@ pub(super) fn config(
     let log = log(Section::of(&mut tree, "log", problems));
     let connectors = connectors::read(tree.remove("connectors"), problems);
     let files = files::read(tree.remove("files"), problems);
-    for name in EMPTY_SECTIONS {
-        Section::of(&mut tree, name, problems).finish();
-    }
+    let webhooks = webhooks(Section::of(&mut tree, "webhooks", problems));
     for (key, node) in tree {
-        let known = [&SECTIONS[..], &EMPTY_SECTIONS[..]].concat();
-        let text = unknown_key(&key, &known).replacen("key", "section", 1);
+        let text = unknown_key(&key, &SECTIONS).replacen("key", "section", 1);
         problems.push(Problem { origin: Some(node.origin), key, text });
     }
-    match (http, rate_limit, auth, catalogue, mail, database, data, mappings, hub, orders, retry, retention, log) {
+    match (
+        http, rate_limit, auth, catalogue, mail, database, data, mappings, hub, orders, retry, webhooks, retention, log,
+    ) {
         (
             Some(http),
             Some(rate_limit),
@@ -81,6 +79,7 @@ pub(super) fn config(
             Some(hub),
             Some(orders),
             Some(retry),
+            Some(webhooks),
             Some(retention),
             Some(log),
         ) => Ok(Config {
@@ -95,6 +94,7 @@ pub(super) fn config(
             hub,
             orders,
             retry,
+            webhooks,
             retention,
             log,
             connectors,
@@ -267,11 +267,13 @@ fn orders(mut section: Section<'_>) -> Option<OrdersConfig> {
     let over_limit = section.value("over_limit");
     let overdue = section.value("overdue");
     let unpaid_minutes: Option<u32> = section.value("unpaid_minutes");
+    let undecided_days: Option<u32> = section.value("undecided_days");
     let cart_days: Option<u32> = section.value("cart_days");
     let allow_zero_price = section.value("allow_zero_price");
     section.require("approve_first_orders", approve_first_orders.is_none_or(|n| n <= 1_000), "must be at most 1000");
     let minutes = unpaid_minutes.is_none_or(|n| (1..=10_080).contains(&n));
     section.require("unpaid_minutes", minutes, "must be between 1 and 10080 (a week)");
+    section.require("undecided_days", undecided_days.is_none_or(|n| n <= 365), "must be at most 365");
     section.require("cart_days", cart_days.is_none_or(|n| (1..=365).contains(&n)), "must be between 1 and 365");
     section.finish();
     Some(OrdersConfig {
@@ -280,6 +282,7 @@ fn orders(mut section: Section<'_>) -> Option<OrdersConfig> {
         over_limit: over_limit?,
         overdue: overdue?,
         unpaid_minutes: unpaid_minutes?,
+        undecided_days: undecided_days?,
         cart_days: cart_days?,
         allow_zero_price: allow_zero_price?,
     })
@@ -314,6 +317,58 @@ fn retry(mut section: Section<'_>) -> Option<RetryConfig> {
         max_claims: max_claims?,
         defer_for_secs: defer_for_secs?,
     })
+}
+
+fn webhooks(mut section: Section<'_>) -> Option<WebhooksConfig> {
+    let given: Option<Vec<String>> = section.value("allow");
+    let mut allow = Vec::new();
+    for text in given.iter().flatten() {
+        match Allowed::parse(text) {
+            Some(one) => allow.push(one),
+            None => section.wrong(
+                "allow",
+                format!(
+                    "`{text}` is neither a network, an address nor a host, as in 10.0.0.0/8 or hooks.example.local"
+                ),
+            ),
+        }
+    }
+    let timeout_secs: Option<u64> = section.value("timeout_secs");
+    let at_once: Option<usize> = section.value("at_once");
+    let rate_per_second: Option<u32> = section.value("rate_per_second");
+    let give_up_after = duration(&mut section, "give_up_after");
+    let overlap = duration(&mut section, "overlap");
+    section.require("timeout_secs", timeout_secs.is_none_or(|secs| (1..=120).contains(&secs)), "must be 1 to 120");
+    section.require("at_once", at_once.is_none_or(|n| (1..=1_000).contains(&n)), "must be between 1 and 1000");
+    section.require("rate_per_second", rate_per_second.is_none_or(|n| n <= 10_000), "must be at most 10000");
+    let long_enough = give_up_after.is_none_or(|time| time >= Duration::from_secs(60));
+    section.require("give_up_after", long_enough, "must be at least a minute");
+    let bounded = overlap.is_none_or(|time| time <= Duration::from_secs(30 * 24 * 3600));
+    section.require("overlap", bounded, "must be at most 30 days");
+    section.finish();
+    Some(WebhooksConfig {
+        allow,
+        timeout_secs: timeout_secs?,
+        at_once: at_once?,
+        rate_per_second: rate_per_second?,
+        give_up_after: give_up_after?,
+        overlap: overlap?,
+    })
+}
+
+/// Seconds as a number, or a text with its unit.
+fn duration(section: &mut Section<'_>, key: &'static str) -> Option<Duration> {
+    let given: toml::Value = section.value(key)?;
+    let read = match &given {
+        toml::Value::Integer(seconds) => u64::try_from(*seconds).ok().map(Duration::from_secs),
+        toml::Value::String(text) => kopru_sdk::settings::duration(text),
+        _ => None,
+    };
+    if read.is_none() {
+        section
+            .wrong(key, "must be a duration: seconds as a number, or a text such as \"90 s\", \"36 h\" or \"5 days\"");
+    }
+    read
 }
 
 fn retention(mut section: Section<'_>) -> Option<RetentionConfig> {

@@ -69,6 +69,7 @@ impl Config {
                 "over_limit": self.orders.over_limit,
                 "overdue": self.orders.overdue,
                 "unpaid_minutes": self.orders.unpaid_minutes,
+                "undecided_days": self.orders.undecided_days,
                 "cart_days": self.orders.cart_days,
                 "allow_zero_price": self.orders.allow_zero_price,
             },
@@ -81,6 +82,14 @@ impl Config {
                 "heartbeat_secs": self.retry.heartbeat_secs,
                 "max_claims": self.retry.max_claims,
                 "defer_for_secs": self.retry.defer_for_secs,
+            },
+            "webhooks": {
+                "allow": self.webhooks.allow.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "timeout_secs": self.webhooks.timeout_secs,
+                "at_once": self.webhooks.at_once,
+                "rate_per_second": self.webhooks.rate_per_second,
+                "give_up_after": format!("{} s", self.webhooks.give_up_after.as_secs()),
+                "overlap": format!("{} s", self.webhooks.overlap.as_secs()),
             },
             "retention": {
                 "payload_days": self.retention.payload_days,

@@ -40,6 +40,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     ),
     tags(
         (name = "account", description = "What a dealer owes and was invoiced"),
+        (name = "admin", description = "The hub itself, for people who run it"),
         (name = "auth", description = "Signing in, and who is signed in"),
         (name = "catalogue", description = "Products at the caller's prices, categories, brands"),
         (name = "cart", description = "What a dealer's user means to buy"),

@@ -1,7 +1,7 @@
 //! One circuit breaker per connector instance, stored, so that every daemon and every person sees the same one.
 //!
 //! Only remote faults count. While it is open nothing is sent but probes (the connector's own `check`), and messages
-//! wait without spending attempts.
+//! wait without spending attempts. Some are asked less and less often the longer nothing goes well ([`Probing::longest`]).
 
 use std::time::Duration;
 
@@ -52,18 +52,33 @@ pub async fn state<'e>(db: impl PgExecutor<'e>, connector: &str) -> Result<Break
     Ok(state.and_then(|text| BreakerState::parse(&text)).unwrap_or(BreakerState::Closed))
 }
 
+/// When a system that is down is asked whether it is back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probing {
+    pub after: Duration,
+    /// A tenth of the time for which nothing has gone well, up to this. `None`: always after the same time.
+    pub longest: Option<Duration>,
+}
+
+impl From<Duration> for Probing {
+    fn from(after: Duration) -> Probing {
+        Probing { after, longest: None }
+    }
+}
+
 /// Counts a remote fault; at `threshold` in a row the breaker opens. Returns the state after it.
 pub async fn record_fault<'e>(
     db: impl PgExecutor<'e>,
     connector: &str,
     detail: &str,
     threshold: u32,
-    probe_after: Duration,
+    probing: impl Into<Probing>,
 ) -> Result<BreakerState, sqlx::Error> {
+    let probing = probing.into();
     let state = sqlx::query_scalar!(
         r#"insert into hub.breaker as b
-               (connector, faults_in_a_row, last_fault, last_fault_at, state, opened_at, next_probe_at)
-           values ($1, 1, $2, clock_timestamp(),
+               (connector, faults_in_a_row, last_fault, last_fault_at, failing_since, state, opened_at, next_probe_at)
+           values ($1, 1, $2, clock_timestamp(), clock_timestamp(),
                    case when $3 <= 1 then 'open' else 'closed' end,
                    case when $3 <= 1 then clock_timestamp() end,
                    case when $3 <= 1 then clock_timestamp() + $4::interval end)
@@ -71,16 +86,20 @@ pub async fn record_fault<'e>(
                faults_in_a_row = b.faults_in_a_row + 1,
                last_fault = excluded.last_fault,
                last_fault_at = excluded.last_fault_at,
+               failing_since = coalesce(b.failing_since, excluded.failing_since),
                state = case when b.state <> 'closed' or b.faults_in_a_row + 1 >= $3 then 'open' else 'closed' end,
                opened_at = case when b.state <> 'closed' then b.opened_at
                                 when b.faults_in_a_row + 1 >= $3 then clock_timestamp() end,
                next_probe_at = case when b.state <> 'closed' or b.faults_in_a_row + 1 >= $3
-                                    then clock_timestamp() + $4::interval end
+                                    then clock_timestamp() + greatest($4::interval, least($5::interval,
+                                             (clock_timestamp() - coalesce(b.failing_since, clock_timestamp())) / 10))
+                               end
            returning state"#,
         connector,
         detail,
         i32::try_from(threshold).unwrap_or(i32::MAX),
-        interval(probe_after),
+        interval(probing.after),
+        interval(probing.longest.unwrap_or_default()),
     )
     .fetch_one(db)
     .await?;
@@ -92,9 +111,10 @@ pub async fn record_fault<'e>(
 pub async fn record_success<'e>(db: impl PgExecutor<'e>, connector: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into hub.breaker as b (connector, last_success_at) values ($1, clock_timestamp())
-         on conflict (connector) do update set faults_in_a_row = 0, last_success_at = clock_timestamp()
+         on conflict (connector) do update
+             set faults_in_a_row = 0, last_success_at = clock_timestamp(), failing_since = null
          where b.state = 'closed'
-           and (b.faults_in_a_row > 0 or b.last_success_at is null
+           and (b.faults_in_a_row > 0 or b.failing_since is not null or b.last_success_at is null
                 or b.last_success_at < clock_timestamp() - interval '10 seconds')",
         connector,
     )
@@ -123,13 +143,43 @@ pub async fn close<'e>(db: impl PgExecutor<'e>, connector: &str) -> Result<(), s
     sqlx::query!(
         "update hub.breaker
          set state = 'closed', faults_in_a_row = 0, opened_at = null, next_probe_at = null,
-             last_success_at = clock_timestamp()
+             last_success_at = clock_timestamp(), failing_since = null
          where connector = $1",
         connector,
     )
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Somebody is there again, which proves nothing yet: work may go, and one more fault opens the breaker.
+pub async fn let_try<'e>(db: impl PgExecutor<'e>, connector: &str, threshold: u32) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update hub.breaker
+         set state = 'closed', faults_in_a_row = greatest($2 - 1, 0), opened_at = null, next_probe_at = null
+         where connector = $1",
+        connector,
+        i32::try_from(threshold).unwrap_or(i32::MAX),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The last fault of one of which nothing has gone well for longer than this.
+pub async fn has_failed_for<'e>(
+    db: impl PgExecutor<'e>,
+    connector: &str,
+    time: Duration,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select coalesce(last_fault, '') as "fault!" from hub.breaker
+           where connector = $1 and failing_since < clock_timestamp() - $2::interval"#,
+        connector,
+        interval(time),
+    )
+    .fetch_optional(db)
+    .await
 }
 
 /// Open breakers whose time for a probe has come.

@@ -9,7 +9,7 @@ use super::{
     daemons, deliveries,
     engine::{Engine, EngineError},
     files::{self, Folder},
-    housekeeping, leases, mappings, meters, retention, scheduler, worker,
+    housekeeping, leases, mappings, meters, retention, scheduler, webhooks, worker,
 };
 
 /// A started engine.
@@ -42,6 +42,7 @@ impl Daemon {
         tasks.spawn(housekeeping::work_sweeps(engine.clone()));
         meters::describe();
         tasks.spawn(meters::refresh(engine.clone()));
+        tasks.spawn(webhooks::keep::run(engine.clone()));
         tasks.spawn(deliveries::router::run(engine.clone()));
         tasks.spawn(deliveries::worker::run(engine.clone()));
         for _ in 0..engine.settings.workers {

@@ -18,7 +18,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{deliveries::Targets, mappings::Shelf, messages::Claimed, retry::RetrySchedule, sweeps::SweepPolicy};
+use super::{
+    breaker::Probing, deliveries::Targets, mappings::Shelf, messages::Claimed, retry::RetrySchedule,
+    sweeps::SweepPolicy, webhooks::WebhookSettings,
+};
 use crate::{canonical::Entity, clock::Clock, mapping::Library};
 
 /// Figures of `[retry]` and `[hub]` that the engine works by.
@@ -44,6 +47,7 @@ pub struct EngineSettings {
     pub mappings_dir: Option<PathBuf>,
     /// How often they are looked at.
     pub mappings_every: Duration,
+    pub webhooks: WebhookSettings,
 }
 
 impl Default for EngineSettings {
@@ -64,6 +68,7 @@ impl Default for EngineSettings {
             history_days: 180,
             mappings_dir: None,
             mappings_every: Duration::from_secs(2),
+            webhooks: WebhookSettings::default(),
         }
     }
 }
@@ -132,6 +137,8 @@ pub struct Inner {
     pub events: Notify,
     /// Rung when there may be deliveries to make.
     pub deliveries: Notify,
+    /// Rung when webhook endpoints may have changed.
+    pub webhooks_changed: Notify,
     /// Rung when a stream may be due.
     pub due: Notify,
     /// Rung when the mapping files or the answers of people may have changed.
@@ -227,6 +234,7 @@ impl Engine {
             work: Notify::new(),
             events: Notify::new(),
             deliveries: Notify::new(),
+            webhooks_changed: Notify::new(),
             due: Notify::new(),
             mappings_changed: Notify::new(),
             reload_asked: AtomicBool::new(false),
@@ -289,6 +297,14 @@ impl Engine {
 
     pub fn instance_names(&self) -> Vec<String> {
         self.instances.keys().cloned().collect()
+    }
+
+    /// How a system that is down is asked. One that is given up some day is not ours to look after: it is asked ever
+    /// less often.
+    pub fn probing(&self, system: &str) -> Probing {
+        const LONGEST: Duration = Duration::from_secs(3600);
+        let given_up = self.targets.get(system).and_then(|target| target.given_up_after());
+        Probing { after: self.settings.probe_after, longest: given_up.map(|_| LONGEST) }
     }
 
     /// What a connector call is given.

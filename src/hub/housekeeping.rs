@@ -13,7 +13,7 @@ use super::{
     deferral,
     deliveries::{self, router},
     engine::Engine,
-    leases, mappings, messages, runs, scheduler, streams, sweeps,
+    leases, mappings, messages, runs, scheduler, streams, sweeps, webhooks,
 };
 use crate::{audit::Actor, outbox};
 
@@ -201,7 +201,10 @@ async fn probe_one(engine: &Engine, name: &str) -> Result<(), sqlx::Error> {
     let detail = match tokio::time::timeout(PROBE_TIMEOUT, asked).await {
         Ok(Ok(())) => {
             tracing::info!(connector = name, "the system answers again");
-            breaker::close(db, name).await?;
+            match engine.targets.get(name).and_then(|target| target.given_up_after()) {
+                Some(_) => breaker::let_try(db, name, settings.breaker_threshold).await?,
+                None => breaker::close(db, name).await?,
+            }
             let released = messages::release_held(db, name, settings.release_per_second).await?;
             let released =
                 released + deliveries::store::release_held(db, &[name.to_owned()], settings.release_per_second).await?;
@@ -217,7 +220,7 @@ async fn probe_one(engine: &Engine, name: &str) -> Result<(), sqlx::Error> {
         Ok(Err(fault)) => fault.to_string(),
         Err(_) => format!("no answer to a probe within {} s", PROBE_TIMEOUT.as_secs()),
     };
-    breaker::record_fault(db, name, &detail, settings.breaker_threshold, settings.probe_after).await?;
+    breaker::record_fault(db, name, &detail, settings.breaker_threshold, engine.probing(name)).await?;
     Ok(())
 }
 
@@ -242,6 +245,7 @@ pub async fn sweep_once(engine: &Engine) -> Result<(), sqlx::Error> {
     daemons::forget_silent(&mut *db).await?;
     drop(db);
     router::trim(engine).await?;
+    give_up(engine).await?;
     dead_letters::forget_unused(&engine.pool).await?;
     sweeps::forget_old(&engine.pool, engine.settings.history_days).await?;
     if !arrived.is_empty() {
@@ -255,6 +259,17 @@ pub async fn sweep_once(engine: &Engine) -> Result<(), sqlx::Error> {
     }
     if woken > 0 {
         engine.work.notify_waiters();
+    }
+    Ok(())
+}
+
+/// Switches off whoever has failed for too long.
+pub async fn give_up(engine: &Engine) -> Result<(), sqlx::Error> {
+    for (name, target) in engine.targets.now().iter() {
+        let Some(after) = target.given_up_after() else { continue };
+        if let Some(fault) = breaker::has_failed_for(&engine.pool, name, after).await? {
+            webhooks::keep::switch_off(engine, name, webhooks::change::Off::Failing, &fault).await?;
+        }
     }
     Ok(())
 }
@@ -307,14 +322,21 @@ pub async fn listen(engine: Engine) {
 
 async fn listen_once(engine: &Engine) -> Result<(), sqlx::Error> {
     let mut listener = sqlx::postgres::PgListener::connect_with(&engine.pool).await?;
-    let channels =
-        [messages::CHANNEL, runs::CHANNEL, mappings::overlay::CHANNEL, deliveries::manage::CHANNEL, outbox::CHANNEL];
+    let channels = [
+        messages::CHANNEL,
+        runs::CHANNEL,
+        mappings::overlay::CHANNEL,
+        deliveries::manage::CHANNEL,
+        outbox::CHANNEL,
+        webhooks::CHANNEL,
+    ];
     listener.listen_all(channels).await?;
     // What came before the channel was open.
     engine.work.notify_waiters();
     engine.due.notify_one();
     engine.events.notify_one();
     engine.deliveries.notify_waiters();
+    engine.webhooks_changed.notify_waiters();
     loop {
         tokio::select! {
             notification = listener.recv() => match notification?.channel() {
@@ -322,6 +344,7 @@ async fn listen_once(engine: &Engine) -> Result<(), sqlx::Error> {
                 mappings::overlay::CHANNEL => engine.mappings_changed.notify_one(),
                 deliveries::manage::CHANNEL => engine.deliveries.notify_waiters(),
                 outbox::CHANNEL => engine.events.notify_one(),
+                webhooks::CHANNEL => engine.webhooks_changed.notify_waiters(),
                 _ => engine.work.notify_waiters(),
             },
             () = engine.stop.cancelled() => return Ok(()),

@@ -64,7 +64,7 @@ pub async fn judge(engine: &Engine, system: &str, tries: Tries, fault: &Fault) -
 }
 
 async fn note_fault(engine: &Engine, system: &str, detail: &str, threshold: u32) -> Result<BreakerState, sqlx::Error> {
-    breaker::record_fault(&engine.pool, system, detail, threshold, engine.settings.probe_after).await
+    breaker::record_fault(&engine.pool, system, detail, threshold, engine.probing(system)).await
 }
 
 /// A fault as it is kept.

@@ -142,7 +142,8 @@ fn all_findings_come_at_once_with_place_and_nearest_key() {
             "environment KOPRU__RETENTION__PAYLOAD_DAY: retention.payload_day: unknown key; did you mean `payload_days`?",
             "config.toml:12: connectors.Logo: a name must match [a-z][a-z0-9_]*, without two underscores in a row",
             "config.toml:15: connectors.logo.streams.items.every_sec: unknown key; did you mean `every_secs`?",
-            "config.toml:18: webhooks.host: this section has no keys in this version",
+            "config.toml:18: webhooks.host: unknown key; known keys are allow, timeout_secs, at_once, rate_per_second, \
+             give_up_after, overlap",
             "config.toml:9: hubb: unknown section; did you mean `hub`?",
         ]
     );

@@ -20,3 +20,4 @@ mod orders;
 mod people;
 mod push;
 mod support;
+mod webhooks;

@@ -280,7 +280,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn duration(text: &str) -> Option<Duration> {
+/// `7`, `60 s`, `10 min`, `36 h` or `5 days`.
+pub fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().ok()?;
@@ -289,6 +290,7 @@ fn duration(text: &str) -> Option<Duration> {
         "" | "s" | "sec" => Some(Duration::from_secs(number)),
         "m" | "min" => number.checked_mul(60).map(Duration::from_secs),
         "h" => number.checked_mul(3600).map(Duration::from_secs),
+        "d" | "day" | "days" => number.checked_mul(24 * 3600).map(Duration::from_secs),
         _ => None,
     }
 }

@@ -11,9 +11,9 @@
 //! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
 //! | [`account`], [`invoices`], [`returns`] | what a dealer owes, what it was invoiced, what it sends back |
 //! | [`customers`] | dealer companies |
+//! | [`admin`] | the hub itself, under `/api/admin` |
 //! | [`sent`], [`listed`], [`asked`], [`tagged`] | bodies, pages of lists, queries, answers with a tag |
-//! | [`doing`] | who changes something |
-//! | [`acting`] | how orders and carts are changed |
+//! | [`acting`], [`ordering`] | who changes something and how; what is done to orders and carts |
 //!
 //! Invariants
 //! - A route begins with [`SignedIn`](super::signed_in::SignedIn) and asks it for the permission; routes of [`auth`] are for those
@@ -23,16 +23,17 @@
 
 mod account;
 mod acting;
+mod admin;
 mod asked;
 mod auth;
 mod cart;
 mod categories;
 mod customers;
-mod doing;
 mod invoices;
 mod links;
 mod listed;
 mod me;
+mod ordering;
 mod orders;
 mod products;
 mod register;
@@ -69,5 +70,6 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
         .merge(customers::routes())
         .merge(cart::routes())
         .merge(orders::routes())
+        .merge(admin::routes())
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))
 }

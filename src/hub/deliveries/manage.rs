@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{super::dead_letters, outcome, targets};
+use super::{
+    super::{dead_letters, webhooks},
+    outcome, targets,
+};
 use crate::{
     audit::{self, Actor, Entry},
     mail,
@@ -31,16 +34,23 @@ pub enum ManageError {
     NoReason,
 }
 
-/// Tries deliveries again now: a dead one by its letter, one that waits for its next attempt at once. Those that wait for
-/// something else than time are told, and then nothing happens.
+/// Tries deliveries again now: a dead one by its letter, one that waits for its next attempt at once, a finished one of a
+/// webhook endpoint by telling its event once more. Those that wait for something else than time are told, and then nothing
+/// happens.
 pub async fn replay(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<usize, ManageError> {
     let mut letters = Vec::new();
     let mut waiting = Vec::new();
     let rows = sqlx::query!("select id, state, dead_letter_id from hub.delivery where id = any($1)", ids)
         .fetch_all(db)
         .await?;
+    let mut tx = db.begin().await?;
+    let mut again = Vec::new();
     for id in ids {
-        let row = rows.iter().find(|row| row.id == *id).ok_or(ManageError::NotOpen(*id))?;
+        let Some(row) = rows.iter().find(|row| row.id == *id) else {
+            webhooks::replay::again(&mut tx, *id).await?.ok_or(ManageError::NotOpen(*id))?;
+            again.push(*id);
+            continue;
+        };
         let until = match (row.state.as_str(), row.dead_letter_id) {
             ("dead", Some(letter)) => {
                 letters.push(letter);
@@ -56,9 +66,11 @@ pub async fn replay(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<usize, M
         };
         return Err(ManageError::Waits { id: *id, state: row.state.clone(), until });
     }
+    note(&mut tx, by, "delivery.replayed", &again, &json!({})).await?;
+    tx.commit().await?;
     let queued = dead_letters::replay(db, by, &letters).await?.len();
     let hurried = hurry(db, by, &waiting).await?;
-    Ok(queued + hurried)
+    Ok(again.len() + queued + hurried)
 }
 
 async fn hurry(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<usize, sqlx::Error> {
@@ -116,6 +128,26 @@ pub async fn cancel(db: &PgPool, by: Actor<'_>, ids: &[Uuid], reason: &str) -> R
     dead_letters::called_off(&mut tx, &letters, by.name, reason).await?;
     note(&mut tx, by, "delivery.cancelled", ids, &json!({ "reason": reason })).await?;
     tx.commit().await?;
+    Ok(done)
+}
+
+/// Calls off everything that a target was not told yet, but for what is under way.
+pub(in crate::hub) async fn call_off_all(
+    tx: &mut PgConnection,
+    by: Actor<'_>,
+    target: &str,
+    reason: &str,
+) -> Result<u64, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select id, dead_letter_id from hub.delivery where target = $1 and state <> 'working' order by id for update",
+        target
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let letters: Vec<Uuid> = rows.iter().filter_map(|row| row.dead_letter_id).collect();
+    let done = outcome::end(tx, &ids, "cancelled", Some(reason)).await?;
+    dead_letters::called_off(tx, &letters, by.name, reason).await?;
     Ok(done)
 }
 

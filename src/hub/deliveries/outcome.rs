@@ -400,7 +400,7 @@ pub(super) async fn end(
 
 /// Of the keys of these deliveries, ends what tells of an older state than another one that is open. What somebody has in
 /// hand right now is told, in its order.
-pub(super) async fn supersede(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+pub(in crate::hub) async fn supersede(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
     if ids.is_empty() {
         return Ok(());
     }

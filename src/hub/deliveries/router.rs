@@ -121,8 +121,8 @@ async fn route(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
                       t.blocks and not e.type = any($2), e.bulk, e.origin, e.payload, e.correlation_id
                from taken
                join hub.outbox_event e on e.id = taken.event_id
-               join hub.target t on t.enabled and (t.events && array[e.type, '*']) and (t.bulk or not e.bulk)
-                                    and t.name <> e.origin
+               join hub.target t on t.enabled and (t.bulk or not e.bulk) and t.name <> e.origin
+                                    and t.events && array[e.type, split_part(e.type, '.', 1) || '.*', '*']
                on conflict do nothing
                returning id, newest_only
            )

@@ -162,13 +162,13 @@ pub async fn reap_expired<'e>(db: impl PgExecutor<'e>, owner: Uuid, in_hand: &[U
     Ok(done.rows_affected())
 }
 
-/// Holds what waits for a target that must not be called: paused, or behind an open breaker.
+/// Holds what waits for a target that must not be called: switched off, paused, or behind an open breaker.
 pub async fn hold_uncallable<'e>(db: impl PgExecutor<'e>) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         "update hub.delivery set state = 'held'
          where id in (select id from hub.delivery
                       where state in ('received', 'waiting')
-                        and target in (select name from hub.target where paused_at is not null
+                        and target in (select name from hub.target where paused_at is not null or not enabled
                                        union select connector from hub.breaker where state <> 'closed')
                       for update skip locked)"
     )
@@ -208,7 +208,7 @@ pub async fn release_held<'e>(
              select d.id, d.target, d.first_attempt_at, d.attempts
              from hub.delivery d
              where d.target = any($1) and d.state = 'held'
-               and not exists (select from hub.target t where t.name = d.target and t.paused_at is not null)
+               and not exists (select from hub.target t where t.name = d.target and (t.paused_at is not null or not t.enabled))
                and not exists (select from hub.breaker b where b.connector = d.target and b.state <> 'closed')
              for update of d skip locked
          ), held as (

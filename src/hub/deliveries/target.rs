@@ -16,7 +16,7 @@ use super::super::pages::Failure;
 /// Which events a target is told, and what a dead one means for the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wants {
-    /// Types of events; `*` is every type.
+    /// Types of events; `*` is every type, `order.*` every one that begins so.
     pub events: Vec<String>,
     /// Events of first and full passes as well.
     pub bulk: bool,
@@ -59,7 +59,25 @@ pub trait Target: Send + Sync {
         Wants::default()
     }
 
-    /// Deliveries that one process may have under way at a time.
+    /// Its row in the store is somebody else's, and not written when a daemon starts.
+    fn is_kept(&self) -> bool {
+        false
+    }
+
+    /// After how long without any success it is switched off; `None`: never, what is for it is held for as long as it
+    /// takes. Of one that is given up some day a check tells only that somebody is there: it is let try, and the next fault
+    /// is one too many.
+    fn given_up_after(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether by this fault it asks to be told nothing any more.
+    fn is_farewell(&self, fault: &Fault) -> bool {
+        let _ = fault;
+        false
+    }
+
+    /// Deliveries that one process may have under way at a time. None at the moment: it asked for patience.
     fn at_once(&self) -> usize {
         4
     }
@@ -98,6 +116,13 @@ impl Targets {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut named = Named::clone(&held);
         named.insert(name.into(), target);
+        *held = Arc::new(named);
+    }
+
+    pub fn take_away(&self, name: &str) {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut named = Named::clone(&held);
+        named.remove(name);
         *held = Arc::new(named);
     }
 

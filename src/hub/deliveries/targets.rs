@@ -9,7 +9,7 @@ use super::super::engine::Engine;
 
 /// Writes down which targets this process has and what they want.
 pub async fn register(engine: &Engine) -> Result<(), sqlx::Error> {
-    for (name, target) in engine.targets.now().iter() {
+    for (name, target) in engine.targets.now().iter().filter(|(_, target)| !target.is_kept()) {
         let wants = target.wants();
         sqlx::query!(
             "insert into hub.target as t (name, kind, events, bulk, blocks) values ($1, $2, $3, $4, $5)
@@ -63,11 +63,11 @@ pub async fn resume<'e>(db: impl PgExecutor<'e>, name: &str) -> Result<bool, sql
     Ok(done.rows_affected() > 0)
 }
 
-/// Of these targets the ones that may be called: neither paused nor behind an open breaker.
+/// Of these targets the ones that may be called: not switched off, not paused, and not behind an open breaker.
 pub(super) async fn callable<'e>(db: impl PgExecutor<'e>, names: &[String]) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select n.name as "name!" from unnest($1::text[]) as n (name)
-           where not exists (select from hub.target t where t.name = n.name and t.paused_at is not null)
+           where not exists (select from hub.target t where t.name = n.name and (t.paused_at is not null or not t.enabled))
              and not exists (select from hub.breaker b where b.connector = n.name and b.state <> 'closed')"#,
         names,
     )
@@ -83,7 +83,12 @@ pub struct TargetRow {
     pub kind: String,
     pub events: Vec<String>,
     pub bulk: bool,
+    /// False: told nothing any more.
+    pub enabled: bool,
+    pub disabled_cause: Option<String>,
+    pub disabled_reason: Option<String>,
     pub breaker: String,
+    pub failing_since: Option<DateTime<Utc>>,
     pub paused_at: Option<DateTime<Utc>>,
     pub paused_cause: Option<String>,
     pub paused_reason: Option<String>,
@@ -110,7 +115,8 @@ pub async fn list(db: &PgPool) -> Result<Vec<TargetRow>, sqlx::Error> {
            )
            select coalesce(t.name, c.target) as "name!", coalesce(t.kind, '') as "kind!",
                   coalesce(t.events, '{}') as "events!", coalesce(t.bulk, false) as "bulk!",
-                  coalesce(b.state, 'closed') as "breaker!", t.paused_at, t.paused_cause, t.paused_reason,
+                  coalesce(t.enabled, true) as "enabled!", t.disabled_cause, t.disabled_reason,
+                  coalesce(b.state, 'closed') as "breaker!", b.failing_since as "failing_since?", t.paused_at, t.paused_cause, t.paused_reason,
                   coalesce(c.open, 0) as "open!", coalesce(c.held, 0) as "held!", coalesce(c.blocked, 0) as "blocked!",
                   coalesce(c.dead, 0) as "dead!", c.oldest
            from hub.target t

@@ -13,6 +13,7 @@ use super::{
         engine::{Engine, InHand},
         pages::Failure,
         verdict::{self, Tries, Verdict, failure_of},
+        webhooks::{change::Off, keep},
     },
     outcome::{self, Finish, Outcome},
     store::{self, Claimed, Free},
@@ -248,6 +249,10 @@ async fn write_down(engine: &Engine, outcomes: Vec<Outcome>) -> Result<(), sqlx:
 async fn judge(engine: &Engine, delivery: &Claimed, fault: &Fault) -> Result<Finish, sqlx::Error> {
     let failure = failure_of(fault);
     let unknown = matches!(fault, Fault::UnknownOutcome { .. });
+    if engine.targets.get(&delivery.target).is_some_and(|target| target.is_farewell(fault)) {
+        keep::switch_off(engine, &delivery.target, Off::Gone, &failure.detail).await?;
+        return Ok(Finish::Hold { failure, unknown });
+    }
     let tries = Tries { before: delivery.attempts, first_at: delivery.first_attempt_at };
     Ok(match verdict::judge(engine, &delivery.target, tries, fault).await? {
         Verdict::Retry { after } => Finish::Retry { after, failure, unknown },

@@ -10,6 +10,7 @@ pub mod people;
 pub mod served;
 pub mod system;
 pub mod tester;
+pub mod webhook_receiver;
 
 /// Whether scenarios run at their full size (`make soak`).
 #[expect(clippy::disallowed_methods, reason = "tests have no configuration but the environment")]

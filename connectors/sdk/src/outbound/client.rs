@@ -223,18 +223,18 @@ impl Outbound {
     }
 }
 
+/// Why a call brought no complete answer.
+pub(super) fn why(error: &reqwest::Error) -> String {
+    match (error.is_timeout(), error.is_connect()) {
+        (true, true) => "no connection within the time-out".to_owned(),
+        (true, false) => "no answer within the time-out".to_owned(),
+        (false, _) => chain(error),
+    }
+}
+
 /// A call that brought no complete answer.
 fn broken(error: &reqwest::Error, effect: Effect, name: &str) -> Fault {
-    let text = if error.is_timeout() {
-        if error.is_connect() {
-            "no connection within the time-out".to_owned()
-        } else {
-            "no answer within the time-out".to_owned()
-        }
-    } else {
-        chain(error)
-    };
-    let detail = format!("{name}: {text}");
+    let detail = format!("{name}: {}", why(error));
     if tls::is_refused_certificate(error) {
         return Fault::Contract { detail };
     }
@@ -255,7 +255,7 @@ fn too_large(effect: Effect, name: &str, limit: usize) -> Fault {
 
 /// The causes of an error in one line. The library's own first line names the address with its query string: it is
 /// left out.
-fn chain(error: &reqwest::Error) -> String {
+pub(super) fn chain(error: &reqwest::Error) -> String {
     let mut causes = Vec::new();
     let mut cause = error.source();
     while let Some(inner) = cause {
