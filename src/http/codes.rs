@@ -85,6 +85,7 @@ const CUSTOMERS: &[&str] = &[
     "setCustomerPriceLists",
 ];
 const ORDER: &[&str] = &["placeOrder"];
+const APPROVED: &[&str] = &["placeOrder", "approveOrder"];
 
 const TABLE: &[Code] = &[
     Code::new(400, "bad_request", On::Everything, "the request cannot be read"),
@@ -142,8 +143,8 @@ const TABLE: &[Code] = &[
     Code::new(409, "cart_changed", On::These(ORDER), "prices of the cart have changed; `errors` names the items"),
     Code::new(409, "cart_empty", On::These(ORDER), "there is nothing in the cart"),
     Code::new(409, "customer_barred", On::These(CART), "the customer may not order"),
-    Code::new(409, "credit_limit_exceeded", On::These(ORDER), "the credit limit does not suffice"),
-    Code::new(409, "payment_overdue", On::These(ORDER), "something is overdue"),
+    Code::new(409, "credit_limit_exceeded", On::These(APPROVED), "the credit limit does not suffice"),
+    Code::new(409, "payment_overdue", On::These(APPROVED), "something is overdue"),
     Code::new(413, "body_too_large", On::Body, "the body is larger than this server takes"),
     Code::new(415, "unsupported_media_type", On::Body, "the body is of another type"),
     Code::new(415, "unsupported_encoding", On::Body, "the body is compressed with something else than gzip"),
@@ -159,6 +160,12 @@ const TABLE: &[Code] = &[
     Code::new(500, "internal", On::Everything, "a failure of ours; the correlation id leads to it"),
     Code::new(503, "unavailable", On::Everything, "not at the moment; `Retry-After` says when to come back"),
     Code::new(503, "mail_not_configured", On::These(&["inviteUser", "inviteUserAgain"]), "no mail can be sent"),
+    Code::new(
+        503,
+        "no_master_key",
+        On::These(&["createWebhookEndpoint", "rotateWebhookSecret"]),
+        "there is no master key to seal a secret with",
+    ),
     Code::new(503, "not_ready", On::Elsewhere, "the server cannot work"),
     // Any other status of the server below the routes.
     Code::new(400, "refused", On::Elsewhere, "the request was refused"),
