@@ -159,7 +159,8 @@ async fn measure(options: &Options) -> Result<Figures, Box<dyn Error>> {
         tokens: seed::tokens(&site, options.dealers).await?,
         floor: site.floor().await?,
         uncached: site.daemon(0).await?,
-        cached: site.daemon(64).await?,
+        // As config.toml has it.
+        cached: site.daemon(128).await?,
     };
     let (few, many) = (options.connections, options.many_connections);
     let kinds: [Kind; 5] = [

@@ -1,10 +1,11 @@
 //! What changed in the store since it was last asked (`commerce.catalogue_change`).
 //!
 //! Rows are told from those that were seen by the snapshot of the last question, not by a number: a transaction that began
-//! earlier may end later.
+//! earlier may end later. It has a connection of its own: when all others are busy, because nothing that is kept may be shown, what
+//! ends that must not wait for them.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection, PgPool};
 
 use super::stamps::Changes;
 
@@ -21,12 +22,25 @@ struct Seen {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Feed(Option<Seen>);
+pub(super) struct Feed {
+    seen: Option<Seen>,
+    connection: Option<PgConnection>,
+}
 
 impl Feed {
+    /// Connects, unless it is connected.
+    pub async fn connect(&mut self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        if self.connection.is_none() {
+            self.connection = Some(PgConnection::connect_with(&pool.connect_options()).await?);
+        }
+        Ok(())
+    }
+
     /// What is new. The first time, after a failure and after a long absence: everything.
-    pub async fn ask(&mut self, db: &PgPool) -> Result<Changes, sqlx::Error> {
-        let before = self.0.take();
+    pub async fn ask(&mut self) -> Result<Changes, sqlx::Error> {
+        // Gone, unless the question is answered.
+        let (before, connection) = (self.seen.take(), self.connection.take());
+        let Some(mut connection) = connection else { return Err(sqlx::Error::PoolClosed) };
         let rows = sqlx::query!(
             r#"
             select now.snapshot::text as "snapshot!", now.at as "at!", c.kind as "kind?", c.ids
@@ -37,12 +51,13 @@ impl Feed {
             "#,
             before.as_ref().map(|seen| seen.snapshot.as_str()),
         )
-        .fetch_all(db)
+        .fetch_all(&mut connection)
         .await?;
+        self.connection = Some(connection);
         let mut changes = Changes::default();
         if let Some(first) = rows.first() {
             changes.all = before.is_none_or(|seen| first.at - seen.at > LONGEST_AWAY);
-            self.0 = Some(Seen { snapshot: first.snapshot.clone(), at: first.at });
+            self.seen = Some(Seen { snapshot: first.snapshot.clone(), at: first.at });
         }
         for row in rows {
             let Some(kind) = row.kind else { continue };

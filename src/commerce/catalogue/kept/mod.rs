@@ -143,9 +143,9 @@ impl Kept {
             watched: Watched::start(pool.clone()),
             pool,
             forms,
-            listed: bounded(bytes, 9, |_, goods: &Arc<Goods>| goods.weight()),
-            details: bounded(bytes, 4, |_, goods: &Arc<Goods>| goods.weight()),
-            pages: bounded(bytes, 2, |key: &PageKey, page: &Stamped<Arc<Page<i64>>>| {
+            listed: bounded(bytes, 11, |_, goods: &Arc<Goods>| goods.weight()),
+            details: bounded(bytes, 3, |_, goods: &Arc<Goods>| goods.weight()),
+            pages: bounded(bytes, 1, |key: &PageKey, page: &Stamped<Arc<Page<i64>>>| {
                 page.1.items.len() * 8 + 512 + key.0.weight()
             }),
             counts: bounded(bytes, 1, |key: &(Filter, bool), _| 256 + key.0.weight()),

@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use tokio::{
     sync::{Mutex, Notify},
     task::AbortHandle,
+    time::timeout,
 };
 
 use super::{
@@ -24,6 +25,8 @@ pub const MAX_AGE: Duration = Duration::from_secs(1);
 /// Between what is decided here and the answer's first byte.
 const MARGIN: Duration = Duration::from_millis(50);
 const EVERY: Duration = Duration::from_millis(300);
+/// A question that is not answered by then is asked anew, on another connection.
+const GIVE_UP: Duration = Duration::from_secs(5);
 /// When nobody has read for so long, nobody looks.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -98,8 +101,13 @@ impl Inner {
 
     async fn look(&self) -> Result<(), sqlx::Error> {
         let mut feed = self.feed.lock().await;
-        let began = self.now();
-        match feed.ask(&self.pool).await {
+        let mut began = self.now();
+        let asked = async {
+            feed.connect(&self.pool).await?;
+            began = self.now();
+            feed.ask().await
+        };
+        match timeout(GIVE_UP, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(changes) => {
                 self.stamps.change(&changes);
                 self.fresh_until.store(began + millis(MAX_AGE - MARGIN), Ordering::Release);
