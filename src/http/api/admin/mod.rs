@@ -2,8 +2,12 @@
 //!
 //! | module | subject |
 //! | --- | --- |
+//! | [`deliveries`] | what is told to others |
 //! | [`webhook_endpoints`] | addresses that are told of events |
+//! | [`doer`] | who changes something |
 
+mod deliveries;
+mod doer;
 mod webhook_endpoints;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -11,5 +15,5 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::http::router::PublicState;
 
 pub(super) fn routes() -> OpenApiRouter<PublicState> {
-    OpenApiRouter::new().merge(webhook_endpoints::routes())
+    OpenApiRouter::new().merge(deliveries::routes()).merge(webhook_endpoints::routes())
 }

@@ -14,15 +14,17 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::super::{
-    auth::{secret, wrong},
-    doing::Doing,
-    listed::{Listed, PageQuery},
-    sent::Sent,
-    users::id_of,
+use super::{
+    super::{
+        auth::{secret, wrong},
+        doing::Doing,
+        listed::{Listed, PageQuery},
+        sent::Sent,
+        users::id_of,
+    },
+    doer::Doer,
 };
 use crate::{
-    audit::Actor,
     http::{
         idempotency::{Answer, Idempotent, Stop},
         openapi::{Denied, ProblemDocument},
@@ -299,25 +301,6 @@ async fn create(
             })
         })
         .await
-}
-
-/// Who does it, kept for a transaction that may start over.
-#[derive(Clone)]
-struct Doer {
-    name: String,
-    correlation_id: String,
-    now: DateTime<Utc>,
-}
-
-impl Doer {
-    fn of(doing: &Doing) -> Doer {
-        let by = doing.by();
-        Doer { name: doing.actor.clone(), correlation_id: by.correlation_id.to_owned(), now: by.now }
-    }
-
-    fn actor(&self) -> Actor<'_> {
-        Actor { name: &self.name, correlation_id: &self.correlation_id }
-    }
 }
 
 /// The endpoint as it is now.
