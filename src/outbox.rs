@@ -37,6 +37,7 @@ pub enum EventType {
     OrderConfirmed,
     OrderUpdated,
     OrderCancelled,
+    SyncCompleted,
     WebhookEndpointDisabled,
 }
 
@@ -53,6 +54,7 @@ impl EventType {
         EventType::OrderConfirmed,
         EventType::OrderUpdated,
         EventType::OrderCancelled,
+        EventType::SyncCompleted,
         EventType::WebhookEndpointDisabled,
     ];
 
@@ -69,6 +71,7 @@ impl EventType {
             EventType::OrderConfirmed => "order.confirmed",
             EventType::OrderUpdated => "order.updated",
             EventType::OrderCancelled => "order.cancelled",
+            EventType::SyncCompleted => "sync.completed",
             EventType::WebhookEndpointDisabled => "hub.webhook_endpoint.disabled",
         }
     }
@@ -93,6 +96,7 @@ impl EventType {
             | EventType::OrderConfirmed
             | EventType::OrderUpdated
             | EventType::OrderCancelled => "order",
+            EventType::SyncCompleted => "sync",
             EventType::WebhookEndpointDisabled => "webhook_endpoint",
         }
     }

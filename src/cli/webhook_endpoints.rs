@@ -15,6 +15,7 @@ use crate::{
     hub::webhooks::{
         EndpointError, WebhookSettings,
         address::{Address, Subscription},
+        catalogue,
         change::{self, EndpointChange, NewEndpoint},
         endpoint::{self, Endpoint, ListError},
         replay::{self, Choice, Plan},
@@ -75,6 +76,12 @@ pub(super) enum Command {
     Remove {
         /// From `kopru webhook-endpoints list`
         id: i64,
+    },
+    /// The types of events and what each tells
+    Events {
+        /// As the page of the documentation
+        #[arg(long)]
+        markdown: bool,
     },
     /// Tell events of the past again; without --yes only how many it would be
     Replay(ReplayArgs),
@@ -175,6 +182,9 @@ impl From<ListError> for Failure {
 }
 
 pub(super) async fn webhook_endpoints(global: &Global, command: Command) -> Result<(), Failure> {
+    if let Command::Events { markdown } = command {
+        return events(global, markdown);
+    }
     let app = global.open().await?;
     let outcome = run(global, &app, command).await;
     app.close().await;
@@ -197,7 +207,21 @@ async fn run(global: &Global, app: &App, command: Command) -> Result<(), Failure
         Command::Disable { id } => desk.switch(id, false).await,
         Command::Remove { id } => desk.remove(id).await,
         Command::Replay(args) => desk.replay(args).await,
+        Command::Events { markdown } => events(global, markdown),
     }
+}
+
+fn events(global: &Global, markdown: bool) -> Result<(), Failure> {
+    if markdown {
+        return output::print(&catalogue::page());
+    }
+    let all = catalogue::all();
+    if global.json {
+        return output::print_json(&json!({ "items": all }));
+    }
+    let cells: Vec<Vec<String>> =
+        all.iter().map(|one| [one.kind, one.object, one.description].map(str::to_owned).to_vec()).collect();
+    output::print(&output::table(&["EVENT", "ABOUT", "WHEN"], &cells))
 }
 
 struct Desk<'a> {

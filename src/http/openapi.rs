@@ -49,7 +49,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         (name = "integration", description = "What an ERP pushes, with an API key"),
         (name = "operations", description = "Health and metrics"),
         (name = "orders", description = "Orders of dealers"),
-        (name = "returns", description = "What dealers send back")
+        (name = "returns", description = "What dealers send back"),
+        (name = "webhooks", description = "What webhooks tell")
     ),
     components(schemas(ProblemDocument, FieldError)),
     modifiers(&KeyScheme)

@@ -11,6 +11,7 @@
 //! | [`cart`], [`orders`] | what a dealer means to buy, and what was ordered |
 //! | [`account`], [`invoices`], [`returns`] | what a dealer owes, what it was invoiced, what it sends back |
 //! | [`customers`] | dealer companies |
+//! | [`event_types`] | what webhooks tell |
 //! | [`admin`] | the hub itself, under `/api/admin` |
 //! | [`sent`], [`listed`], [`asked`], [`tagged`] | bodies, pages of lists, queries, answers with a tag |
 //! | [`acting`], [`ordering`] | who changes something and how; what is done to orders and carts |
@@ -29,6 +30,7 @@ mod auth;
 mod cart;
 mod categories;
 mod customers;
+mod event_types;
 mod invoices;
 mod links;
 mod listed;
@@ -70,6 +72,7 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
         .merge(customers::routes())
         .merge(cart::routes())
         .merge(orders::routes())
+        .merge(event_types::routes())
         .merge(admin::routes())
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, private))
 }

@@ -27,7 +27,7 @@ pub use discard::discard;
 pub use filter::{Filter, KEYS};
 pub use list::{Group, Letter, OpenCount, Total, count, groups, list, open_counts, tally};
 pub use plans::{Action, Outcome, Plan, PlanDetail, PlanError, Share, cancel, forget_unused, get, plan, plans, start};
-pub use replay::{EditError, edit, replay};
+pub use replay::{EditError, edit, replay, replay_within};
 pub use show::{Earlier, LetterDetail, Made, Sibling, show};
 pub use slices::{Slice, slice};
 pub use store::{

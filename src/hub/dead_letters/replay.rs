@@ -23,7 +23,14 @@ use crate::{
 /// being replayed already is left alone, so a replay asked for twice happens once. Returns the letters that were queued.
 pub async fn replay(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<Vec<Uuid>, LetterError> {
     let mut tx = db.begin().await?;
-    let queued = queue(&mut tx, by.name, ids).await?;
+    let queued = replay_within(&mut tx, by, ids).await?;
+    tx.commit().await?;
+    Ok(queued)
+}
+
+/// The same in the caller's transaction.
+pub async fn replay_within(tx: &mut PgConnection, by: Actor<'_>, ids: &[Uuid]) -> Result<Vec<Uuid>, LetterError> {
+    let queued = queue(tx, by.name, ids).await?;
     let entries: Vec<Entry> = queued
         .iter()
         .map(|id| Entry {
@@ -33,8 +40,7 @@ pub async fn replay(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<Vec<Uuid
             detail: json!({}),
         })
         .collect();
-    audit::record(&mut tx, by, &entries).await?;
-    tx.commit().await?;
+    audit::record(tx, by, &entries).await?;
     Ok(queued)
 }
 

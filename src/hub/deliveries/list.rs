@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Which deliveries are meant; every field narrows.
@@ -21,8 +22,9 @@ pub struct DeliveryFilter {
     pub since: Option<DateTime<Utc>>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Delivery)]
 pub struct DeliveryRow {
     pub id: Uuid,
     pub target: String,
@@ -47,7 +49,7 @@ pub struct DeliveryRow {
     pub detail: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryAttempt {
     pub number: i32,
@@ -62,7 +64,7 @@ pub struct DeliveryAttempt {
 }
 
 /// A delivery with everything that is known about it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryDetail {
     #[serde(flatten)]
@@ -71,6 +73,7 @@ pub struct DeliveryDetail {
     /// Deliveries of its key that wait behind it.
     pub waiting_behind: i64,
     /// Gone with its event after the retention of payloads; without what is sealed in it.
+    #[schema(value_type = Option<Object>)]
     pub payload: Option<Value>,
 }
 

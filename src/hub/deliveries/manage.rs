@@ -38,16 +38,23 @@ pub enum ManageError {
 /// webhook endpoint by telling its event once more. Those that wait for something else than time are told, and then nothing
 /// happens.
 pub async fn replay(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<usize, ManageError> {
+    let mut tx = db.begin().await?;
+    let done = replay_within(&mut tx, by, ids).await?;
+    tx.commit().await?;
+    Ok(done)
+}
+
+/// The same in the caller's transaction.
+pub async fn replay_within(tx: &mut PgConnection, by: Actor<'_>, ids: &[Uuid]) -> Result<usize, ManageError> {
     let mut letters = Vec::new();
     let mut waiting = Vec::new();
     let rows = sqlx::query!("select id, state, dead_letter_id from hub.delivery where id = any($1)", ids)
-        .fetch_all(db)
+        .fetch_all(&mut *tx)
         .await?;
-    let mut tx = db.begin().await?;
     let mut again = Vec::new();
     for id in ids {
         let Some(row) = rows.iter().find(|row| row.id == *id) else {
-            webhooks::replay::again(&mut tx, *id).await?.ok_or(ManageError::NotOpen(*id))?;
+            webhooks::replay::again(tx, *id).await?.ok_or(ManageError::NotOpen(*id))?;
             again.push(*id);
             continue;
         };
@@ -66,18 +73,16 @@ pub async fn replay(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<usize, M
         };
         return Err(ManageError::Waits { id: *id, state: row.state.clone(), until });
     }
-    note(&mut tx, by, "delivery.replayed", &again, &json!({})).await?;
-    tx.commit().await?;
-    let queued = dead_letters::replay(db, by, &letters).await?.len();
-    let hurried = hurry(db, by, &waiting).await?;
+    note(tx, by, "delivery.replayed", &again, &json!({})).await?;
+    let queued = dead_letters::replay_within(tx, by, &letters).await?.len();
+    let hurried = hurry(tx, by, &waiting).await?;
     Ok(again.len() + queued + hurried)
 }
 
-async fn hurry(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<usize, sqlx::Error> {
+async fn hurry(tx: &mut PgConnection, by: Actor<'_>, ids: &[Uuid]) -> Result<usize, sqlx::Error> {
     if ids.is_empty() {
         return Ok(0);
     }
-    let mut tx = db.begin().await?;
     let hurried = sqlx::query_scalar!(
         "update hub.delivery set due_at = clock_timestamp()
          where id = any($1) and state in ('received', 'waiting') returning id",
@@ -85,9 +90,8 @@ async fn hurry(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<usize, sqlx::
     )
     .fetch_all(&mut *tx)
     .await?;
-    note(&mut tx, by, "delivery.replayed", &hurried, &json!({})).await?;
-    sqlx::query!("select pg_notify($1, '')", CHANNEL).fetch_one(&mut *tx).await?;
-    tx.commit().await?;
+    note(&mut *tx, by, "delivery.replayed", &hurried, &json!({})).await?;
+    sqlx::query!("select pg_notify($1, '')", CHANNEL).fetch_one(tx).await?;
     Ok(hurried.len())
 }
 
@@ -107,10 +111,22 @@ async fn note(
 
 /// Calls deliveries off: all of them, or none when one is gone or under way. A dead one's letter goes with it.
 pub async fn cancel(db: &PgPool, by: Actor<'_>, ids: &[Uuid], reason: &str) -> Result<u64, ManageError> {
+    let mut tx = db.begin().await?;
+    let done = cancel_within(&mut tx, by, ids, reason).await?;
+    tx.commit().await?;
+    Ok(done)
+}
+
+/// The same in the caller's transaction.
+pub async fn cancel_within(
+    tx: &mut PgConnection,
+    by: Actor<'_>,
+    ids: &[Uuid],
+    reason: &str,
+) -> Result<u64, ManageError> {
     if reason.trim().is_empty() {
         return Err(ManageError::NoReason);
     }
-    let mut tx = db.begin().await?;
     let rows = sqlx::query!(
         "select id, state, dead_letter_id from hub.delivery where id = any($1) order by id for update",
         ids
@@ -124,10 +140,9 @@ pub async fn cancel(db: &PgPool, by: Actor<'_>, ids: &[Uuid], reason: &str) -> R
         }
     }
     let letters: Vec<Uuid> = rows.iter().filter_map(|row| row.dead_letter_id).collect();
-    let done = outcome::end(&mut tx, ids, "cancelled", Some(reason)).await?;
-    dead_letters::called_off(&mut tx, &letters, by.name, reason).await?;
-    note(&mut tx, by, "delivery.cancelled", ids, &json!({ "reason": reason })).await?;
-    tx.commit().await?;
+    let done = outcome::end(tx, ids, "cancelled", Some(reason)).await?;
+    dead_letters::called_off(tx, &letters, by.name, reason).await?;
+    note(tx, by, "delivery.cancelled", ids, &json!({ "reason": reason })).await?;
     Ok(done)
 }
 

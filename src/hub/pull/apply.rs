@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kopru_sdk::{Fault, Pass};
+use kopru_sdk::Fault;
 use tokio::time::Instant;
 
 use super::{
@@ -40,8 +40,7 @@ pub(super) async fn apply_in_turn(scope: Arc<Scope>, page: Fetched, turn: MyTurn
         lease: &scope.lease,
         pass: scope.pass,
         pass_started_at: scope.pass_started_at,
-        // The first load and complete passes are no news to whoever listens for single changes.
-        bulk: scope.pass == Pass::Full,
+        bulk: scope.bulk,
         dry_run: scope.run.dry_run,
         correlation_id: &scope.run.correlation_id,
         isolate: false,

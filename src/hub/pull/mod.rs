@@ -5,6 +5,7 @@
 //! | [`fetch`] | asks the connector for page after page, a few ahead |
 //! | [`turns`] | pages in hand, each with its place in the order of the run |
 //! | [`apply`] | maps a page, and applies it when its turn has come |
+//! | [`completed`] | the end of a run, told as a whole |
 //! | [`follow`] | what a person sees who waits for a run |
 //!
 //! Invariants
@@ -14,6 +15,7 @@
 //! - A record that is too large by itself pauses its stream: the next pass would come to it again.
 
 mod apply;
+mod completed;
 mod fetch;
 mod follow;
 mod turns;
@@ -125,7 +127,8 @@ async fn work_off(engine: &Engine, run: &Run, stop: &CancellationToken) -> Resul
     }
     let started = Instant::now();
     let mut tally = Tally::default();
-    match pass(engine, instance, stream, run, stop, &mut tally).await {
+    let bulk = completed::is_bulk(&engine.pool, stream, run).await?;
+    match pass(engine, instance, stream, run, bulk, stop, &mut tally).await {
         Ok(full) => {
             if !run.dry_run {
                 streams::succeeded(&engine.pool, &run.connector, &run.stream, full).await?;
@@ -136,7 +139,7 @@ async fn work_off(engine: &Engine, run: &Run, stop: &CancellationToken) -> Resul
                     tracing::warn!(%error, "what is not there any more could not be swept yet");
                 }
             }
-            runs::finish(&engine.pool, run.id, RunState::Done, None).await?;
+            completed::finish(engine, stream, run, bulk).await?;
             meters::run(run, RunState::Done, started.elapsed());
             tracing::info!(
                 records = tally.records,
@@ -179,6 +182,7 @@ async fn pass(
     instance: &Arc<Instance>,
     stream: &Stream,
     run: &Run,
+    bulk: bool,
     stop: &CancellationToken,
     total: &mut Tally,
 ) -> Result<bool, RunError> {
@@ -218,6 +222,7 @@ async fn pass(
         mapping: stream.mapping.clone(),
         entity,
         pass,
+        bulk,
         pass_started_at,
     });
     let fetcher = Fetcher {
@@ -292,6 +297,8 @@ struct Scope {
     mapping: String,
     entity: Entity,
     pass: Pass,
+    /// Its single changes are no news.
+    bulk: bool,
     pass_started_at: DateTime<Utc>,
     sweep: Option<sweeps::SweepPolicy>,
 }

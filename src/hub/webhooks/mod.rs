@@ -8,6 +8,7 @@
 //! | [`secrets`] | what they are signed with: made, rotated, shown |
 //! | [`signature`] | the headers of Standard Webhooks |
 //! | [`message`] | the body |
+//! | [`catalogue`] | the types of events, with schemas |
 //! | [`target`] | the call, and what its answer means |
 //! | [`keep`] | the endpoints of the store as targets of this process |
 //! | [`trial`] | a test event, sent at once |
@@ -22,6 +23,7 @@
 //!   person switches it on again.
 
 pub mod address;
+pub mod catalogue;
 pub mod change;
 pub mod endpoint;
 pub mod keep;

@@ -67,10 +67,9 @@ impl Webhook {
     ) -> Result<Webhook, String> {
         let url: Url = url.parse().map_err(|error| format!("the address cannot be read: {error}"))?;
         let policy = ReceiverPolicy { timeout: settings.timeout, rate_per_second: rate, ..ReceiverPolicy::default() };
-        // Those that wait for the rate wait in the call.
-        let waits = rate.map_or(Duration::ZERO, |rate| {
-            Duration::from_secs(settings.at_once as u64) / rate.get() + Duration::from_secs(1)
-        });
+        // Those that wait for the rate wait in the call, signed: never for longer than a second or two.
+        let at_once = rate
+            .map_or(settings.at_once, |rate| settings.at_once.min(usize::try_from(rate.get()).unwrap_or(usize::MAX)));
         let (signers, unready) = match signers {
             Ok(signers) => (signers, None),
             Err(failure) => (Vec::new(), Some(failure)),
@@ -79,8 +78,8 @@ impl Webhook {
             receiver: Receiver::new(&url, policy, &settings.guard)?,
             signers,
             unready,
-            at_once: settings.at_once,
-            timeout: settings.timeout + waits + Duration::from_secs(5),
+            at_once,
+            timeout: settings.timeout + Duration::from_secs(10),
             give_up_after: settings.give_up_after,
             quiet_until: Mutex::new(None),
         })

@@ -17,6 +17,7 @@ use super::{account::owed, assert_refused};
 use crate::support::{
     database::TestDatabase,
     dealers::{customer, day, erp, number, order, product},
+    event_schemas::events_are_as_described,
 };
 
 pub fn line(order_line: Option<i64>, pieces: i64) -> InvoiceLine<'static> {
@@ -75,6 +76,7 @@ pub async fn upsert(pool: &PgPool, rows: &[InvoiceUpsert<'_>]) -> Vec<Outcome> {
     let mut tx = pool.begin().await.expect("begin");
     let outcomes = invoices::upsert_invoices(&mut tx, &erp(), rows).await.expect("applied");
     tx.commit().await.expect("commit");
+    events_are_as_described(pool).await;
     outcomes
 }
 

@@ -16,6 +16,7 @@ use sqlx::PgPool;
 use crate::support::{
     database::TestDatabase,
     dealers::{customer, delivered, noon, number, order, product, warehouse},
+    event_schemas::events_are_as_described,
     soak,
 };
 
@@ -52,6 +53,7 @@ impl Shop {
         let mut tx = self.pool().begin().await.expect("begin");
         let id = returns::request(&mut tx, &dealers_word(), scope, new).await?;
         tx.commit().await.expect("commit");
+        events_are_as_described(self.pool()).await;
         Ok(id)
     }
 

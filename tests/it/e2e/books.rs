@@ -39,7 +39,8 @@ const AUDIT: &[(&str, &str)] = &[
     (
         "an event tells of no row",
         "select concat_ws(' ', e.aggregate, e.aggregate_id) from hub.outbox_event e
-         where not exists (select from commerce.product p where e.aggregate = 'product' and p.id = e.aggregate_id)
+         where e.aggregate <> 'sync'
+           and not exists (select from commerce.product p where e.aggregate = 'product' and p.id = e.aggregate_id)
            and not exists (select from commerce.price p where e.aggregate = 'price' and p.id = e.aggregate_id)
            and not exists (select from commerce.stock_level s where e.aggregate = 'stock' and s.id = e.aggregate_id)",
     ),

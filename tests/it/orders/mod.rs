@@ -22,6 +22,7 @@ pub use crate::support::dealers::number;
 use crate::support::{
     database::TestDatabase,
     dealers::{self, noon},
+    event_schemas::events_are_as_described,
 };
 
 /// A database with goods and dealers, and the rules in force.
@@ -190,6 +191,7 @@ impl Market {
 
     /// What the books of reservations and levels say about each other.
     pub async fn assert_books_agree(&self) {
+        events_are_as_described(self.pool()).await;
         let wrong = self
             .count(
                 "select count(*) from commerce.stock_level s

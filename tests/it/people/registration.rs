@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::{
+    event_schemas::events_are_as_described,
     people::{self, PASSWORD},
     served::{Served, json_of, problem_of},
 };
@@ -89,6 +90,7 @@ async fn a_company_registers_verifies_waits_and_is_approved_as_a_new_one() {
         served.hub.row("select code, title, tax_number, tax_number_valid, is_approved from commerce.customer").await;
     assert_eq!(customer["code"], "120.34.001");
     assert_eq!((&customer["tax_number_valid"], &customer["is_approved"]), (&json!(true), &json!(true)));
+    events_are_as_described(served.pool()).await;
     let event = served.hub.row("select type, aggregate, aggregate_id, payload from hub.outbox_event").await;
     assert_eq!((&event["type"], &event["aggregate_id"]), (&json!("customer.registered"), &approved["customerId"]));
     assert_eq!(

@@ -149,6 +149,8 @@ pub struct Build {
     pub settings: EngineSettings,
     /// Streams that poll by themselves when the daemon runs.
     pub polled: &'static [&'static str],
+    /// Streams that know no other pass than a complete one.
+    pub whole: &'static [&'static str],
     pub every: Duration,
     pub exclusive: bool,
     pub master: Option<Vec<Entity>>,
@@ -164,6 +166,7 @@ impl Default for Build {
         Build {
             settings: settings(),
             polled: &["brands", "warehouses", "categories", "made_categories", "products", "stock"],
+            whole: &[],
             every: Duration::from_secs(3600),
             exclusive: false,
             master: None,
@@ -178,7 +181,11 @@ impl Default for Build {
 impl Build {
     /// An engine over `pool`, as a process of its own would have it. `name`: of its instance.
     pub fn engine(&self, pool: &PgPool, system: &Arc<System>, name: &str) -> Engine {
-        let specs: Vec<StreamSpec> = streams().into_iter().filter(|spec| self.polled.contains(&spec.name)).collect();
+        let mut specs: Vec<StreamSpec> =
+            streams().into_iter().filter(|spec| self.polled.contains(&spec.name)).collect();
+        for spec in specs.iter_mut().filter(|spec| self.whole.contains(&spec.name)) {
+            spec.incremental = false;
+        }
         let instance = Instance {
             name: name.to_owned(),
             kind: "test".to_owned(),

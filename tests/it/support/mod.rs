@@ -3,6 +3,7 @@
 pub mod courier;
 pub mod database;
 pub mod dealers;
+pub mod event_schemas;
 pub mod hub;
 pub mod kopru;
 pub mod listener;

@@ -2,9 +2,13 @@
 //!
 //! | module | subject |
 //! | --- | --- |
+//! | [`deliveries`] | what is told to others |
 //! | [`timeline`] | what touched an object, across systems |
 //! | [`webhook_endpoints`] | addresses that are told of events |
+//! | [`doer`] | who changes something |
 
+mod deliveries;
+mod doer;
 mod timeline;
 mod webhook_endpoints;
 
@@ -13,5 +17,5 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::http::router::PublicState;
 
 pub(super) fn routes() -> OpenApiRouter<PublicState> {
-    OpenApiRouter::new().merge(timeline::routes()).merge(webhook_endpoints::routes())
+    OpenApiRouter::new().merge(deliveries::routes()).merge(timeline::routes()).merge(webhook_endpoints::routes())
 }

@@ -14,15 +14,17 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::super::{
-    acting::Acting,
-    auth::{secret, wrong},
-    listed::{Listed, PageQuery},
-    sent::Sent,
-    users::id_of,
+use super::{
+    super::{
+        acting::Acting,
+        auth::{secret, wrong},
+        listed::{Listed, PageQuery},
+        sent::Sent,
+        users::id_of,
+    },
+    doer::Doer,
 };
 use crate::{
-    audit::Actor,
     http::{
         idempotency::{Answer, Idempotent, Stop},
         openapi::{Denied, ProblemDocument},
@@ -299,25 +301,6 @@ async fn create(
             })
         })
         .await
-}
-
-/// Who does it, kept for a transaction that may start over.
-#[derive(Clone)]
-struct Doer {
-    name: String,
-    correlation_id: String,
-    now: DateTime<Utc>,
-}
-
-impl Doer {
-    fn of(acting: &Acting) -> Doer {
-        let by = acting.by();
-        Doer { name: acting.actor().to_owned(), correlation_id: by.correlation_id.to_owned(), now: by.now }
-    }
-
-    fn actor(&self) -> Actor<'_> {
-        Actor { name: &self.name, correlation_id: &self.correlation_id }
-    }
 }
 
 /// The endpoint as it is now.
