@@ -166,7 +166,7 @@ pub(super) async fn name_the_encoding(mut request: Request) -> Request {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, middleware::from_fn_with_state, routing::post};
+    use axum::{Router, middleware::from_fn_with_state};
     use futures::{StreamExt, stream};
     use tower::ServiceExt;
     use tower_http::timeout::RequestBodyTimeoutLayer;
@@ -176,7 +176,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_of_which_nothing_comes_any_more_is_too_slow() {
         let routes = Router::new()
-            .route("/", post(async |_: Bytes| "read"))
+            .fallback(async |_: Bytes| "read")
             .layer(from_fn_with_state(100_usize, bounded))
             .layer(RequestBodyTimeoutLayer::new(Duration::from_millis(10)));
         let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]);

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        asked,
         acting::Acting,
+        asked,
         listed::{Listed, PageQuery},
         sent::Sent,
     },
