@@ -33,7 +33,7 @@ bench: setup
 	cargo bench --bench pull -- --memory-items 1000000 --rest-items 2000 $(ARGS)
 	cargo bench --bench push
 	cargo bench --bench letters
-	cargo bench --bench catalogue
+	cargo bench --bench catalogue -- --browse-seconds 30
 	cargo bench --bench orders
 
 prepare: setup
