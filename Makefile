@@ -34,6 +34,7 @@ bench: setup
 	cargo bench --bench push
 	cargo bench --bench letters
 	cargo bench --bench catalogue
+	cargo bench --bench orders
 
 prepare: setup
 	cargo sqlx --version >/dev/null 2>&1 || \

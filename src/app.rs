@@ -140,6 +140,10 @@ pub fn order_rules(config: &OrdersConfig) -> OrderRules {
         over_limit: policy(config.over_limit),
         overdue: policy(config.overdue),
         unpaid_for: Duration::from_secs(u64::from(config.unpaid_minutes) * 60),
+        undecided_for: match config.undecided_days {
+            0 => None,
+            days => Some(Duration::from_secs(u64::from(days) * 24 * 3600)),
+        },
         cart_for: Duration::from_secs(u64::from(config.cart_days) * 24 * 3600),
         allow_zero_price: config.allow_zero_price,
     }

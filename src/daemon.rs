@@ -3,6 +3,7 @@
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use sqlx::PgPool;
 use tokio::{
     net::TcpListener,
@@ -12,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{self, App, AppError},
-    commerce::upkeep,
+    audit::sealer,
+    clock::Clock,
+    commerce::{products, upkeep},
     database,
     http::{Catalogue, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     hub::{
@@ -24,7 +27,7 @@ use crate::{
         states::BreakerState,
     },
     identity::trim,
-    media::MediaError,
+    media::{self, MediaError, MediaStore},
     telemetry,
 };
 
@@ -43,6 +46,10 @@ pub enum DaemonError {
 /// How long requests in hand may take when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(15);
 
+/// How long a picture stays that no product shows: whoever uploaded it may still be about to.
+const PICTURES_STAY: TimeDelta = TimeDelta::days(2);
+const SWEEP_EVERY: Duration = Duration::from_secs(6 * 3600);
+
 /// A daemon that is serving.
 #[derive(Debug)]
 pub struct Running {
@@ -52,6 +59,8 @@ pub struct Running {
     server: tokio::task::JoinHandle<()>,
     trimming: tokio::task::JoinHandle<()>,
     tending: tokio::task::JoinHandle<()>,
+    sealing: tokio::task::JoinHandle<()>,
+    sweeping: tokio::task::JoinHandle<()>,
     shutdown: CancellationToken,
 }
 
@@ -101,12 +110,16 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         app.config.catalogue.cache_mb * 1024 * 1024,
         &app.config.data.dir.join("media"),
     )?;
+    let media = catalogue.media.clone();
     let server = Server::new(state, settings).catalogue(catalogue).ops(ops).run(listener, shutdown.clone());
     let server = tokio::spawn(server);
     let trimming = trim::run(app.database.pool.clone(), app.config.retention.history_days, shutdown.clone());
     let trimming = tokio::spawn(trimming);
     let tending = tokio::spawn(upkeep::run(app.database.pool.clone(), app.clock.clone(), shutdown.clone()));
-    Ok(Running { address, engine, daemon, server, trimming, tending, shutdown })
+    let sealing = tokio::spawn(sealer::run(app.database.pool.clone(), shutdown.clone()));
+    let sweeping = sweep_pictures(media, app.database.pool.clone(), app.clock.clone(), shutdown.clone());
+    let sweeping = tokio::spawn(sweeping);
+    Ok(Running { address, engine, daemon, server, trimming, tending, sealing, sweeping, shutdown })
 }
 
 impl Running {
@@ -122,7 +135,29 @@ impl Running {
         if self.tending.await.is_err() {
             tracing::warn!("the upkeep of orders and carts ended badly");
         }
+        if self.sealing.await.is_err() {
+            tracing::warn!("the sealing of audit rows ended badly");
+        }
+        if self.sweeping.await.is_err() {
+            tracing::warn!("the removal of pictures that nobody shows ended badly");
+        }
         self.daemon.stop().await;
+    }
+}
+
+/// Removes pictures that no product shows any more, at the start and then every six hours.
+async fn sweep_pictures(media: MediaStore, pool: PgPool, clock: Clock, until: CancellationToken) {
+    loop {
+        let in_use = async |names: Vec<String>| products::shown_images(&pool, &names).await;
+        match media::sweep(&media, clock.now() - PICTURES_STAY, in_use).await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(gone, "pictures that no product shows were removed"),
+            Err(error) => tracing::warn!(%error, "pictures could not be looked at; it is tried again in six hours"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            () = until.cancelled() => return,
+        }
     }
 }
 

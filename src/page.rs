@@ -73,12 +73,14 @@ impl PageRequest {
         let shown = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > shown;
         rows.truncate(shown);
-        let next_cursor = rows.last().filter(|_| more).and_then(|last| {
-            let text = serde_json::to_vec(&(list, key(last))).ok()?;
-            Some(URL_SAFE_NO_PAD.encode(text))
-        });
+        let next_cursor = rows.last().filter(|_| more).and_then(|last| cursor(list, &key(last)));
         Page { items: rows, next_cursor }
     }
+}
+
+/// The cursor of the page that begins behind `key`, for lists that know by themselves where their pages end.
+pub fn cursor<K: Serialize>(list: &str, key: &K) -> Option<String> {
+    serde_json::to_vec(&(list, key)).ok().map(|text| URL_SAFE_NO_PAD.encode(text))
 }
 
 impl<T> Page<T> {

@@ -122,7 +122,19 @@ const ROOMS: &[Room] = &[
     // Above the composition root: the program as `serve` runs it, and the demo's check of a run hub.
     Room {
         name: "daemon",
-        uses: &["app", "clock", "commerce", "config", "database", "http", "hub", "identity", "media", "telemetry"],
+        uses: &[
+            "app",
+            "audit",
+            "clock",
+            "commerce",
+            "config",
+            "database",
+            "http",
+            "hub",
+            "identity",
+            "media",
+            "telemetry",
+        ],
         never: &["axum", "tower_http", "reqwest"],
     },
     Room {

@@ -17,13 +17,13 @@ use tokio::{
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// The path of a request: how many products there are, the number of a page or product, and whether the floor is asked.
-pub type Ask = fn(i64, usize, bool) -> String;
+pub type Ask = fn(&mut StdRng, i64, usize, bool) -> String;
 
 pub fn code(number: i64) -> String {
     format!("P{number:07}")
 }
 
-pub fn page_path(_: i64, page: usize, bare: bool) -> String {
+pub fn page_path(_: &mut StdRng, _: i64, page: usize, bare: bool) -> String {
     let after = code(page as i64 * 20);
     if bare {
         return format!("/api/v1/products?after={after}");
@@ -32,15 +32,25 @@ pub fn page_path(_: i64, page: usize, bare: bool) -> String {
     format!("/api/v1/products?sort=code&cursor={cursor}")
 }
 
-pub fn product_path(products: i64, page: usize, _: bool) -> String {
+pub fn product_path(_: &mut StdRng, products: i64, page: usize, _: bool) -> String {
     format!("/api/v1/products/{}", page as i64 % products.max(1) + 1)
 }
 
-pub fn search_path(_: i64, page: usize, bare: bool) -> String {
+pub fn search_path(_: &mut StdRng, _: i64, page: usize, bare: bool) -> String {
     const WORDS: [&str; 6] = ["kamera", "isikli", "dome", "kablo 7", "p0001", "guven"];
     let word =
         if bare { WORDS[page % WORDS.len()].split(' ').next().unwrap_or("kamera") } else { WORDS[page % WORDS.len()] };
     format!("/api/v1/products?search={}", word.replace(' ', "%20"))
+}
+
+/// What somebody does who looks for something: mostly lists, then products, now and then a search or the tree.
+pub fn browse_path(random: &mut StdRng, products: i64, page: usize, bare: bool) -> String {
+    match random.random_range(0..20) {
+        0..11 => page_path(random, products, page, bare),
+        11..17 => product_path(random, products, page, bare),
+        17..19 => search_path(random, products, page, bare),
+        _ => "/api/v1/categories".to_owned(),
+    }
 }
 
 pub struct Load {
@@ -52,6 +62,8 @@ pub struct Load {
     pub products: i64,
     pub connections: usize,
     pub period: Duration,
+    /// The longest that an answer is looked at before the next is asked for.
+    pub think: Duration,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -117,7 +129,7 @@ async fn connection(sums: &[f64], load: &Load, seed: u64, started: Instant) -> R
     while started.elapsed() < load.period {
         let drawn = random.random_range(0.0..sums.last().copied().unwrap_or(1.0));
         let page = sums.partition_point(|sum| *sum < drawn);
-        let path = (load.ask)(load.products, page, load.tokens.is_empty());
+        let path = (load.ask)(&mut random, load.products, page, load.tokens.is_empty());
         let token = match load.tokens.len() {
             0 => String::new(),
             count => format!("authorization: Bearer {}\r\n", load.tokens[random.random_range(0..count)]),
@@ -128,6 +140,9 @@ async fn connection(sums: &[f64], load: &Load, seed: u64, started: Instant) -> R
         let status = answer(&mut stream, &mut buffer).await?;
         taken.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
         errors += usize::from(status != 200);
+        if !load.think.is_zero() {
+            tokio::time::sleep(load.think.mul_f64(random.random_range(0.0..1.0))).await;
+        }
     }
     Ok((taken, errors))
 }

@@ -59,6 +59,28 @@ pub async fn fill(site: &Site, options: &Options) -> Result<(), Box<dyn Error>> 
     Ok(())
 }
 
+/// Further products like those that are there, each with its prices and its stock.
+pub async fn grow(site: &Site, from: i64, to: i64) -> Result<(), Box<dyn Error>> {
+    let text = format!(
+        "insert into commerce.product (code, sku, name, slug, category_id, brand_id, unit, vat_rate, minimum_order_quantity,
+                                       created_at, updated_at, created_by, updated_by)
+         select 'P' || lpad(n::text, 7, '0'), 'S' || n,
+                (array['Dome Kamera', 'Işıklı Siren', 'CAT6 Kablo', 'Güvenlik Paneli', 'Kayıt Cihazı'])[n % 5 + 1] || ' ' || n,
+                'urun-' || n, n % 200 + 1, n % 100 + 1, 'ADET', 20, 1, now(), now(), 'bench', 'bench'
+         from generate_series({from} + 1, {to}) n;
+         insert into commerce.price (product_id, code, role, currency, amount, unit, created_at, updated_at, created_by, updated_by)
+         select p.id, p.code || '|' || r, r, 'TRY', p.id % 1000 + 10, 'ADET', now(), now(), 'bench', 'bench'
+         from commerce.product p, unnest(array['list', 'dealer']) r where p.id > {from};
+         insert into commerce.stock_level (product_id, warehouse_id, quantity, created_at, updated_at)
+         select p.id, w.id, p.id % 50, now(), now()
+         from commerce.product p, commerce.warehouse w where w.code = '0' and p.id > {from};"
+    );
+    site.pool.execute(AssertSqlSafe(text)).await?;
+    site.pool.execute("vacuum analyze").await?;
+    site.pool.execute("checkpoint").await?;
+    Ok(())
+}
+
 /// An access token of one user of each dealer.
 pub async fn tokens(site: &Site, dealers: i64) -> Result<Vec<String>, Box<dyn Error>> {
     let clock = Clock::system();

@@ -1,4 +1,5 @@
-//! The rows of an order by bare statements over sets, in one transaction.
+//! The rows of an order by bare statements over sets, in one transaction. Prices are those that hold for everybody, which
+//! have an index of their own.
 
 use rust_decimal::Decimal;
 use sqlx::{Connection, PgConnection};
@@ -11,11 +12,13 @@ pub async fn write(conn: &mut PgConnection, shop: &Shop, number: usize) -> Resul
     let mut products = shop.basket(number);
     products.sort_unstable();
     let mut tx = conn.begin().await?;
-    let prices: Vec<(i64, i64, Decimal)> =
-        sqlx::query_as("select product_id, id, amount from commerce.price where product_id = any($1) and is_active")
-            .bind(&products)
-            .fetch_all(&mut *tx)
-            .await?;
+    let prices: Vec<(i64, i64, Decimal)> = sqlx::query_as(
+        "select product_id, id, amount from commerce.price
+             where product_id = any($1) and customer_id is null and price_list_id is null and is_active",
+    )
+    .bind(&products)
+    .fetch_all(&mut *tx)
+    .await?;
     let held = sqlx::query(
         "with levels as materialized (
             select id from commerce.stock_level where product_id = any($1) and available >= 2 order by id for no key update

@@ -5,24 +5,33 @@
 //! - *placed*: the command that the API calls, each order in a transaction of its own: customer, goods and prices are read
 //!   again, the dealer's account is asked, stock is chosen and reserved, totals are reckoned, the order is audited.
 //!
-//! `cargo bench --bench orders -- --url postgres://…` on a server with fsync on; it makes a database and drops it.
+//! - *load*: users who order through HTTP all at once, hub and this program being processes of their own.
+//!
+//! `cargo bench --bench orders` runs on a private cluster with fsync on; `--url postgres://…` measures floor and placements on
+//! another server, in a database that is made for it and dropped.
 
+#[path = "../support/cluster.rs"]
+mod cluster;
 mod floor;
+mod load;
+#[path = "../support/people.rs"]
+mod people;
 mod shop;
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
 use clap::Parser;
+use load::{Hub, Seen};
 use shop::Shop;
 
 /// Lines of each order.
 pub const LINES: usize = 5;
 
-#[derive(Debug, Parser)]
-struct Options {
-    /// A server and a role that may create databases.
-    #[arg(long, env = "DATABASE_URL")]
-    url: String,
+#[derive(Debug, Clone, Parser)]
+pub struct Options {
+    /// A server and a role that may create databases; without it a private cluster is made.
+    #[arg(long)]
+    url: Option<String>,
     #[arg(long, default_value_t = 10_000)]
     orders: usize,
     #[arg(long, default_value_t = 10_000)]
@@ -35,6 +44,12 @@ struct Options {
     /// Connections to measure with, one measurement each.
     #[arg(long, value_delimiter = ',', default_values_t = [4, 16])]
     connections: Vec<usize>,
+    /// Users who order through HTTP at once; 0: none.
+    #[arg(long, default_value_t = 100)]
+    users: usize,
+    /// How long they do.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
     #[arg(long)]
     json: bool,
     /// `cargo bench` passes it.
@@ -46,6 +61,12 @@ struct Options {
 enum Work {
     Floor,
     Placed,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Figures {
+    placements: Vec<Measurement>,
+    load: Option<Seen>,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -104,8 +125,8 @@ async fn run(shop: &Arc<Shop>, work: Work, connections: usize, orders: usize) ->
     })
 }
 
-async fn measure(options: &Options) -> Result<Vec<Measurement>, Failure> {
-    let shop = Arc::new(Shop::create(&options.url, options.products, options.dealers, options.limits).await?);
+async fn placements(url: &str, options: &Options) -> Result<Vec<Measurement>, Failure> {
+    let shop = Arc::new(Shop::create(url, options).await?);
     let mut results = Vec::new();
     for &connections in &options.connections {
         for work in [Work::Floor, Work::Placed] {
@@ -115,6 +136,17 @@ async fn measure(options: &Options) -> Result<Vec<Measurement>, Failure> {
     }
     shop.remove().await?;
     Ok(results)
+}
+
+async fn measure(options: &Options) -> Result<Figures, Failure> {
+    if let Some(url) = &options.url {
+        return Ok(Figures { placements: placements(url, options).await?, load: None });
+    }
+    let hub = Hub::start().await?;
+    let placements = placements(&hub.cluster.server_url(), options).await?;
+    let load = if options.users > 0 { Some(hub.load(options).await?) } else { None };
+    hub.stop()?;
+    Ok(Figures { placements, load })
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -130,16 +162,24 @@ async fn main() -> ExitCode {
                 "{:<42} {:>11} {:>9} {:>10} {:>9} {:>9}",
                 "orders of 5 lines", "connections", "seconds", "a second", "p50 ms", "p99 ms"
             );
-            for it in results {
+            for it in results.placements {
                 println!(
                     "{:<42} {:>11} {:>9.2} {:>10} {:>9.2} {:>9.2}",
                     it.what, it.connections, it.seconds, it.orders_per_second, it.p50_ms, it.p99_ms
                 );
             }
+            if let Some(Seen { users, orders, per_second, p50_ms, p95_ms, p99_ms, longest_ms, errors, written }) =
+                results.load
+            {
+                println!(
+                    "{users} users through HTTP: {orders} orders, {per_second} a second, p50 {p50_ms:.1} ms, p95 {p95_ms:.1} ms, \
+                     p99 {p99_ms:.1} ms, longest {longest_ms:.1} ms, {errors} errors, {written} orders written"
+                );
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("orders could not be measured: {error}. Give a server that may create databases with --url.");
+            eprintln!("orders could not be measured: {error}");
             ExitCode::FAILURE
         }
     }

@@ -58,8 +58,12 @@ impl Cluster {
         self.url_of("postgres")
     }
 
+    pub fn hub_url(&self) -> String {
+        self.url_of("kopru")
+    }
+
     pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        PgConnection::connect(&self.url_of("kopru")).await
+        PgConnection::connect(&self.hub_url()).await
     }
 
     /// Waits until a daemon has signed on.

@@ -1,4 +1,4 @@
-//! `kopru audit …`: who did what, and when.
+//! `kopru audit …`: who did what, and when; whether the books are whole.
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
@@ -7,13 +7,38 @@ use uuid::Uuid;
 use super::{failure::Failure, output, run::Global};
 use crate::{
     app::App,
-    audit::{self, Filter},
+    audit::{
+        self, Filter,
+        verify::{self, Noted, What},
+    },
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List what was done, newest first
     List(ListArgs),
+    /// Walk the chain that seals the rows: is one changed, missing or moved? Ends with 1 if so
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Begin at this place of the chain, and take what is before it as good
+    #[arg(long, value_name = "PLACE", default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..))]
+    from: i64,
+    /// A head that an earlier run printed and that was kept elsewhere: the chain must still lead through it
+    #[arg(long, value_name = "PLACE:HASH", value_parser = noted)]
+    noted: Option<Noted>,
+}
+
+fn noted(text: &str) -> Result<Noted, String> {
+    let read = || {
+        let (place, hash) = text.split_once(':')?;
+        let place = place.parse().ok().filter(|place| *place > 0)?;
+        let good = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        good.then(|| Noted { place, hash: hash.to_owned() })
+    };
+    read().ok_or_else(|| "a head is written as its place, a colon and 64 hexadecimal digits".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -42,9 +67,11 @@ pub(super) struct ListArgs {
 }
 
 pub(super) async fn audit(global: &Global, command: Command) -> Result<(), Failure> {
-    let Command::List(args) = command;
     let app = global.open().await?;
-    let outcome = list(global, &app, args).await;
+    let outcome = match command {
+        Command::List(args) => list(global, &app, args).await,
+        Command::Verify(args) => verify(global, &app, args).await,
+    };
     App::close(app).await;
     outcome
 }
@@ -72,4 +99,41 @@ async fn list(global: &Global, app: &App, args: ListArgs) -> Result<(), Failure>
             ]
         },
     )
+}
+
+async fn verify(global: &Global, app: &App, args: VerifyArgs) -> Result<(), Failure> {
+    let found = verify::verify(&app.database.pool, args.from, args.noted.as_ref()).await?;
+    if global.json {
+        output::print_json(&found)?;
+    } else {
+        let from = if found.from > 1 { format!(" from place {} on", found.from) } else { String::new() };
+        let mut lines = vec![format!("{} sealed rows hold{from}", found.verified)];
+        match &found.head {
+            Some(head) => lines.push(format!("head: {}:{}", head.place, head.hash)),
+            None => lines.push("head: none".to_owned()),
+        }
+        lines.push(match found.unsealed.oldest_at {
+            Some(at) => {
+                format!("{} rows wait for their seal, the oldest since {} UTC", found.unsealed.count, output::at(at))
+            }
+            None => "no row waits for its seal".to_owned(),
+        });
+        output::print(&lines.join("\n"))?;
+    }
+    let Some(broken) = found.broken else { return Ok(()) };
+    if !global.json {
+        let place = broken.place.map_or_else(String::new, |place| format!(" at place {place}"));
+        let id = broken.id.map_or_else(String::new, |id| format!(", row {id}"));
+        let what = match broken.what {
+            What::Changed => "changed",
+            What::Missing => "missing",
+            What::Moved => "moved",
+            What::Unlisted => "unlisted",
+        };
+        eprintln!(
+            "kopru: the audit rows are not whole{place}{id}: {what}: {}; compare with a backup of the time before",
+            broken.detail
+        );
+    }
+    Err(Failure::Told(1))
 }

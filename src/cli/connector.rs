@@ -266,6 +266,8 @@ fn read(config: &Config, args: ReadArgs) -> Result<(), Failure> {
         (None, None) => {
             let mut known: Vec<&str> = kopru_bundle::all().iter().map(|descriptor| descriptor.kind).collect();
             known.extend(config.connectors.keys().map(String::as_str));
+            known.sort_unstable();
+            known.dedup();
             let hint = unknown_key(&args.connector, &known).replace("key", "connector");
             return Err(Failure::Usage(format!("`{}`: {hint}", args.connector)));
         }

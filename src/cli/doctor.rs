@@ -23,6 +23,7 @@ use crate::{
 
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(2);
 const FREE_BYTES_MIN: u64 = 1 << 30;
+const UNSEALED_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -319,9 +320,23 @@ fn hub(config: &Config, found: &Checkup) -> Vec<Check> {
         found.queued.iter().map(|row| format!("{} {} {}", row.count, row.connector, row.state)).collect();
     checks.push(Check::info("queue", if queued.is_empty() { "empty".to_owned() } else { queued.join(", ") }));
     checks.push(Check::info("outbox", format!("{} events", found.events)));
+    checks.push(audit(found));
     checks.push(mails(config, found));
     checks.extend(found.targets.iter().filter_map(target));
     checks
+}
+
+/// Whether audit rows get their seals: a daemon gives them each second.
+fn audit(found: &Checkup) -> Check {
+    const NAME: &str = "audit";
+    let Some(oldest) = found.unsealed.oldest_at else { return Check::ok(NAME, "every row has its seal") };
+    let waiting =
+        format!("{} rows wait for their seal, the oldest since {}", found.unsealed.count, oldest.format("%F %T UTC"));
+    match found.daemons {
+        _ if found.unsealed.oldest_secs < UNSEALED_MAX.as_secs_f64() => Check::ok(NAME, waiting),
+        0 => Check::info(NAME, format!("{waiting}; `kopru serve` gives it")),
+        _ => Check::warning(NAME, format!("{waiting}; the daemon's log and `kopru audit verify` tell why")),
+    }
 }
 
 /// Whether mails can go out.

@@ -98,6 +98,16 @@ impl From<crate::identity::users::UserError> for Failure {
     }
 }
 
+impl From<crate::identity::tokens::RotateError> for Failure {
+    fn from(error: crate::identity::tokens::RotateError) -> Failure {
+        use crate::identity::tokens::RotateError;
+        match error {
+            RotateError::Key(error) => AppError::Keys(error).into(),
+            error => Failure::Failed(error.to_string()),
+        }
+    }
+}
+
 impl From<crate::demo::AccountError> for Failure {
     fn from(error: crate::demo::AccountError) -> Failure {
         use crate::demo::AccountError;

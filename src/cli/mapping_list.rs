@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 
 use super::{failure::Failure, logging::Voice, output, run::Global};
 use crate::{
-    app::{self, AppError},
-    clock::Clock,
+    app::AppError,
     config::Config,
-    database::Home,
+    database::{Database, Home},
     hub::mappings::{
         InForce, Shelf, overlay,
         state::{self, DaemonMappings},
@@ -30,17 +29,15 @@ struct Row {
 
 pub(super) async fn run(global: &Global) -> Result<(), Failure> {
     let config = global.load(Voice::Command)?;
-    let (library, problem) = match app::library(&config) {
-        Ok(library) => (library, None),
-        // What the daemons work by is worth the more to see.
-        Err(AppError::Mappings(problems)) => (Library::default(), Some(AppError::Mappings(problems).to_string())),
-        Err(error) => return Err(error.into()),
-    };
+    // With an edit that nobody takes over, what the daemons work by is worth the more to see.
+    let dir = Some(config.mappings.dir.as_path()).filter(|dir| dir.is_dir());
+    let (library, problems) = Library::inspect_in_force(dir);
+    let problem = (!problems.is_empty()).then(|| AppError::Mappings(problems).to_string());
     let shelf = Shelf::new(Arc::new(library));
     let none_yet = config.data.absolute().is_ok_and(|dir| Home::existing(&dir).is_none());
     let daemons = match config.database.url.is_none() && none_yet {
         true => Vec::new(),
-        false => daemons(config, &shelf).await?,
+        false => daemons(&config, &shelf).await?,
     };
     let rows = rows(&shelf, &daemons);
     if global.json {
@@ -133,14 +130,13 @@ fn state_of(row: &Row, daemons: &[DaemonMappings]) -> String {
     }
 }
 
-async fn daemons(config: Config, shelf: &Shelf) -> Result<Vec<DaemonMappings>, Failure> {
-    let lease = config.retry.lease();
-    let app = app::App::open(config, Clock::system()).await?;
+async fn daemons(config: &Config, shelf: &Shelf) -> Result<Vec<DaemonMappings>, Failure> {
+    let database = Database::open(config).await?;
     let listed = async {
-        overlay::refresh(&app.database.pool, shelf).await?;
-        state::list(&app.database.pool, lease).await
+        overlay::refresh(&database.pool, shelf).await?;
+        state::list(&database.pool, config.retry.lease()).await
     }
     .await;
-    app::App::close(app).await;
+    database.close().await;
     Ok(listed?)
 }

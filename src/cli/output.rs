@@ -1,6 +1,9 @@
 //! What commands print.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -89,9 +92,21 @@ pub(super) fn at(time: chrono::DateTime<chrono::Utc>) -> String {
     time.format("%F %T").to_string()
 }
 
+/// Control characters as their escapes.
+fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let shown =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
 /// Columns as wide as their widest cell; the last one is left as it is.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let columns = header.len();
+    // A name that someone else has given must not break the table, nor speak to the terminal.
+    let rows: Vec<Vec<Cow<'_, str>>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([header[column].chars().count()]).max().unwrap_or(0)
@@ -110,8 +125,8 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         line
     };
     let mut text = line(&mut header.iter().copied());
-    for row in rows {
-        text.push_str(&line(&mut row.iter().map(String::as_str)));
+    for row in &rows {
+        text.push_str(&line(&mut row.iter().map(AsRef::as_ref)));
     }
     text
 }

@@ -10,7 +10,7 @@ use super::{
     failure::Failure,
     files,
     logging::{self, Voice},
-    mapping, mapping_list, messages, migrate, openapi, output, preview, sandbox, serve, sync, unmapped, user,
+    mapping, mapping_list, messages, migrate, openapi, output, preview, sandbox, serve, sync, timeline, unmapped, user,
     webhook_endpoints,
 };
 use crate::{
@@ -75,6 +75,8 @@ enum Command {
     /// What came in, and what became of it
     #[command(subcommand)]
     Messages(messages::Command),
+    /// Everything that touched an order, a product, a customer, an invoice or a return, across systems
+    Timeline(timeline::TimelineArgs),
     /// What could not go in, and mending it
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
@@ -205,6 +207,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Mapping(MappingCommand::List) => Box::pin(interruptible(mapping_list::run(global))).await,
         Command::Mapping(MappingCommand::Preview(args)) => interruptible(preview::run(global, args)).await,
         Command::Mapping(MappingCommand::Unmapped(command)) => interruptible(unmapped::unmapped(global, command)).await,
+        Command::Timeline(args) => interruptible(timeline::run(global, args)).await,
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
         Command::Files(command) => interruptible(files::files(global, command)).await,
         Command::Deliveries(command) => interruptible(deliveries::deliveries(global, command)).await,

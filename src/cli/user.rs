@@ -1,12 +1,10 @@
 //! `kopru user …`: people who sign in.
 
-use std::io::{BufRead, IsTerminal};
-
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{actor::actor, failure::Failure, output, run::Global};
+use super::{actor::actor, failure::Failure, output, password, run::Global};
 use crate::{
     app::App,
     audit::{self, Actor, By, Entry},
@@ -14,17 +12,16 @@ use crate::{
     identity::{
         email::Email,
         links::{self, Holder},
-        passwords::Password,
         users::{self, Filter, Locale, NewUser, User, UserChange, UserError, UserState},
     },
-    mail::MailKind,
+    mail::{self, MailKind},
     page::PageRequest,
     principal::{Role, Scope},
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make a user who can sign in at once; the password is read from standard input
+    /// Make a user who can sign in at once; the password is typed, or read from standard input
     Create(CreateArgs),
     /// List users, in the order in which they came
     List(ListArgs),
@@ -34,6 +31,12 @@ pub(super) enum Command {
     Enable { email: String },
     /// Print a link, once, by which a user chooses a password
     ResetLink { email: String },
+    /// Make a new key that signs the access tokens; those of the one before are good to their end
+    RotateKeys {
+        /// Soon after another rotation, too: access tokens that are older than that one end
+        #[arg(long)]
+        at_once: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -110,12 +113,13 @@ async fn work(global: &Global, app: &App, command: Command) -> Result<(), Failur
         Command::Disable { email } => set_active(global, app, &email, false).await,
         Command::Enable { email } => set_active(global, app, &email, true).await,
         Command::ResetLink { email } => reset_link(global, app, &email).await,
+        Command::RotateKeys { at_once } => rotate_keys(global, app, at_once).await,
     }
 }
 
 async fn create(global: &Global, app: &App, args: CreateArgs) -> Result<(), Failure> {
     let email = email(&args.email)?;
-    let password = read_password()?;
+    let password = password::ask().await?;
     password.check(&email).map_err(UserError::from)?;
     let company_id = match &args.company {
         Some(code) => Some(company(app, code).await?),
@@ -201,9 +205,9 @@ async fn set_active(global: &Global, app: &App, typed: &str, active: bool) -> Re
 
 async fn reset_link(global: &Global, app: &App, typed: &str) -> Result<(), Failure> {
     let user = known(app, typed).await?;
-    let (kind, page) = match user.state {
-        UserState::Active => (MailKind::PasswordReset, "reset-password"),
-        UserState::Invited => (MailKind::Invitation, "invitation"),
+    let kind = match user.state {
+        UserState::Active => MailKind::PasswordReset,
+        UserState::Invited => MailKind::Invitation,
         UserState::Disabled => {
             let says = format!("{} is disabled; `kopru user enable` lets them in again", user.email);
             return Err(Failure::Failed(says));
@@ -220,19 +224,31 @@ async fn reset_link(global: &Global, app: &App, typed: &str) -> Result<(), Failu
     };
     audit::record_from(&mut tx, by(&actor), &[entry]).await?;
     tx.commit().await?;
-    let link = format!("/{page}#token={}", token.expose());
+    let portal = &app.config.http.public_url;
+    let link = mail::link(portal, kind.page().unwrap_or_default(), token.expose());
     if global.json {
         return output::print_json(
             &json!({ "email": user.email, "link": link, "token": token.expose(), "expiresAt": expires_at }),
         );
     }
     output::print(&link)?;
+    let whose = match portal.is_empty() {
+        true => "This is the link, at your portal's address ([http] public_url says which, and is not set).",
+        false => "This is the link.",
+    };
     eprintln!(
-        "This is the link, at your portal's address. It is shown now and never again, works once, and ends {} UTC. \
-         Earlier ones are no good any more.",
+        "{whose} It is shown now and never again, works once, and ends {} UTC. Earlier ones are no good any more.",
         expires_at.format("%F %T")
     );
     Ok(())
+}
+
+async fn rotate_keys(global: &Global, app: &App, at_once: bool) -> Result<(), Failure> {
+    let kid = app.people()?.rotate_keys(by(&actor()), at_once).await?;
+    match global.json {
+        true => output::print_json(&json!({ "kid": kid })),
+        false => output::print(&format!("{kid} signs from now on; every daemon has taken it over within a minute")),
+    }
 }
 
 async fn known(app: &App, typed: &str) -> Result<User, Failure> {
@@ -245,22 +261,6 @@ async fn company(app: &App, code: &str) -> Result<i64, Failure> {
     let found = customers::ids_by_code(&mut db, &[code]).await?;
     let none = || Failure::Failed(format!("there is no customer with the code `{code}`"));
     found.first().map(|(_, id)| *id).ok_or_else(none)
-}
-
-/// One line of standard input, so that the password is in no list of processes and in no history of a shell.
-fn read_password() -> Result<Password, Failure> {
-    let input = std::io::stdin();
-    if input.is_terminal() {
-        eprintln!("Type the password and press Enter (it is shown as you type; `< FILE` hides it):");
-    }
-    let mut line = String::new();
-    input.lock().read_line(&mut line).map_err(|error| Failure::Failed(format!("cannot read a password: {error}")))?;
-    let password = line.strip_suffix('\n').unwrap_or(&line);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    if password.is_empty() {
-        return Err(Failure::Usage("give the password on standard input, as in `< FILE`".to_owned()));
-    }
-    Ok(Password::new(password))
 }
 
 fn by(actor: &str) -> By<'_> {

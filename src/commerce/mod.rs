@@ -30,6 +30,7 @@ pub mod customers;
 pub mod editing;
 mod error;
 pub mod invoices;
+pub mod lookup;
 pub mod orders;
 mod outcome;
 pub mod ownership;

@@ -127,6 +127,8 @@ pub struct OrdersConfig {
     pub over_limit: AccountPolicy,
     pub overdue: AccountPolicy,
     pub unpaid_minutes: u32,
+    /// 0: what waits for approval never runs out.
+    pub undecided_days: u32,
     pub cart_days: u32,
     pub allow_zero_price: bool,
 }

@@ -267,11 +267,13 @@ fn orders(mut section: Section<'_>) -> Option<OrdersConfig> {
     let over_limit = section.value("over_limit");
     let overdue = section.value("overdue");
     let unpaid_minutes: Option<u32> = section.value("unpaid_minutes");
+    let undecided_days: Option<u32> = section.value("undecided_days");
     let cart_days: Option<u32> = section.value("cart_days");
     let allow_zero_price = section.value("allow_zero_price");
     section.require("approve_first_orders", approve_first_orders.is_none_or(|n| n <= 1_000), "must be at most 1000");
     let minutes = unpaid_minutes.is_none_or(|n| (1..=10_080).contains(&n));
     section.require("unpaid_minutes", minutes, "must be between 1 and 10080 (a week)");
+    section.require("undecided_days", undecided_days.is_none_or(|n| n <= 365), "must be at most 365");
     section.require("cart_days", cart_days.is_none_or(|n| (1..=365).contains(&n)), "must be between 1 and 365");
     section.finish();
     Some(OrdersConfig {
@@ -280,6 +282,7 @@ fn orders(mut section: Section<'_>) -> Option<OrdersConfig> {
         over_limit: over_limit?,
         overdue: overdue?,
         unpaid_minutes: unpaid_minutes?,
+        undecided_days: undecided_days?,
         cart_days: cart_days?,
         allow_zero_price: allow_zero_price?,
     })

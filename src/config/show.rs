@@ -69,6 +69,7 @@ impl Config {
                 "over_limit": self.orders.over_limit,
                 "overdue": self.orders.overdue,
                 "unpaid_minutes": self.orders.unpaid_minutes,
+                "undecided_days": self.orders.undecided_days,
                 "cart_days": self.orders.cart_days,
                 "allow_zero_price": self.orders.allow_zero_price,
             },

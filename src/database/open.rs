@@ -23,6 +23,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A database that comes up beside us (a container, a reboot) is given this many pauses.
 const CONNECT_TRIES: usize = 10;
 const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+/// A connection that was used within this time is taken to be alive; of one that lay idle longer the server is asked.
+const SURELY_ALIVE: Duration = Duration::from_secs(1);
 
 /// The open store. Close it: dropping it works as well, but then nobody waits for the connections.
 #[derive(Debug)]
@@ -98,6 +100,15 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(config.database.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for < SURELY_ALIVE {
+                        return Ok(true);
+                    }
+                    connection.ping().await.map(|()| true)
+                })
+            })
             .connect_lazy_with(options.clone());
         Ok(Database { pool, options, embedded })
     }

@@ -5,6 +5,7 @@
 //! caller who sends too much would see a broken connection instead of 413.
 
 use std::{
+    error::Error,
     pin::Pin,
     sync::{
         Arc,
@@ -17,7 +18,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -25,6 +26,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::runtime::Handle;
+use tower_http::timeout::TimeoutError;
 
 use super::problem::Problem;
 
@@ -71,11 +73,18 @@ pub(super) async fn linger(request: Request, next: Next) -> Response {
     next.run(request.map(|body| Body::new(Lingering(Some(body))))).await
 }
 
-/// Ends after so many bytes, and remembers that it did: what reads it through a decoder sees only that it broke.
+/// What became of a body on its way: what reads it through a decoder sees only that it broke.
+#[derive(Default)]
+struct Broke {
+    exceeded: AtomicBool,
+    fell_silent: AtomicBool,
+}
+
+/// Ends after so many bytes, and remembers why it ended.
 struct Bounded {
     body: Body,
     left: usize,
-    exceeded: Arc<AtomicBool>,
+    broke: Arc<Broke>,
 }
 
 impl HttpBody for Bounded {
@@ -84,6 +93,11 @@ impl HttpBody for Bounded {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Err(error)) = &frame
+            && is_silence(error)
+        {
+            self.broke.fell_silent.store(true, Ordering::Release);
+        }
         let length = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
         match self.left.checked_sub(length) {
             Some(left) => {
@@ -91,7 +105,7 @@ impl HttpBody for Bounded {
                 Poll::Ready(frame)
             }
             None => {
-                self.exceeded.store(true, Ordering::Release);
+                self.broke.exceeded.store(true, Ordering::Release);
                 Poll::Ready(Some(Err(axum::Error::new("the body is too long"))))
             }
         }
@@ -106,15 +120,33 @@ impl HttpBody for Bounded {
     }
 }
 
-/// Refuses a body that is longer as it comes, before it is unpacked.
+/// Whether the layer that waits for the body has given up.
+fn is_silence(error: &axum::Error) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if error.is::<TimeoutError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// Refuses a body that is longer as it comes, before it is unpacked, and one of which nothing comes any more.
 pub(super) async fn bounded(State(limit): State<usize>, request: Request, next: Next) -> Response {
     if request.body().size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Problem::body_too_large(limit).into_response();
     }
-    let exceeded = Arc::new(AtomicBool::new(false));
-    let bound = |body| Body::new(Bounded { body, left: limit, exceeded: Arc::clone(&exceeded) });
+    let broke = Arc::new(Broke::default());
+    let bound = |body| Body::new(Bounded { body, left: limit, broke: Arc::clone(&broke) });
     let response = next.run(request.map(bound)).await;
-    if exceeded.load(Ordering::Acquire) { Problem::body_too_large(limit).into_response() } else { response }
+    if broke.exceeded.load(Ordering::Acquire) {
+        Problem::body_too_large(limit).into_response()
+    } else if broke.fell_silent.load(Ordering::Acquire) {
+        Problem::of_status(StatusCode::REQUEST_TIMEOUT, String::new()).into_response()
+    } else {
+        response
+    }
 }
 
 /// Codings are words of any case, and gzip has a second name. Several at once are none that we know.
@@ -130,4 +162,29 @@ pub(super) async fn name_the_encoding(mut request: Request) -> Request {
     };
     request.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(known));
     request
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, middleware::from_fn_with_state, routing::post};
+    use futures::{StreamExt, stream};
+    use tower::ServiceExt;
+    use tower_http::timeout::RequestBodyTimeoutLayer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_of_which_nothing_comes_any_more_is_too_slow() {
+        let routes = Router::new()
+            .route("/", post(async |_: Bytes| "read"))
+            .layer(from_fn_with_state(100_usize, bounded))
+            .layer(RequestBodyTimeoutLayer::new(Duration::from_millis(10)));
+        let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]);
+        let silent = Body::from_stream(begun.chain(stream::pending()));
+        let request = |body| Request::post("/").body(body).unwrap();
+        let answer = routes.clone().oneshot(request(silent)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+        let answer = routes.oneshot(request(Body::from("{}"))).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
 }

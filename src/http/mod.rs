@@ -19,7 +19,9 @@ mod api_key;
 mod body;
 mod caller;
 mod client_address;
+mod codes;
 mod correlation;
+mod examples;
 mod health;
 mod idempotency;
 mod integration;
@@ -34,6 +36,7 @@ mod shared_answers;
 mod signed_in;
 
 pub use caller::Caller;
+pub use codes::{Code, codes};
 pub use correlation::CorrelationId;
 pub use health::{Failure, OpenBreaker, Probes};
 pub use idempotency::{Answer, Effect, Idempotent, Stop};

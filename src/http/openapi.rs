@@ -18,7 +18,7 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{problem::FieldError, shared_answers};
+use super::{codes, examples, problem::FieldError, shared_answers};
 
 /// The page loads its own files and nothing from elsewhere. Its styles are set on elements, therefore inline.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -33,7 +33,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
                        exactly; times are RFC 3339 in UTC. Errors are problem documents (RFC 9457). Every answer carries \
                        `X-Correlation-ID`, taken over when sent, and `RateLimit-Limit`, `RateLimit-Remaining` and \
                        `RateLimit-Reset` (except `/health/*`). Lists take `limit` and `cursor` and answer `items` and \
-                       `nextCursor`. Requests that change something take `Idempotency-Key`: a twin within 24 hours gets \
+                       `nextCursor`. `x-error-codes` of an operation are the values of `code` in its problem documents. Requests that change something take `Idempotency-Key`: a twin within 24 hours gets \
                        the first one's answer, marked `Idempotency-Replayed: true`. Bodies may be sent with \
                        `Content-Encoding: gzip`; their limit holds for what they unpack to.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
@@ -135,6 +135,8 @@ pub(super) struct TooManyRequests(ProblemDocument);
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = super::router::documented().into_openapi();
     shared_answers::describe(&mut document);
+    codes::describe(&mut document);
+    examples::describe(&mut document);
     document
 }
 

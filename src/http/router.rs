@@ -59,7 +59,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Pictures lie in the directory; answers are kept up to so many bytes.
+    /// Pictures lie in the directory; answers and their parts are kept up to so many bytes.
     pub fn open(
         pool: PgPool,
         allow_zero_price: bool,
@@ -67,7 +67,16 @@ impl Catalogue {
         pictures: &Path,
     ) -> Result<Catalogue, MediaError> {
         let media = MediaStore::local(pictures)?;
-        Ok(Catalogue { reader: Reader::new(pool, allow_zero_price), answers: Answers::holding(cache_bytes), media })
+        // A quarter for whole answers, which are kept for a second; parts are kept as long as they hold.
+        let answers = cache_bytes / 4;
+        let reader = Reader::new(pool, allow_zero_price).keeping(cache_bytes - answers, api::forms());
+        Ok(Catalogue { reader, answers: Answers::holding(answers), media })
+    }
+
+    /// Something was changed through this process: it is shown at once.
+    pub(super) async fn changed(&self) {
+        self.answers.forget();
+        self.reader.catch_up().await;
     }
 
     /// No answers are kept, and pictures in memory alone.

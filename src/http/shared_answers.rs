@@ -17,6 +17,12 @@ struct Shared {
 const SHARED: &[Shared] = &[
     Shared { status: "400", name: "BadRequest", description: "It cannot be read as it was sent", when: always },
     Shared {
+        status: "404",
+        name: "NotThere",
+        description: "There is none with this id, or it is not the caller's",
+        when: names_one,
+    },
+    Shared {
         status: "405",
         name: "MethodNotAllowed",
         description: "The address is known by other methods, which `Allow` names",
@@ -74,6 +80,15 @@ fn takes_a_body(operation: &Operation) -> bool {
     operation.request_body.is_some()
 }
 
+/// One thing, by its id.
+fn names_one(operation: &Operation) -> bool {
+    let is_id = |parameter: &RefOr<Parameter>| match parameter {
+        RefOr::T(parameter) => parameter.name == "id",
+        RefOr::Ref(_) => false,
+    };
+    operation.parameters.iter().flatten().any(is_id)
+}
+
 fn may_be_repeated(operation: &Operation) -> bool {
     let is_key = |parameter: &RefOr<Parameter>| match parameter {
         RefOr::T(parameter) => parameter.name.eq_ignore_ascii_case("idempotency-key"),
@@ -104,7 +119,7 @@ pub(super) fn describe(document: &mut OpenApi) {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
 }
 

@@ -21,6 +21,7 @@ use super::{
     streams::{self, StreamRow},
     sweeps,
 };
+use crate::audit::verify::{self, Unsealed};
 
 /// How the hub stands.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub struct Checkup {
     pub mappings_refused: Vec<state::DaemonMappings>,
     /// Codes that wait for an answer, by instance.
     pub unmapped: Vec<(String, i64)>,
+    /// Audit rows without a seal.
+    pub unsealed: Unsealed,
 }
 
 /// `now` by the database's clock; `lease` is how long a daemon may be silent and still counts.
@@ -66,6 +69,7 @@ pub async fn look(
         events: sqlx::query_scalar!(r#"select count(*) as "n!" from hub.outbox_event"#).fetch_one(pool).await?,
         mappings_refused: state::list(pool, lease).await?.into_iter().filter(|one| one.error.is_some()).collect(),
         unmapped: unmapped::open_counts(pool).await?,
+        unsealed: verify::unsealed(pool).await?,
     })
 }
 

@@ -11,6 +11,10 @@ use std::{borrow::Cow, collections::HashMap};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
+use tracing::{
+    instrument::{WithDispatch, WithSubscriber},
+    subscriber::NoSubscriber,
+};
 
 use crate::canonical::{Entity, Hash, Version};
 
@@ -53,6 +57,12 @@ impl From<LinkRow> for Link {
     }
 }
 
+/// A page's rows are read without the span of who asks for them: it would be entered and left for each row, which costs
+/// more than reading one.
+fn without_span<F: Future>(rows: F) -> WithDispatch<F> {
+    rows.with_subscriber(NoSubscriber::default())
+}
+
 /// The links of these codes.
 pub async fn by_code(
     db: &mut PgConnection,
@@ -70,8 +80,8 @@ pub async fn by_code(
         entity.as_str(),
         codes as &[&str],
     )
-    .fetch_all(db)
-    .await?;
+    .fetch_all(db);
+    let rows = without_span(rows).await?;
     Ok(rows.into_iter().map(|row| (row.external_code.clone(), Link::from(row))).collect())
 }
 
@@ -171,6 +181,42 @@ pub async fn by_internal_id(
     Ok(rows.into_iter().map(|row| (row.internal_id, Link::from(row))).collect())
 }
 
+/// The records that an external code stands for in any system, under its present name or one that they had.
+pub async fn internal_ids<'e>(
+    db: impl PgExecutor<'e>,
+    entity: Entity,
+    code: &str,
+) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select internal_id as "id!" from hub.external_ref where entity = $1 and external_code = $2
+           union
+           select internal_id from hub.external_ref_alias where entity = $1 and external_code = $2
+           order by 1"#,
+        entity.as_str(),
+        code,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// All external codes that a record has or had, in any system.
+pub async fn codes_of<'e>(
+    db: impl PgExecutor<'e>,
+    entity: Entity,
+    internal_id: i64,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select external_code as "code!" from hub.external_ref where entity = $1 and internal_id = $2
+           union
+           select external_code from hub.external_ref_alias where entity = $1 and internal_id = $2
+           order by 1"#,
+        entity.as_str(),
+        internal_id,
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// External codes to internal ids, following the old names of renamed cards.
 pub async fn resolve(
     db: &mut PgConnection,
@@ -203,8 +249,8 @@ pub async fn lock(db: &mut PgConnection, links: &[&Link]) -> Result<bool, sqlx::
          where id = any($1) order by external_code for update",
         &ids,
     )
-    .fetch_all(db)
-    .await?;
+    .fetch_all(db);
+    let rows = without_span(rows).await?;
     let now: HashMap<i64, _> = rows.into_iter().map(|row| (row.id, row)).collect();
     Ok(links.iter().all(|link| {
         now.get(&link.id).is_some_and(|row| {

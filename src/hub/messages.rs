@@ -5,7 +5,7 @@
 //! - Only the owner of a live lease may finish a message; an expired lease gives it back as it was.
 //! - On finishing, a message moves to `message_history` in the same statement; no way out is silent.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, cell::RefCell, time::Duration};
 
 use chrono::{DateTime, Utc};
 use kopru_sdk::Cause;
@@ -96,7 +96,14 @@ pub enum Finish {
 }
 
 pub fn pack(body: &[u8]) -> Result<Vec<u8>, std::io::Error> {
-    zstd::encode_all(body, 1)
+    // A context is a large thing to make, and a bulk that is refused has a thousand small bodies.
+    thread_local! {
+        static CONTEXT: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    CONTEXT.with_borrow_mut(|context| match context {
+        Some(context) => context.compress(body),
+        None => context.insert(zstd::bulk::Compressor::new(1)?).compress(body),
+    })
 }
 
 pub fn unpack(body: &[u8]) -> Result<Vec<u8>, std::io::Error> {

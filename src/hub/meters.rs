@@ -19,6 +19,7 @@ use super::{
     states::{BreakerState, DeliveryState, MessageState, RunState},
     streams,
 };
+use crate::audit;
 
 const RECORDS: &str = "kopru_records_total";
 const PAGES: &str = "kopru_pages_total";
@@ -35,6 +36,7 @@ const BREAKER_OPEN: &str = "kopru_breaker_open";
 const STREAM_PAUSED: &str = "kopru_stream_paused";
 const UNMAPPED_CODES: &str = "kopru_unmapped_codes";
 const MAPPINGS_REFUSED: &str = "kopru_mappings_refused";
+const AUDIT_UNSEALED: &str = "kopru_audit_unsealed_seconds";
 const SINCE_SUCCESS: &str = "kopru_stream_since_success_seconds";
 
 /// Tells the recorder what each metric is. Without a recorder it does nothing.
@@ -55,6 +57,7 @@ pub fn describe() {
     describe_gauge!(UNMAPPED_CODES, "external codes that wait for a person's answer");
     describe_gauge!(MAPPINGS_REFUSED, "1 while this process has not taken over the last edit of the mapping files");
     gauge!(MAPPINGS_REFUSED).set(0.0);
+    describe_gauge!(AUDIT_UNSEALED, "age of the oldest audit row that has no seal yet");
     describe_gauge!(SINCE_SUCCESS, "seconds since the stream's last successful run; infinite before the first one");
 }
 
@@ -177,6 +180,7 @@ impl Shown {
             gauge!(UNMAPPED_CODES, "connector" => connector.clone()).set(figure(codes));
         }
         self.show_deliveries(engine).await?;
+        gauge!(AUDIT_UNSEALED).set(audit::verify::unsealed(&engine.pool).await?.oldest_secs);
         show_breakers(engine, self.connectors.iter().chain(&self.targets)).await?;
         show_streams(engine).await
     }

@@ -19,6 +19,7 @@
 //! | [`mappings`] | the mappings in force, edits and answers; what a document would change |
 //! | [`verdict`], [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
 //! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
+//! | [`timeline`], [`history`] | what touched an object; what became of a message |
 //! | [`reading`] | a recorded answer, read without its system |
 //! | [`retention`] | history by dropped partitions |
 //! | [`meters`], [`checkup`] | what the monitoring and `kopru doctor` are told |
@@ -66,6 +67,7 @@ pub mod scheduler;
 pub mod states;
 pub mod streams;
 pub mod sweeps;
+pub mod timeline;
 pub mod verdict;
 pub mod webhooks;
 pub mod worker;

@@ -133,6 +133,22 @@ pub async fn create<'e>(db: impl PgExecutor<'e>, run: &NewRun<'_>, owner: Option
     Ok(id)
 }
 
+/// Whether the last pass over all of the stream was broken off; if that was before its first page, no cursor tells.
+pub async fn owes_full<'e>(db: impl PgExecutor<'e>, connector: &str, stream: &str) -> Result<bool, sqlx::Error> {
+    let last = sqlx::query_scalar!(
+        "select state from hub.run
+         where connector = $1 and stream = $2 and pass = 'full' and not dry_run and since is null
+           and state in ('done', 'failed', 'interrupted')
+         order by id desc
+         limit 1",
+        connector,
+        stream,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(last.is_some_and(|state| state != RunState::Done.as_str()))
+}
+
 /// A run that somebody asked for and nobody has taken up.
 #[derive(Debug, Clone)]
 pub struct Requested {

@@ -130,7 +130,8 @@ async fn plan(
     let Some(pass) = due(stream, row.as_ref(), now, engine.settings.timezone) else {
         return leases::release(&engine.pool, &pull::stream_lease(&instance.name, stream.spec.name), engine.id).await;
     };
-    let unfinished = cursors::read(&engine.pool, &instance.name, stream.spec.name, Pass::Full).await?.is_some();
+    let unfinished = cursors::read(&engine.pool, &instance.name, stream.spec.name, Pass::Full).await?.is_some()
+        || runs::owes_full(&engine.pool, &instance.name, stream.spec.name).await?;
     let (pass, trigger) = if unfinished { (Pass::Full, Trigger::Resume) } else { (pass, Trigger::Schedule) };
     let new =
         NewRun { connector: &instance.name, stream: stream.spec.name, pass, trigger, dry_run: false, since: None };

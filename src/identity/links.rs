@@ -28,20 +28,22 @@ impl Holder {
     }
 }
 
-/// How long a link is good.
+/// How long a link is good, and a mail without one worth sending.
 pub const fn life(kind: MailKind) -> TimeDelta {
     match kind {
-        MailKind::Invitation => TimeDelta::days(7),
+        MailKind::Invitation | MailKind::RegistrationApproved | MailKind::RegistrationRejected => TimeDelta::days(7),
         MailKind::Verification => TimeDelta::days(2),
         MailKind::PasswordReset => TimeDelta::hours(1),
     }
 }
 
+/// What the store calls it. It takes none of a mail that has no secret.
 const fn purpose(kind: MailKind) -> &'static str {
     match kind {
         MailKind::Invitation => "invitation",
         MailKind::Verification => "verification",
         MailKind::PasswordReset => "password_reset",
+        MailKind::RegistrationApproved | MailKind::RegistrationRejected => "none",
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use text::{Text, text};
+pub use text::{Text, link, text};
 
 use crate::seal::{SealError, Sealer};
 
@@ -36,10 +36,31 @@ pub enum MailKind {
     Verification,
     /// Somebody forgot a password.
     PasswordReset,
+    /// A company that registered is a dealer now, and its user has a password.
+    RegistrationApproved,
+    /// A company that registered is none, and perhaps why.
+    RegistrationRejected,
 }
 
 impl MailKind {
-    pub const ALL: [MailKind; 3] = [MailKind::Invitation, MailKind::Verification, MailKind::PasswordReset];
+    pub const ALL: [MailKind; 5] = [
+        MailKind::Invitation,
+        MailKind::Verification,
+        MailKind::PasswordReset,
+        MailKind::RegistrationApproved,
+        MailKind::RegistrationRejected,
+    ];
+
+    /// The page that its link leads to. The portal has them.
+    pub const fn page(self) -> Option<&'static str> {
+        match self {
+            MailKind::Invitation => Some("invitation"),
+            MailKind::Verification => Some("verify-email"),
+            MailKind::PasswordReset => Some("reset-password"),
+            MailKind::RegistrationApproved => Some("login"),
+            MailKind::RegistrationRejected => None,
+        }
+    }
 
     /// The type of its delivery.
     pub const fn as_str(self) -> &'static str {
@@ -47,6 +68,8 @@ impl MailKind {
             MailKind::Invitation => "mail.invitation",
             MailKind::Verification => "mail.verification",
             MailKind::PasswordReset => "mail.password_reset",
+            MailKind::RegistrationApproved => "mail.registration_approved",
+            MailKind::RegistrationRejected => "mail.registration_rejected",
         }
     }
 }
@@ -85,8 +108,10 @@ pub struct Mail<'a> {
     pub to: &'a str,
     pub full_name: &'a str,
     pub locale: Locale,
-    /// The secret of the link, as the link carries it.
-    pub token: &'a str,
+    /// The secret of the link, as the link carries it; `None`: it has no secret.
+    pub token: Option<&'a str>,
+    /// What somebody wrote to the recipient.
+    pub reason: Option<&'a str>,
     /// When the link ends: a mail that could not go out by then is not sent any more.
     pub expires_at: DateTime<Utc>,
     /// Who caused it: `user:12`, `cli:ayse`.
@@ -119,14 +144,18 @@ pub struct Stored {
     pub full_name: String,
     pub locale: Locale,
     /// Sealed; see [`Stored::token`].
-    pub token: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     pub expires_at: DateTime<Utc>,
 }
 
 impl Stored {
-    /// The secret of its link in the clear, for the mail itself.
+    /// The secret of its link in the clear, for the mail itself; empty when it has none.
     pub fn token(&self, sealer: &Sealer, id: Uuid) -> Result<String, MailError> {
-        let bytes = sealer.open(&context(id), &self.token)?;
+        let Some(sealed) = &self.token else { return Ok(String::new()) };
+        let bytes = sealer.open(&context(id), sealed)?;
         String::from_utf8(bytes).map_err(|_| SealError::Open.into())
     }
 }
@@ -139,7 +168,8 @@ pub async fn request(db: &mut PgConnection, sealer: &Sealer, mail: &Mail<'_>) ->
         to: mail.to.to_owned(),
         full_name: mail.full_name.to_owned(),
         locale: mail.locale,
-        token: sealer.seal(&context(id), mail.token.as_bytes())?,
+        token: mail.token.map(|token| sealer.seal(&context(id), token.as_bytes())).transpose()?,
+        reason: mail.reason.map(str::to_owned),
         expires_at: mail.expires_at,
     };
     sqlx::query!(

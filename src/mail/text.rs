@@ -1,6 +1,6 @@
 //! The words of each mail, in each language. Plain text: nothing is loaded, nothing is hidden behind a button.
 
-use super::{Locale, MailKind};
+use super::{Locale, MailKind, Stored};
 
 /// A mail's words.
 #[derive(Clone, PartialEq, Eq)]
@@ -12,27 +12,35 @@ pub struct Text {
 }
 
 /// The words of a mail whose link begins at `public_url`. The token stands behind `#`, so that no server on the way writes
-/// it down.
-pub fn text(kind: MailKind, locale: Locale, full_name: &str, public_url: &str, token: &str) -> Text {
-    let page = match kind {
-        MailKind::Invitation => "invitation",
-        MailKind::Verification => "verify-email",
-        MailKind::PasswordReset => "reset-password",
-    };
-    let link = format!("{}/{page}#token={token}", public_url.trim_end_matches('/'));
+/// it down; it is empty where the link has no secret.
+pub fn text(mail: &Stored, public_url: &str, token: &str) -> Text {
+    let (kind, locale) = (mail.kind, mail.locale);
     let (subject, told, otherwise) = words(kind, locale);
-    let name = one_line(full_name);
+    let name = one_line(&mail.full_name);
     let greeting = match locale {
         Locale::Tr if name.is_empty() => "Merhaba,".to_owned(),
         Locale::Tr => format!("Merhaba {name},"),
         Locale::En if name.is_empty() => "Hello,".to_owned(),
         Locale::En => format!("Hello {name},"),
     };
+    let mut parts = vec![greeting, told.to_owned()];
+    parts.extend(mail.reason.as_deref().map(one_line).filter(|reason| !reason.is_empty()));
+    if let Some(link) = kind.page().map(|page| link(public_url, page, token)) {
+        parts.push(link);
+    }
     let once = match locale {
-        Locale::Tr => "Bağlantı bir kez ve sınırlı bir süre için geçerlidir.",
-        Locale::En => "The link works once and for a limited time.",
+        Locale::Tr => "Bağlantı bir kez ve sınırlı bir süre için geçerlidir. ",
+        Locale::En => "The link works once and for a limited time. ",
     };
-    Text { subject, name, body: format!("{greeting}\n\n{told}\n\n{link}\n\n{once} {otherwise}\n") }
+    let once = if token.is_empty() { "" } else { once };
+    parts.push(format!("{once}{otherwise}\n"));
+    Text { subject, name, body: parts.join("\n\n") }
+}
+
+/// An address of the portal.
+pub fn link(public_url: &str, page: &str, token: &str) -> String {
+    let secret = if token.is_empty() { String::new() } else { format!("#token={token}") };
+    format!("{}/{page}{secret}", public_url.trim_end_matches('/'))
 }
 
 /// Subject, what it is about, what to do if it came by mistake.
@@ -68,6 +76,26 @@ const fn words(kind: MailKind, locale: Locale) -> (&'static str, &'static str, &
             "Open this link to choose a new password:",
             "If you did not ask for this, there is nothing to do; your password has not changed.",
         ),
+        (MailKind::RegistrationApproved, Locale::Tr) => (
+            "Bayilik başvurunuz onaylandı",
+            "Firmanızın başvurusu onaylandı. Kayıt olurken belirlediğiniz parolayla buradan giriş yapabilirsiniz:",
+            "Başvuruyu siz yapmadıysanız lütfen bize bildirin.",
+        ),
+        (MailKind::RegistrationApproved, Locale::En) => (
+            "Your company is registered as a dealer",
+            "Your company's registration was approved. Sign in here with the password that you chose:",
+            "If you did not register, please tell us.",
+        ),
+        (MailKind::RegistrationRejected, Locale::Tr) => (
+            "Bayilik başvurunuz hakkında",
+            "Firmanızın başvurusunu ne yazık ki kabul edemedik.",
+            "Bilgileriniz değişirse yeniden başvurabilirsiniz.",
+        ),
+        (MailKind::RegistrationRejected, Locale::En) => (
+            "About your company's registration",
+            "We are sorry that we could not accept your company's registration.",
+            "You are welcome to register again if something has changed.",
+        ),
     }
 }
 
@@ -83,24 +111,48 @@ fn one_line(name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn mail(kind: MailKind, locale: Locale, full_name: &str) -> Stored {
+        Stored {
+            kind,
+            to: "a@b.example".to_owned(),
+            full_name: full_name.to_owned(),
+            locale,
+            token: None,
+            reason: None,
+            expires_at: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+
     #[test]
     fn every_mail_has_its_link_and_its_own_words_in_each_language() {
         let mut subjects = std::collections::BTreeSet::new();
         for kind in MailKind::ALL {
             for locale in [Locale::Tr, Locale::En] {
-                let text = text(kind, locale, "Ayşe Öz", "https://bayi.example.com/", "t0ken");
-                assert!(text.body.contains("https://bayi.example.com/") && text.body.contains("#token=t0ken"));
+                let text = text(&mail(kind, locale, "Ayşe Öz"), "https://bayi.example.com/", "t0ken");
+                let link = "https://bayi.example.com/";
+                assert_eq!(text.body.contains(link), kind.page().is_some(), "{}", text.body);
+                assert_eq!(text.body.contains("#token=t0ken"), kind.page().is_some());
                 assert!(!text.body.contains("com//") && text.body.contains("Ayşe Öz"));
                 subjects.insert(text.subject);
             }
         }
-        assert_eq!(subjects.len(), 6);
+        assert_eq!(subjects.len(), 10);
     }
 
     #[test]
-    fn a_name_cannot_write_the_mail() {
-        let text = text(MailKind::Invitation, Locale::En, "A\r\nClick https://evil.example", "https://h", "t");
+    fn a_link_without_a_secret_says_nothing_of_one() {
+        let text = text(&mail(MailKind::RegistrationApproved, Locale::En, "A"), "https://h", "");
+        assert!(text.body.contains("\nhttps://h/login\n") && !text.body.contains("once"), "{}", text.body);
+    }
+
+    #[test]
+    fn neither_a_name_nor_a_reason_can_write_the_mail() {
+        let mut stored = mail(MailKind::Invitation, Locale::En, "A\r\nClick https://evil.example");
+        stored.reason = Some("no\r\n\r\nreally".to_owned());
+        let text = text(&stored, "https://h", "t");
         assert!(text.body.starts_with("Hello A Click https://evil.example,\n\n"), "{}", text.body);
-        assert!(super::text(MailKind::Invitation, Locale::Tr, " ", "https://h", "t").body.starts_with("Merhaba,"));
+        assert!(text.body.contains("\n\nno really\n\n"), "{}", text.body);
+        let nameless = super::text(&mail(MailKind::Invitation, Locale::Tr, " "), "https://h", "t");
+        assert!(nameless.body.starts_with("Merhaba,"));
     }
 }

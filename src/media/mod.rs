@@ -7,6 +7,8 @@
 
 mod picture;
 mod store;
+mod sweep;
 
 pub use picture::{BadPicture, LARGEST_BYTES, LARGEST_PIXELS, Picture};
 pub use store::{MediaError, MediaStore, Stored};
+pub use sweep::sweep;

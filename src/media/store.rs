@@ -3,6 +3,7 @@
 use std::{io, path::Path as FilePath, sync::Arc};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, memory::InMemory, path::Path};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -24,6 +25,8 @@ pub enum MediaError {
     Directory { path: String, source: io::Error },
     #[error("pictures cannot be stored or read")]
     Store(#[from] object_store::Error),
+    #[error("who refers to pictures could not be asked")]
+    References(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("drawing the picture ended badly")]
     Drawing(#[from] tokio::task::JoinError),
 }
@@ -69,6 +72,24 @@ impl MediaStore {
         let name = format!("{digits}.{}", picture.extension);
         self.store.put(&Path::from(name.as_str()), PutPayload::from(picture.bytes)).await?;
         Ok(format!("{ADDRESS}{name}"))
+    }
+
+    /// Names of the pictures that were last put here before then.
+    pub(super) async fn kept_before(&self, then: DateTime<Utc>) -> Result<Vec<String>, MediaError> {
+        let all = self.store.list_with_delimiter(None).await?.objects.into_iter();
+        let old = all.filter(|kept| kept.last_modified < then).map(|kept| kept.location.to_string());
+        Ok(old.filter(|name| content_type(name).is_some()).collect())
+    }
+
+    /// Removes the picture if it was last put here before then.
+    pub(super) async fn remove(&self, name: &str, then: DateTime<Utc>) -> Result<bool, MediaError> {
+        let path = Path::from(name);
+        match self.store.head(&path).await {
+            Ok(kept) if kept.last_modified < then => self.store.delete(&path).await?,
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
     }
 
     /// The picture of this name; `None` when there is none.

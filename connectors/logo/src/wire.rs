@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::{NaiveDate, NaiveDateTime};
 use kopru_sdk::{Fault, Secret};
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::{Value, error::Category, value::RawValue};
 
 use crate::{
     faults::{self, Refused},
@@ -49,6 +49,8 @@ pub enum NotAList {
     Cut,
     #[error("the answer is not JSON ({0})")]
     NotJson(String),
+    #[error("the answer is JSON, but no list of records ({0})")]
+    OtherShape(String),
     #[error("the answer holds no records")]
     NoRecords,
     /// A refusal under a successful status.
@@ -61,8 +63,10 @@ impl NotAList {
     pub fn fault(self, call: &str, transient_texts: &[String]) -> Fault {
         match self {
             NotAList::Refused(refused) => {
-                let detail =
-                    format!("{call}: LOGO refused with status 200: {}", refused.message.as_deref().unwrap_or(""));
+                let detail = format!(
+                    "{call}: LOGO refused, though the status tells success: {}",
+                    refused.message.as_deref().unwrap_or("")
+                );
                 faults::refusal(&refused, transient_texts, &detail).unwrap_or(Fault::Contract { detail })
             }
             other => Fault::transient(format!("{call}: {other}")),
@@ -125,10 +129,11 @@ fn wrap(rows: &[&RawValue]) -> Bytes {
 }
 
 fn unreadable(error: &serde_json::Error) -> NotAList {
-    if error.is_eof() {
-        NotAList::Cut
-    } else {
-        NotAList::NotJson(format!("line {}, column {}", error.line(), error.column()))
+    let place = format!("line {}, column {}", error.line(), error.column());
+    match error.classify() {
+        Category::Eof => NotAList::Cut,
+        Category::Data => NotAList::OtherShape(place),
+        Category::Syntax | Category::Io => NotAList::NotJson(place),
     }
 }
 
@@ -385,7 +390,9 @@ mod tests {
         assert_eq!(read(""), Err(NotAList::Cut));
         assert!(matches!(read("\u{1}\u{2}garbage"), Err(NotAList::NotJson(_))));
         assert!(matches!(read(r#"{"items":[]} trailing"#), Err(NotAList::NotJson(_))));
-        assert!(matches!(read(r#"{"items":"none"}"#), Err(NotAList::NotJson(_))));
+        assert!(matches!(read(r#"{"items":"none"}"#), Err(NotAList::OtherShape(_))));
+        assert!(matches!(read("[1]"), Err(NotAList::OtherShape(_))));
+        assert!(matches!(read("null"), Err(NotAList::OtherShape(_))));
     }
 
     #[test]

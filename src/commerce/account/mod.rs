@@ -4,6 +4,8 @@
 //! - **Money once.** A movement of the ERP's counts as it is. One of ours is provisional, and counts until a row of the
 //!   ERP bears its reference (a payment) or its document number (an invoice): then that row counts in its place. It does
 //!   not matter which of the two was there first.
+//! - A document that was cancelled over there comes twice, as an invoice and as a movement. Once one of the two says so it
+//!   does not count, whatever the other one still says (the view `ledger_counted`, and `vain` in `risk.sql`).
 //! - What is ordered and not yet invoiced is exposure. An invoice takes over from it once: when it is known as an
 //!   invoice, by the invoiced quantities of the order's lines; before that, when only the ERP's movement is there, by the
 //!   movement's amount.
@@ -30,7 +32,7 @@ pub use periods::{BadPeriod, Period};
 pub use post::{PostError, Posting, post};
 pub use queries::{allocate_ids, ids_by_external_id};
 pub use reads::{Balance, BalanceLine, ListError, Movement, MovementFilter, balance, transactions};
-pub use risk::{CurrencyRisk, Risk, exposure, risk};
+pub use risk::{CurrencyRisk, Risk, Undecided, risk, risk_locked};
 pub use statement::{Statement, StatementError, StatementLine, statement};
 pub use upsert::upsert_ledger;
 

@@ -150,17 +150,18 @@ pub async fn transactions(
     let (day, id) = after.unzip();
     let rows = sqlx::query_as!(
         Movement,
-        "select id, kind, booked_at, due_date, document_number, description, reference, order_id, currency, debit,
-             credit, is_provisional
-         from commerce.ledger_entry
-         where customer_id = $1 and ($2 or customer_id = $3) and not is_cancelled and replaced_by is null
+        r#"select id as "id!", kind as "kind!", booked_at as "booked_at!", due_date, document_number, description,
+             reference, order_id, currency as "currency!", debit as "debit!", credit as "credit!",
+             is_provisional as "is_provisional!"
+         from commerce.ledger_counted
+         where customer_id = $1 and ($2 or customer_id = $3)
              and ($4::date is null or booked_at >= $4)
              and ($5::date is null or booked_at <= $5)
              and ($6::text is null or currency = $6)
              and ($7::text is null or kind = $7)
              and ($8::date is null or (booked_at, id) < ($8, $9))
          order by booked_at desc, id desc
-         limit $10",
+         limit $10"#,
         customer_id,
         scope.is_house(),
         scope.company_id(),

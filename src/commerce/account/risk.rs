@@ -26,7 +26,7 @@ pub struct CurrencyRisk {
     pub booked: Decimal,
     /// Movements of ours that the ERP has no row for yet.
     pub provisional: Decimal,
-    /// Ordered and not invoiced.
+    /// Ordered and not yet invoiced, with VAT; not what waits for a card payment: nothing is owed for it.
     pub exposure: Decimal,
     /// Due and not covered by any credit.
     pub overdue: Decimal,
@@ -54,17 +54,7 @@ impl Risk {
     }
 }
 
-/// What is open of a customer in one currency: ordered and not yet invoiced, with VAT.
-///
-/// Not what waits for a card payment: nothing is owed for it. Read under the customer's row lock by who decides by it.
-pub async fn exposure(conn: &mut PgConnection, customer_id: i64) -> Result<Vec<(String, Decimal)>, sqlx::Error> {
-    let rows = sqlx::query_file!("src/commerce/account/sql/exposure.sql", customer_id).fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.currency, row.exposure)).collect())
-}
-
 /// The risk of a customer on a day; `None` when the scope does not cover it or it is not there.
-///
-/// Who decides by it holds the customer's row lock; nobody's movement or order is then half seen.
 pub async fn risk(
     conn: &mut PgConnection,
     scope: Scope,
@@ -74,18 +64,71 @@ pub async fn risk(
     if !scope.covers(customer_id) {
         return Ok(None);
     }
-    let customer = sqlx::query!("select currency, credit_limit from commerce.customer where id = $1", customer_id)
-        .fetch_optional(&mut *conn)
-        .await?;
-    let Some(customer) = customer else { return Ok(None) };
-    let mut sums: Vec<CurrencyRisk> =
-        sqlx::query_file_as!(CurrencyRisk, "src/commerce/account/sql/risk.sql", customer_id, today)
-            .fetch_all(&mut *conn)
+    let terms =
+        sqlx::query_as!(Terms, "select currency, credit_limit from commerce.customer where id = $1", customer_id)
+            .fetch_optional(&mut *conn)
             .await?;
-    let own = match sums.iter().position(|sum| sum.currency == customer.currency) {
+    match terms {
+        Some(terms) => Ok(Some(reckoned(conn, customer_id, terms, today, Undecided::Counted).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The same for who decides by it: the customer's row is locked until the transaction ends, and nobody's movement or order
+/// is half seen.
+pub async fn risk_locked(
+    conn: &mut PgConnection,
+    customer_id: i64,
+    today: NaiveDate,
+    undecided: Undecided,
+) -> Result<Option<Risk>, sqlx::Error> {
+    let terms = sqlx::query_as!(
+        Terms,
+        "select currency, credit_limit from commerce.customer where id = $1 for no key update",
+        customer_id,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    match terms {
+        Some(terms) => Ok(Some(reckoned(conn, customer_id, terms, today, undecided).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Whether orders count that wait for somebody's approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undecided {
+    /// A new order has to find its place beside them.
+    Counted,
+    /// One of them is approved: what the others come to is decided when they are.
+    Left,
+}
+
+struct Terms {
+    currency: String,
+    credit_limit: Option<Decimal>,
+}
+
+async fn reckoned(
+    conn: &mut PgConnection,
+    customer_id: i64,
+    terms: Terms,
+    today: NaiveDate,
+    undecided: Undecided,
+) -> Result<Risk, sqlx::Error> {
+    let mut sums: Vec<CurrencyRisk> = sqlx::query_file_as!(
+        CurrencyRisk,
+        "src/commerce/account/sql/risk.sql",
+        customer_id,
+        today,
+        undecided == Undecided::Counted,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let own = match sums.iter().position(|sum| sum.currency == terms.currency) {
         Some(place) => sums.swap_remove(place),
-        None => CurrencyRisk { currency: customer.currency.clone(), ..CurrencyRisk::default() },
+        None => CurrencyRisk { currency: terms.currency.clone(), ..CurrencyRisk::default() },
     };
     sums.sort_by(|one, other| one.currency.cmp(&other.currency));
-    Ok(Some(Risk { customer_id, currency: customer.currency, credit_limit: customer.credit_limit, own, others: sums }))
+    Ok(Risk { customer_id, currency: terms.currency, credit_limit: terms.credit_limit, own, others: sums })
 }

@@ -76,9 +76,8 @@ pub async fn statement(
         r#"select c.code, c.title, coalesce($3, c.currency) as "currency!",
                coalesce(sum(e.debit - e.credit), 0) as "opening!"
            from commerce.customer c
-           left join commerce.ledger_entry e
+           left join commerce.ledger_counted e
                on e.customer_id = c.id and e.booked_at < $2 and e.currency = coalesce($3, c.currency)
-               and not e.is_cancelled and e.replaced_by is null
            where c.id = $1
            group by c.id"#,
         customer_id,
@@ -90,13 +89,13 @@ pub async fn statement(
     let Some(head) = head else { return Ok(None) };
     let movements = sqlx::query_as!(
         Movement,
-        "select id, kind, booked_at, due_date, document_number, description, reference, order_id, currency, debit,
-             credit, is_provisional
-         from commerce.ledger_entry
+        r#"select id as "id!", kind as "kind!", booked_at as "booked_at!", due_date, document_number, description,
+             reference, order_id, currency as "currency!", debit as "debit!", credit as "credit!",
+             is_provisional as "is_provisional!"
+         from commerce.ledger_counted
          where customer_id = $1 and booked_at between $2 and $3 and currency = $4
-             and not is_cancelled and replaced_by is null
          order by booked_at, id
-         limit $5",
+         limit $5"#,
         customer_id,
         period.from(),
         period.to(),

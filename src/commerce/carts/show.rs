@@ -1,7 +1,5 @@
 //! A cart as its user sees it: at today's prices, with what has changed.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -160,8 +158,6 @@ async fn look(
 ) -> Result<Vec<Look>, OrderError> {
     let asked: Vec<(Option<i64>, Option<&str>)> = items.iter().map(|item| (Some(item.product), None)).collect();
     let goods = queries::goods(&mut *conn, &asked).await?;
-    let products: Vec<i64> = items.iter().map(|item| item.product).collect();
-    let available: HashMap<i64, Decimal> = queries::available(&mut *conn, &products).await?.into_iter().collect();
     let discount = queries::discount_rate(&mut *conn, customer).await?;
     let asks: Vec<Ask> = items
         .iter()
@@ -172,7 +168,7 @@ async fn look(
     let mut currency: Option<String> = None;
     let looked = items.iter().zip(goods).zip(prices).map(|((item, goods), price)| {
         let mut look = Look {
-            available: available.get(&item.product).copied().unwrap_or_default(),
+            available: goods.as_ref().map(Goods::available).unwrap_or_default(),
             goods,
             measured: None,
             price,

@@ -1,6 +1,6 @@
 //! One product, with everything that its page shows.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use super::{
     filter::storable,
     list::{Named, Price, named},
 };
-use crate::commerce::pricing::{Rule, pricing_sql};
+use crate::commerce::pricing::{Dealer, Rule, pricing_sql};
 
 /// Which product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,6 +202,19 @@ pub async fn product<'e>(
         Which::Sku(sku) => query.bind(storable(sku)),
     };
     Ok(query.bind(viewer.sees_costs).fetch_optional(db).await?.map(|row| detail(row, viewer)))
+}
+
+/// The product whoever sees it, with its stock and without any price.
+pub(super) async fn core<'e>(db: impl PgExecutor<'e>, which: Which<'_>) -> Result<Option<Detail>, sqlx::Error> {
+    let everything = Viewer {
+        dealer: Dealer { customer_id: None, allow_zero_price: false },
+        day: NaiveDate::default(),
+        sees_stock: true,
+        sees_costs: false,
+        sees_all: true,
+    };
+    let found = product(db, &everything, which).await?;
+    Ok(found.map(|detail| Detail { price: None, ..detail }))
 }
 
 fn detail(row: Row, viewer: &Viewer) -> Detail {

@@ -129,8 +129,26 @@ pub(super) fn storable(code: &str) -> &str {
 }
 
 impl Filter {
+    /// Whether prices or stock decide what is in a list of this order, or where.
+    pub fn depends_on_goods(&self, sort: Sort) -> bool {
+        self.by_price(sort) || self.in_stock.is_some()
+    }
+
+    pub(super) fn by_price(&self, sort: Sort) -> bool {
+        self.needs_price() || matches!(sort, Sort::Price | Sort::PriceDescending)
+    }
+
     pub(super) fn needs_price(&self) -> bool {
         self.min_price.is_some() || self.max_price.is_some()
+    }
+
+    /// Bytes, about.
+    pub(super) fn weight(&self) -> usize {
+        let below = match &self.references.category {
+            Found::Here(ids) => ids.len() * size_of::<i64>(),
+            _ => 0,
+        };
+        self.words.weight() + below
     }
 
     pub(super) fn is_empty(&self) -> bool {

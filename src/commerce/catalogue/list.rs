@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use sqlx::{Arguments, FromRow, PgPool, Postgres, QueryBuilder, postgres::PgArguments};
+use sqlx::{Arguments, FromRow, PgConnection, PgPool, Postgres, QueryBuilder, postgres::PgArguments};
 
 use super::{
     Viewer,
@@ -78,11 +78,30 @@ struct Row {
     brand_id: Option<i64>,
     brand_code: Option<String>,
     brand_name: Option<String>,
+    #[sqlx(default)]
     amount: Option<Decimal>,
+    #[sqlx(default)]
     currency: Option<String>,
+    #[sqlx(default)]
     rule: Option<Rule>,
     stock: Option<Decimal>,
     image: Option<String>,
+}
+
+/// A product without a price, and whether dealers see it.
+#[derive(Debug, FromRow)]
+struct Core {
+    #[sqlx(flatten)]
+    row: Row,
+    for_dealers: bool,
+}
+
+/// What the order of a list needs of a product.
+#[derive(Debug, FromRow)]
+struct Place {
+    id: i64,
+    code: String,
+    name: String,
 }
 
 /// Behind which product a page begins.
@@ -93,21 +112,59 @@ enum Key {
     Id(i64),
 }
 
-const COLUMNS: &str = "p.id, p.category_id, p.brand_id, p.code, p.sku, p.name, p.slug, p.short_description, p.unit, p.vat_rate,
-    p.minimum_order_quantity, p.order_multiple, p.variant_group, p.is_featured, p.is_active, p.track_stock, p.updated_at";
+macro_rules! columns {
+    () => {
+        "p.id, p.category_id, p.brand_id, p.code, p.sku, p.name, p.slug, p.short_description, p.unit, p.vat_rate,
+         p.minimum_order_quantity, p.order_multiple, p.variant_group, p.is_featured, p.is_active, p.track_stock, p.updated_at"
+    };
+}
+/// Names, stock and image of product `p`, and where they are read from; `p` follows.
+macro_rules! about {
+    ($of:literal) => {
+        concat!(
+            ", c.code as category_code, c.name as category_name, b.code as brand_code, b.name as brand_name,
+             (select sum(s.available) from commerce.stock_level s where s.product_id = p.id) as stock,
+             (select i.url from commerce.product_image i where i.product_id = p.id order by i.position limit 1) as image
+             from ",
+            $of,
+            " left join commerce.category c on c.id = p.category_id left join commerce.brand b on b.id = p.brand_id "
+        )
+    };
+}
 /// What is asked for.
-const ONE_UNIT: &str =
-    " cross join (select 1::numeric as quantity, 1::numeric as asked_numerator, 1::numeric as asked_denominator) a ";
+macro_rules! one_unit {
+    () => {
+        " cross join (select 1::numeric as quantity, 1::numeric as asked_numerator, 1::numeric as asked_denominator) a "
+    };
+}
+/// The rows that give the prices of a page: for all its products together, which takes less than looking product by product.
+const PAGE_WINNERS: &str = concat!(
+    ", winners as (select distinct on (c.product_id) c.product_id, ",
+    pricing_sql!(chosen),
+    " from dealer d",
+    one_unit!(),
+    " cross join lateral ",
+    pricing_sql!(candidates "r.product_id = any (array(select id from page))"),
+    " join page p on p.id = c.product_id ",
+    pricing_sql!(unit),
+    " where ",
+    pricing_sql!(counts),
+    " order by c.product_id, ",
+    pricing_sql!(order),
+    ")"
+);
 /// The rows that give the prices of all products that the filter leaves: read once, where [`pricing_sql`]'s `winner` is
 /// looked for product by product.
 const WINNERS: &str = concat!(
     "select distinct on (c.product_id) c.product_id, ",
     pricing_sql!(chosen),
     " from dealer d
-     cross join (select 1::numeric as quantity, 1::numeric as asked_numerator, 1::numeric as asked_denominator) a
-     cross join lateral ",
+     ",
+    one_unit!(),
+    " cross join lateral ",
     pricing_sql!(candidates "true"),
-    " join commerce.product p on p.id = c.product_id"
+    " join commerce.product p on p.id = c.product_id ",
+    pricing_sql!(unit),
 );
 const PRICED: &str =
     concat!(", case when w.id is not null then ", pricing_sql!(net), " end as amount, w.currency, w.role as rule");
@@ -131,17 +188,8 @@ pub async fn list(
         return Ok(Ok(page.page(sort.list(), Vec::new(), |_: &Listed| 0)));
     }
     let mut statement = begin(viewer)?;
-    let priced = by_price(filter, sort);
-    statement.push(" select p.*");
-    if !priced {
-        statement.push(PRICED);
-    }
-    statement.push(
-        ", c.code as category_code, c.name as category_name, b.code as brand_code, b.name as brand_name,
-         (select sum(s.available) from commerce.stock_level s where s.product_id = p.id) as stock,
-         (select i.url from commerce.product_image i where i.product_id = p.id order by i.position limit 1) as image
-         from (",
-    );
+    let priced = filter.by_price(sort);
+    statement.push(", page as materialized (");
     push_products(&mut statement, viewer, filter, priced);
     if let Some(after) = after
         && !push_after(&mut statement, sort, &after)
@@ -150,18 +198,63 @@ pub async fn list(
     }
     push_order(&mut statement, sort);
     // In the text: with a number that it does not know the store would plan for a tenth of the catalogue.
-    statement.push(format!(" limit {}) p", page.rows()));
+    statement.push(format!(" limit {})", page.rows()));
     if !priced {
-        statement.push(" cross join dealer d").push(ONE_UNIT).push(pricing_sql!(winner));
+        statement.push(PAGE_WINNERS);
     }
-    statement
-        .push(" left join commerce.category c on c.id = p.category_id left join commerce.brand b on b.id = p.brand_id");
+    statement.push(" select p.*");
+    if !priced {
+        statement.push(PRICED);
+    }
+    statement.push(about!("page p"));
+    if !priced {
+        statement.push(" left join winners w on w.product_id = p.id").push(one_unit!());
+    }
     push_order(&mut statement, sort);
     // What narrows is planned with its values: a common word and a rare one want different ways.
     let keep_plan = filter.is_empty() && !priced;
     let rows: Vec<Row> = statement.build_query_as().persistent(keep_plan).fetch_all(db).await?;
-    let listed = page.page(sort.list(), rows, |row| key(row, sort));
-    Ok(Ok(listed.map(|row| listed_as(row, viewer))))
+    let listed = page.page(sort.list(), rows, |row| key(sort, row.id, &row.code, &row.name, row.amount));
+    Ok(Ok(listed.map(|row| listed_as(row, viewer.sees_stock))))
+}
+
+/// Which products a page has, of a list that does not depend on prices and stock.
+pub(super) async fn ids(
+    db: &PgPool,
+    sees_all: bool,
+    filter: &Filter,
+    sort: Sort,
+    page: &PageRequest,
+) -> Result<Result<Page<i64>, BadPage>, sqlx::Error> {
+    let after = match page.after::<Key>(sort.list()) {
+        Ok(after) => after,
+        Err(bad) => return Ok(Err(bad)),
+    };
+    let mut statement = QueryBuilder::new("select p.id, p.code, p.name from commerce.product p");
+    filter.push(&mut statement, sees_all);
+    if let Some(after) = after
+        && !push_after(&mut statement, sort, &after)
+    {
+        return Ok(Err(BadPage::Cursor));
+    }
+    push_order(&mut statement, sort);
+    statement.push(format!(" limit {}", page.rows()));
+    let rows: Vec<Place> = statement.build_query_as().persistent(filter.is_empty()).fetch_all(db).await?;
+    let ids = page.page(sort.list(), rows, |row| key(sort, row.id, &row.code, &row.name, None));
+    Ok(Ok(ids.map(|row| row.id)))
+}
+
+/// Products as lists show them, with their stock and without prices, and whether dealers see them.
+pub(super) async fn cores(db: &mut PgConnection, ids: &[i64]) -> Result<Vec<(Listed, bool)>, sqlx::Error> {
+    let statement = concat!(
+        "select ",
+        columns!(),
+        ", p.is_active and p.deleted_at is null as for_dealers",
+        about!("commerce.product p"),
+        " where p.id = any ($1)"
+    );
+    let rows: Vec<Core> = sqlx::query_as(statement).bind(ids).fetch_all(db).await?;
+    Ok(rows.into_iter().map(|core| (listed_as(core.row, true), core.for_dealers)).collect())
 }
 
 /// How many products the whole list has.
@@ -176,10 +269,6 @@ pub async fn count(db: &PgPool, viewer: &Viewer, filter: &Filter) -> Result<i64,
     statement.build_query_scalar().persistent(false).fetch_one(db).await
 }
 
-fn by_price(filter: &Filter, sort: Sort) -> bool {
-    filter.needs_price() || matches!(sort, Sort::Price | Sort::PriceDescending)
-}
-
 fn begin(viewer: &Viewer) -> Result<QueryBuilder<Postgres>, sqlx::Error> {
     let mut arguments = PgArguments::default();
     arguments.add(viewer.dealer.customer_id).map_err(sqlx::Error::Encode)?;
@@ -191,15 +280,19 @@ fn begin(viewer: &Viewer) -> Result<QueryBuilder<Postgres>, sqlx::Error> {
 /// `select … from product p where …`, with the price when something asks for it.
 fn push_products(statement: &mut QueryBuilder<Postgres>, viewer: &Viewer, filter: &Filter, priced: bool) {
     if !priced {
-        statement.push("select ").push(COLUMNS).push(" from commerce.product p");
+        statement.push("select ").push(columns!()).push(" from commerce.product p");
         filter.push(statement, viewer.sees_all);
         return;
     }
-    statement.push("select p.* from (select ").push(COLUMNS).push(PRICED).push(" from commerce.product p left join (");
+    statement
+        .push("select p.* from (select ")
+        .push(columns!())
+        .push(PRICED)
+        .push(" from commerce.product p left join (");
     statement.push(WINNERS);
     filter.push(statement, viewer.sees_all);
     statement.push(" and ").push(pricing_sql!(counts)).push(" order by c.product_id, ").push(pricing_sql!(order));
-    statement.push(") w on w.product_id = p.id").push(ONE_UNIT);
+    statement.push(") w on w.product_id = p.id").push(one_unit!());
     filter.push(statement, viewer.sees_all);
     statement.push(") p where true");
     if let Some(least) = filter.min_price {
@@ -247,14 +340,14 @@ fn push_order(statement: &mut QueryBuilder<Postgres>, sort: Sort) {
     };
 }
 
-fn key(row: &Row, sort: Sort) -> Key {
-    let amount = |missing: &str| row.amount.map_or_else(|| missing.to_owned(), |amount| amount.to_string());
+fn key(sort: Sort, id: i64, code: &str, name: &str, amount: Option<Decimal>) -> Key {
+    let amount = |missing: &str| amount.map_or_else(|| missing.to_owned(), |amount| amount.to_string());
     match sort {
-        Sort::Name | Sort::NameDescending => Key::Text(row.name.clone(), row.id),
-        Sort::Price => Key::Text(amount(NO_PRICE_LAST), row.id),
-        Sort::PriceDescending => Key::Text(amount(NO_PRICE_FIRST), row.id),
-        Sort::Newest => Key::Id(row.id),
-        Sort::Code => Key::Text(row.code.clone(), row.id),
+        Sort::Name | Sort::NameDescending => Key::Text(name.to_owned(), id),
+        Sort::Price => Key::Text(amount(NO_PRICE_LAST), id),
+        Sort::PriceDescending => Key::Text(amount(NO_PRICE_FIRST), id),
+        Sort::Newest => Key::Id(id),
+        Sort::Code => Key::Text(code.to_owned(), id),
     }
 }
 
@@ -262,7 +355,7 @@ pub(super) fn named(id: Option<i64>, code: Option<String>, name: Option<String>)
     Some(Named { id: id?, code: code?, name: name? })
 }
 
-fn listed_as(row: Row, viewer: &Viewer) -> Listed {
+fn listed_as(row: Row, sees_stock: bool) -> Listed {
     let price = row.amount.zip(row.currency).zip(row.rule);
     let stock = row.stock.unwrap_or_default();
     Listed {
@@ -284,7 +377,7 @@ fn listed_as(row: Row, viewer: &Viewer) -> Listed {
         brand: named(row.brand_id, row.brand_code, row.brand_name),
         price: price.map(|((amount, currency), rule)| Price { amount, currency, rule }),
         in_stock: !row.track_stock || stock > Decimal::ZERO,
-        stock: (viewer.sees_stock && row.track_stock).then_some(stock),
+        stock: (sees_stock && row.track_stock).then_some(stock),
         image: row.image,
     }
 }

@@ -11,6 +11,7 @@
 
 mod detail;
 mod filter;
+mod kept;
 mod list;
 mod reader;
 mod search;
@@ -18,6 +19,7 @@ mod tree;
 
 pub use detail::{Detail, Image, Level, Unit, Which};
 pub use filter::{Filter, Found, References, Sort};
+pub use kept::{Forms, Goods, MAX_AGE, Shown, Written, trim};
 pub use list::{Listed, Named, Price};
 pub use reader::Reader;
 pub use search::{BadSearch, Words};

@@ -7,6 +7,7 @@ use super::{
     Viewer,
     detail::{self, Detail, Which},
     filter::{self, Filter, References, Sort},
+    kept::{Forms, Kept, Shown},
     list::{self, Listed},
     tree::{self, Brand, Category},
 };
@@ -20,11 +21,48 @@ use crate::{
 pub struct Reader {
     pool: PgPool,
     allow_zero_price: bool,
+    kept: Option<Kept>,
 }
 
 impl Reader {
     pub fn new(pool: PgPool, allow_zero_price: bool) -> Reader {
-        Reader { pool, allow_zero_price }
+        Reader { pool, allow_zero_price, kept: None }
+    }
+
+    /// Keeps parts of the catalogue, up to so many bytes (0: nothing), written down in these forms.
+    pub fn keeping(self, bytes: u64, forms: Forms) -> Reader {
+        let kept = (bytes > 0).then(|| Kept::holding(self.pool.clone(), bytes, forms));
+        Reader { kept, ..self }
+    }
+
+    /// What was changed by this process a moment ago is shown from now on.
+    pub async fn catch_up(&self) {
+        if let Some(kept) = &self.kept {
+            kept.catch_up().await;
+        }
+    }
+
+    /// A page of what is kept; `None`: read it with [`Reader::list`].
+    pub async fn kept_list(
+        &self,
+        viewer: &Viewer,
+        filter: &Filter,
+        sort: Sort,
+        page: &PageRequest,
+        count: bool,
+    ) -> Result<Option<Result<Shown, BadPage>>, sqlx::Error> {
+        match &self.kept {
+            Some(kept) => kept.list(viewer, filter, sort, page, count).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A product of what is kept; `None`: read it with [`Reader::product`].
+    pub async fn kept_product(&self, viewer: &Viewer, which: Which<'_>) -> Result<Option<Shown>, sqlx::Error> {
+        match &self.kept {
+            Some(kept) => kept.product(viewer, which).await,
+            None => Ok(None),
+        }
     }
 
     /// Who asks for the prices of this customer; of none, for what holds for everybody.
@@ -33,6 +71,11 @@ impl Reader {
     }
 
     pub async fn has_customer(&self, id: i64) -> Result<bool, sqlx::Error> {
+        if let Some(kept) = &self.kept
+            && let Some(found) = kept.has_customer(id).await?
+        {
+            return Ok(found);
+        }
         let found = sqlx::query_scalar!("select id from commerce.customer where id = $1 and deleted_at is null", id);
         Ok(found.fetch_optional(&self.pool).await?.is_some())
     }
@@ -40,6 +83,9 @@ impl Reader {
     pub async fn references(&self, category: Option<&str>, brand: Option<&str>) -> Result<References, sqlx::Error> {
         if category.is_none() && brand.is_none() {
             return Ok(References::default());
+        }
+        if let Some(kept) = &self.kept {
+            return kept.references(category, brand).await;
         }
         let mut conn = self.pool.acquire().await?;
         filter::find_references(&mut conn, category, brand).await

@@ -39,6 +39,11 @@ impl Words {
         self.0.is_empty()
     }
 
+    /// Bytes, about.
+    pub(super) fn weight(&self) -> usize {
+        self.0.iter().map(|word| word.len() + size_of::<String>()).sum()
+    }
+
     /// Patterns for `like`, still to be folded.
     pub(super) fn patterns(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|word| {

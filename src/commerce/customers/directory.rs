@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rust_decimal::{Decimal, serde::arbitrary_precision_option};
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use utoipa::ToSchema;
 
 use crate::{
@@ -149,6 +149,15 @@ fn patterns(search: &str) -> Vec<String> {
         .collect();
     words.sort_by_key(String::len);
     words
+}
+
+/// Code and title.
+pub async fn name<'e>(db: impl PgExecutor<'e>, scope: Scope, id: i64) -> Result<Option<(String, String)>, sqlx::Error> {
+    if !scope.covers(id) {
+        return Ok(None);
+    }
+    let row = sqlx::query!("select code, title from commerce.customer where id = $1", id).fetch_optional(db).await?;
+    Ok(row.map(|row| (row.code, row.title)))
 }
 
 /// `None`: there is none that the scope covers.

@@ -4,10 +4,8 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 
-use crate::{
-    commerce::{account, orders::queries},
-    principal::Scope,
-};
+use crate::commerce::account;
+pub(super) use crate::commerce::account::Undecided;
 
 /// The state of a dealer's account, in the currency of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,24 +20,25 @@ pub struct Credit {
 }
 
 impl Credit {
+    /// Of a dealer without a limit: only what is overdue counts.
+    pub const fn unlimited(overdue: Decimal) -> Credit {
+        Credit { limit: None, used: Decimal::ZERO, overdue, same_currency: true }
+    }
+
     pub fn is_exceeded_by(&self, more: Decimal) -> bool {
         self.limit.is_some_and(|limit| !self.same_currency || self.used + more > limit)
     }
 }
 
-/// The account as it is now. With a limit the dealer's row is locked until the transaction ends, so that two orders cannot
-/// use up the same credit.
+/// The account as it is now, the dealer's row locked until the transaction ends: two orders cannot use up the same credit.
 pub(super) async fn ask(
     conn: &mut PgConnection,
     customer: i64,
-    has_limit: bool,
     currency: &str,
     today: NaiveDate,
+    undecided: Undecided,
 ) -> Result<Credit, sqlx::Error> {
-    if has_limit {
-        queries::lock_customer(conn, customer).await?;
-    }
-    let Some(risk) = account::risk(conn, Scope::company(customer), customer, today).await? else {
+    let Some(risk) = account::risk_locked(conn, customer, today, undecided).await? else {
         return Err(sqlx::Error::RowNotFound);
     };
     let same_currency = risk.currency == currency;

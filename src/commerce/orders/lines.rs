@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use rust_decimal::Decimal;
 
+use super::allocate::Level;
 use crate::{
     commerce::units::usual_decimals,
     money::{self, QUANTITY},
@@ -49,6 +50,8 @@ pub struct Goods {
     /// The main unit, for products without units of their own.
     pub unit: Option<String>,
     pub units: Vec<Unit>,
+    /// What there is of it in each warehouse that is in use, as it was read: nothing holds it there.
+    pub levels: Vec<Level>,
 }
 
 /// Quantity in the main unit = quantity × numerator ÷ denominator.
@@ -87,6 +90,11 @@ impl Fault {
 }
 
 impl Goods {
+    /// What there is of it, all warehouses together.
+    pub fn available(&self) -> Decimal {
+        self.levels.iter().map(|level| level.available).sum()
+    }
+
     /// The quantity as this product is measured. `unit`: the main one if not given.
     pub fn measure(&self, quantity: Decimal, unit: Option<&str>) -> Result<Measured, Fault> {
         let (unit, numerator, denominator, decimals) = self.unit_of(unit)?;
@@ -243,6 +251,7 @@ mod tests {
             minimum: None,
             multiple: None,
             unit: Some("MT".into()),
+            levels: Vec::new(),
             units: vec![unit("MT", 1, 3), unit("MAKARA", 305, 0)],
         }
     }

@@ -1,13 +1,18 @@
 //! What becomes of an order after it was placed: approved, rejected, paid, cancelled, expired.
+//!
+//! Who approves an order on account asks the dealer's account once more, its row locked before the order's as whoever places
+//! one locks it: of two that are approved at once the second one sees the first.
 
-use serde_json::json;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
 use super::{
     PaymentMethod, State,
+    credit::{self, Credit, Undecided},
     error::OrderError,
-    events::{Told, tell},
-    place::{OrderContext, actor, read_note},
+    events::{Told, istanbul_day, tell},
+    place::{OrderContext, actor, read_note, unbearable},
     queries::{interval, release},
     read::{OrderKey, find},
     view::Order,
@@ -16,7 +21,7 @@ use crate::{
     audit::{self, Entry},
     clock::Clock,
     outbox::{EventType, Provenance},
-    principal::Scope,
+    principal::{Permission, Scope},
 };
 
 /// Orders that one statement of [`expire`] takes.
@@ -24,7 +29,7 @@ const BATCH: i64 = 100;
 
 /// An order under its row's lock.
 #[derive(Debug)]
-struct Held {
+pub(super) struct Held {
     id: i64,
     customer_id: i64,
     revision: i64,
@@ -32,13 +37,14 @@ struct Held {
     state: String,
     payment_method: String,
     currency: String,
-    total: rust_decimal::Decimal,
+    total: Decimal,
+    approval_reasons: Vec<String>,
     is_sent: bool,
     cancel_requested: bool,
 }
 
 impl Held {
-    fn state(&self) -> Result<State, OrderError> {
+    pub(super) fn state(&self) -> Result<State, OrderError> {
         State::parse(&self.state).ok_or_else(|| decode(&self.state))
     }
 
@@ -53,18 +59,21 @@ fn decode(word: &str) -> OrderError {
 }
 
 /// One change of an order.
-struct Change<'a> {
-    to: State,
-    action: &'static str,
+pub(super) struct Change<'a> {
+    pub(super) to: State,
+    pub(super) action: &'static str,
     /// As it is audited: `order.approved`.
-    audited: &'static str,
+    pub(super) audited: &'static str,
     /// What it tells, a revision each.
-    events: &'a [EventType],
-    cause: Option<&'static str>,
-    note: Option<&'a str>,
+    pub(super) events: &'a [EventType],
+    pub(super) cause: Option<&'static str>,
+    pub(super) note: Option<&'a str>,
+    /// What the audit is to know beside the states.
+    pub(super) detail: Option<(&'static str, Value)>,
 }
 
-/// A person of the house lets a waiting order through.
+/// A person of the house lets a waiting order through, if the dealer's account still bears it; see
+/// [`super::OrderRules::judge_again`].
 pub async fn approve(
     conn: &mut PgConnection,
     cx: &OrderContext<'_>,
@@ -72,18 +81,31 @@ pub async fn approve(
     note: Option<&str>,
 ) -> Result<Order, OrderError> {
     let note = checked(note)?;
+    let credit = credit_of(conn, cx, order).await?;
     let held = lock(conn, cx.principal.scope(), order).await?;
     let to = held.method()?.next();
     if held.state()? != State::PendingApproval {
         return Err(super::Forbidden { from: held.state()?, to }.into());
+    }
+    let mut detail = None;
+    if let Some(credit) = credit {
+        let may_exceed = cx.principal.may(Permission::CreditEdit);
+        cx.rules
+            .judge_again(held.total, &credit, &held.approval_reasons, may_exceed)
+            .map_err(|why| unbearable(why, &credit, held.total))?;
+        if credit.is_exceeded_by(held.total) || credit.overdue > Decimal::ZERO {
+            let limit = credit.limit.map(|limit| limit.to_string());
+            let (used, overdue) = (credit.used.to_string(), credit.overdue.to_string());
+            detail = Some(("account", json!({ "creditLimit": limit, "used": used, "overdue": overdue })));
+        }
     }
     let events: &[EventType] = match to {
         State::Confirmed => &[EventType::OrderApproved, EventType::OrderConfirmed],
         _ => &[EventType::OrderApproved],
     };
     let note = note.as_deref();
-    let change = Change { to, action: "approved", audited: "order.approved", events, cause: None, note };
-    make(conn, &cx.by, &held, &change, cx.rules.unpaid_for).await?;
+    let change = Change { to, action: "approved", audited: "order.approved", events, cause: None, note, detail };
+    make(conn, cx, &held, &change).await?;
     shown(conn, cx, order).await
 }
 
@@ -106,8 +128,9 @@ pub async fn reject(
         events: &[EventType::OrderCancelled],
         cause: Some("rejected"),
         note: note.as_deref(),
+        detail: None,
     };
-    make(conn, &cx.by, &held, &change, cx.rules.unpaid_for).await?;
+    make(conn, cx, &held, &change).await?;
     shown(conn, cx, order).await
 }
 
@@ -134,8 +157,9 @@ pub async fn cancel(
             events: &[EventType::OrderCancelled],
             cause: Some("cancelled"),
             note: note.as_deref(),
+            detail: None,
         };
-        make(conn, &cx.by, &held, &change, cx.rules.unpaid_for).await?;
+        make(conn, cx, &held, &change).await?;
     }
     shown(conn, cx, order).await
 }
@@ -154,12 +178,13 @@ pub async fn paid(conn: &mut PgConnection, cx: &OrderContext<'_>, order: i64) ->
         events: &[EventType::OrderConfirmed],
         cause: None,
         note: None,
+        detail: None,
     };
-    make(conn, &cx.by, &held, &change, cx.rules.unpaid_for).await?;
+    make(conn, cx, &held, &change).await?;
     shown(conn, cx, order).await
 }
 
-/// Cancels what was not paid in time, in batches; gives how many. Several daemons may do it at once: each takes what no
+/// Cancels what was not paid or approved in time, in batches; gives how many. Several daemons may do it at once: each takes what no
 /// other has in hand.
 pub async fn expire(pool: &PgPool, clock: &Clock) -> Result<usize, OrderError> {
     let mut expired = 0;
@@ -169,9 +194,9 @@ pub async fn expire(pool: &PgPool, clock: &Clock) -> Result<usize, OrderError> {
             Held,
             r#"
             select id, customer_id, revision, number, state, payment_method, currency, total,
-                sent_at is not null as "is_sent!", cancel_requested_at is not null as "cancel_requested!"
+                approval_reasons, sent_at is not null as "is_sent!", cancel_requested_at is not null as "cancel_requested!"
             from commerce.sales_order
-            where state = 'pending_payment' and expires_at <= clock_timestamp()
+            where expires_at <= clock_timestamp()
             order by expires_at
             limit $1
             for no key update skip locked
@@ -188,6 +213,7 @@ pub async fn expire(pool: &PgPool, clock: &Clock) -> Result<usize, OrderError> {
             events: &[EventType::OrderCancelled],
             cause: Some("expired"),
             note: None,
+            detail: None,
         };
         for held in &due {
             write(&mut tx, &by, held, &change, None).await?;
@@ -209,12 +235,12 @@ fn checked(note: Option<&str>) -> Result<Option<String>, OrderError> {
     if faults.is_empty() { Ok(note) } else { Err(OrderError::Invalid(faults)) }
 }
 
-async fn lock(conn: &mut PgConnection, scope: Scope, order: i64) -> Result<Held, OrderError> {
+pub(super) async fn lock(conn: &mut PgConnection, scope: Scope, order: i64) -> Result<Held, OrderError> {
     let held = sqlx::query_as!(
         Held,
         r#"
         select id, customer_id, revision, number, state, payment_method, currency, total,
-            sent_at is not null as "is_sent!", cancel_requested_at is not null as "cancel_requested!"
+            approval_reasons, sent_at is not null as "is_sent!", cancel_requested_at is not null as "cancel_requested!"
         from commerce.sales_order
         where id = $1 and ($2 or customer_id = $3)
         for no key update
@@ -228,6 +254,23 @@ async fn lock(conn: &mut PgConnection, scope: Scope, order: i64) -> Result<Held,
     held.ok_or(OrderError::NotFound)
 }
 
+/// What the dealer's account bears of an order on account that waits for approval, the dealer's row locked.
+async fn credit_of(conn: &mut PgConnection, cx: &OrderContext<'_>, order: i64) -> Result<Option<Credit>, OrderError> {
+    let scope = cx.principal.scope();
+    let found = sqlx::query!(
+        "select customer_id, currency from commerce.sales_order
+         where id = $1 and ($2 or customer_id = $3) and payment_method = 'account' and state = 'pending_approval'",
+        order,
+        scope.is_house(),
+        scope.company_id(),
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(found) = found else { return Ok(None) };
+    let day = istanbul_day(cx.by.now);
+    Ok(Some(credit::ask(conn, found.customer_id, &found.currency, day, Undecided::Left).await?))
+}
+
 async fn shown(conn: &mut PgConnection, cx: &OrderContext<'_>, order: i64) -> Result<Order, OrderError> {
     find(conn, cx.principal.scope(), OrderKey::Id(order)).await?.ok_or(OrderError::NotFound)
 }
@@ -235,13 +278,12 @@ async fn shown(conn: &mut PgConnection, cx: &OrderContext<'_>, order: i64) -> Re
 /// A change of state, with what it does to stock.
 async fn make(
     conn: &mut PgConnection,
-    by: &Provenance<'_>,
+    cx: &OrderContext<'_>,
     held: &Held,
     change: &Change<'_>,
-    unpaid_for: std::time::Duration,
 ) -> Result<(), OrderError> {
-    let expires_in = (change.to == State::PendingPayment).then_some(unpaid_for);
-    write(conn, by, held, change, expires_in).await?;
+    let by = &cx.by;
+    write(conn, by, held, change, cx.rules.runs_out(change.to)).await?;
     match change.to {
         State::Confirmed => {
             sqlx::query!("update commerce.sales_order_line set confirmed = ordered where order_id = $1", held.id)
@@ -255,7 +297,7 @@ async fn make(
 }
 
 /// Row, history, events and audit of a change of state.
-async fn write(
+pub(super) async fn write(
     conn: &mut PgConnection,
     by: &Provenance<'_>,
     held: &Held,
@@ -288,7 +330,7 @@ async fn write(
     )
     .execute(&mut *conn)
     .await?;
-    announce(conn, by, held, to, change.events, change.cause, change.audited).await
+    announce(conn, by, held, to, change).await
 }
 
 async fn request_cancel(
@@ -317,8 +359,16 @@ async fn request_cancel(
     .execute(&mut *conn)
     .await?;
     let state = held.state()?;
-    let (events, cause) = (&[EventType::OrderUpdated], Some("cancel_requested"));
-    announce(conn, by, held, state, events, cause, "order.cancel_requested").await
+    let change = Change {
+        to: state,
+        action: "cancel_requested",
+        audited: "order.cancel_requested",
+        events: &[EventType::OrderUpdated],
+        cause: Some("cancel_requested"),
+        note,
+        detail: None,
+    };
+    announce(conn, by, held, state, &change).await
 }
 
 async fn announce(
@@ -326,9 +376,7 @@ async fn announce(
     by: &Provenance<'_>,
     held: &Held,
     state: State,
-    events: &[EventType],
-    cause: Option<&'static str>,
-    audited: &'static str,
+    change: &Change<'_>,
 ) -> Result<(), OrderError> {
     let told = Told {
         id: held.id,
@@ -339,15 +387,15 @@ async fn announce(
         total: held.total,
         currency: &held.currency,
         revision: held.revision + 1,
-        cause,
+        cause: change.cause,
     };
-    tell(conn, by, events, &told).await?;
-    let entry = Entry {
-        action: audited,
-        subject_kind: "order",
-        subject: held.number.clone(),
-        detail: json!({ "id": held.id, "from": held.state, "to": state.as_str() }),
-    };
+    tell(conn, by, change.events, &told).await?;
+    let mut detail = json!({ "id": held.id, "from": held.state, "to": state.as_str() });
+    if let Some((name, value)) = &change.detail {
+        detail[*name] = value.clone();
+    }
+    let subject = held.number.clone();
+    let entry = Entry { action: change.audited, subject_kind: "order", subject, detail };
     audit::record(conn, actor(by), &[entry]).await?;
     Ok(())
 }

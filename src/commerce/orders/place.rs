@@ -1,9 +1,11 @@
 //! Placing an order: all of it in the caller's transaction, and nothing is left of one that is refused.
 //!
 //! The order of things, which is the order of locks: the day's row (its first order only), the cart, the dealer's row (with
-//! a credit limit only), the levels of stock by rising id. What can be refused without a lock is refused before.
+//! a credit limit only), the levels of stock by rising id. What can be refused without a lock is refused before. Where goods
+//! are taken from is decided by what was read without a lock; the statement that writes the order locks the levels, and
+//! writes nothing if they have less by then: it is decided anew under the locks.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
@@ -12,9 +14,9 @@ use sqlx::PgConnection;
 
 use super::{
     OrderRules, PaymentMethod, State,
-    allocate::{self, Demand},
+    allocate::{self, Demand, Level, Short, Taken},
     charge::charge,
-    credit,
+    credit::{self, Credit, Undecided},
     error::{NamedFault, OrderError},
     events::{Told, istanbul_day, tell},
     lines::{self, Fault, Goods, LineKind, Measured},
@@ -133,26 +135,39 @@ pub async fn place(conn: &mut PgConnection, cx: &OrderContext<'_>, new: &NewOrde
         .map_err(|large| OrderError::Invalid(vec![NamedFault::new(wanted.list, "out_of_range", large.to_string())]))?;
     let reasons = judged(conn, cx, &buyer, customer, new.payment_method, day, &currency, totals.total).await?;
     let state = OrderRules::first_state(&reasons, new.payment_method);
-    let taken = reserved(conn, cx.principal, &wanted, &goods, &lines).await?;
-    let lines: Vec<NewLine> = lines.into_iter().map(|line| line.row).collect();
+    let demanded = Demanded::of(&lines);
     let reasons: Vec<String> = reasons.iter().map(|reason| reason.as_str().to_owned()).collect();
+    let rows: Vec<NewLine> = lines.into_iter().map(|line| line.row).collect();
     let row = NewRow {
         customer,
         revision: if state == State::Confirmed { 2 } else { 1 },
         day,
         state,
         method: new.payment_method,
-        expires_in: (state == State::PendingPayment).then_some(cx.rules.unpaid_for),
+        expires_in: cx.rules.runs_out(state),
         currency: &currency,
         reasons: &reasons,
         note: note.as_deref(),
         billing: &buyer.billing,
         shipping: buyer.shipping.as_ref(),
         totals,
-        lines: &lines,
-        taken: &taken,
+        lines: &rows,
     };
-    let written = queries::insert(conn, &cx.by, &row).await?;
+    let written = match demanded.taken(&goods) {
+        Some(taken) => queries::insert(conn, &cx.by, &row, &demanded.products, &taken).await?,
+        None => None,
+    };
+    let written = match written {
+        Some(written) => written,
+        None => {
+            let levels = queries::lock_levels(conn, &demanded.products).await?;
+            let taken = demanded
+                .allocated(&levels)
+                .map_err(|short| not_enough(cx.principal, &wanted, &goods, &rows, &demanded, &short))?;
+            let written = queries::insert(conn, &cx.by, &row, &demanded.products, &taken).await?;
+            written.ok_or(sqlx::Error::RowNotFound)?
+        }
+    };
     if let Some(user) = wanted.from_cart {
         carts::clear(conn, user).await?;
     }
@@ -383,70 +398,86 @@ async fn judged(
     total: Decimal,
 ) -> Result<Vec<ApprovalReason>, OrderError> {
     let credit = match method {
-        PaymentMethod::Account => Some(credit::ask(conn, customer, buyer.has_limit, currency, day).await?),
+        PaymentMethod::Account if buyer.has_limit => {
+            Some(credit::ask(conn, customer, currency, day, Undecided::Counted).await?)
+        }
+        PaymentMethod::Account => Some(Credit::unlimited(buyer.overdue)),
         PaymentMethod::Card => None,
     };
     let orders_before = u32::try_from(buyer.orders_before).unwrap_or(u32::MAX);
     let case = Case { total, credit: credit.as_ref(), orders_before };
-    cx.rules.judge(&case).map_err(|why| {
-        let credit = credit.unwrap_or(credit::Credit {
-            limit: None,
-            used: Decimal::ZERO,
-            overdue: Decimal::ZERO,
-            same_currency: true,
-        });
-        match why {
-            Unbearable::CreditLimit => {
-                OrderError::OverLimit { limit: credit.limit.unwrap_or_default(), used: credit.used, total }
-            }
-            Unbearable::Overdue => OrderError::Overdue { overdue: credit.overdue },
-        }
-    })
+    cx.rules.judge(&case).map_err(|why| unbearable(why, &credit.unwrap_or(Credit::unlimited(Decimal::ZERO)), total))
 }
 
-/// Locks the levels and finds out what to take of which.
-async fn reserved(
-    conn: &mut PgConnection,
+pub(super) fn unbearable(why: Unbearable, credit: &Credit, total: Decimal) -> OrderError {
+    match why {
+        Unbearable::CreditLimit => {
+            OrderError::OverLimit { limit: credit.limit.unwrap_or_default(), used: credit.used, total }
+        }
+        Unbearable::Overdue => OrderError::Overdue { overdue: credit.overdue },
+    }
+}
+
+/// What lines want of the stock that is kept.
+struct Demanded {
+    demands: Vec<Demand>,
+    /// The line of each: its place among the order's, and where it was asked for.
+    places: Vec<(usize, usize)>,
+    products: Vec<i64>,
+}
+
+impl Demanded {
+    fn of(lines: &[PricedLine]) -> Demanded {
+        let kept = || lines.iter().enumerate().filter(|(_, line)| line.track_stock);
+        let demand =
+            |line: &PricedLine| Demand { product: line.row.product.unwrap_or_default(), quantity: line.main_quantity };
+        let places = kept().map(|(place, line)| (place, line.index)).collect();
+        let demands: Vec<Demand> = kept().map(|(_, line)| demand(line)).collect();
+        let mut products: Vec<i64> = demands.iter().map(|demand| demand.product).collect();
+        products.sort_unstable();
+        products.dedup();
+        Demanded { demands, places, products }
+    }
+
+    /// Where it could come from, as the levels were read; `None`: they do not suffice.
+    fn taken(&self, goods: &[Option<Goods>]) -> Option<Vec<Taken>> {
+        let mut seen = HashSet::new();
+        let once = goods.iter().flatten().filter(|goods| seen.insert(goods.id));
+        let levels: Vec<Level> = once.flat_map(|goods| goods.levels.iter().cloned()).collect();
+        self.allocated(&levels).ok()
+    }
+
+    fn allocated(&self, levels: &[Level]) -> Result<Vec<Taken>, Vec<Short>> {
+        let mut taken = allocate::allocate(&self.demands, levels)?;
+        for it in &mut taken {
+            it.line = self.places[it.line].0;
+        }
+        Ok(taken)
+    }
+}
+
+fn not_enough(
     principal: &Principal,
     wanted: &Wanted,
     goods: &[Option<Goods>],
-    lines: &[PricedLine],
-) -> Result<Vec<allocate::Taken>, OrderError> {
-    let kept: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].track_stock).collect();
-    let demands: Vec<Demand> = kept
-        .iter()
-        .map(|at| Demand { product: lines[*at].row.product.unwrap_or_default(), quantity: lines[*at].main_quantity })
-        .collect();
-    let products: Vec<i64> = demands.iter().map(|demand| demand.product).collect();
-    if products.is_empty() {
-        return Ok(Vec::new());
-    }
-    let levels = queries::lock_levels(conn, &products).await?;
-    match allocate::allocate(&demands, &levels) {
-        Ok(mut taken) => {
-            for it in &mut taken {
-                it.line = kept[it.line];
-            }
-            Ok(taken)
-        }
-        Err(short) => {
-            let units: HashMap<i64, Option<&str>> =
-                goods.iter().flatten().map(|goods| (goods.id, goods.unit.as_deref())).collect();
-            let faults = short.iter().map(|short| {
-                let line = &lines[kept[short.line]];
-                let what = line.row.sku.as_deref().unwrap_or(&line.row.code);
-                let message = if principal.may(Permission::StockView) {
-                    let unit = units.get(&demands[short.line].product).copied().flatten().unwrap_or_default();
-                    let text = format!("there are only {} {unit} of {what} left", short.available.normalize());
-                    text.replace("  ", " ")
-                } else {
-                    format!("there is not as much of {what}")
-                };
-                NamedFault::of_line(wanted.list, line.index, Fault::new("quantity", "insufficient_stock", message))
-            });
-            Err(OrderError::NotEnough(faults.collect()))
-        }
-    }
+    rows: &[NewLine],
+    demanded: &Demanded,
+    short: &[Short],
+) -> OrderError {
+    let unit = |product| goods.iter().flatten().find(|goods| goods.id == product)?.unit.as_deref();
+    let faults = short.iter().map(|short| {
+        let (place, index) = demanded.places[short.line];
+        let what = rows[place].sku.as_deref().unwrap_or(&rows[place].code);
+        let message = if principal.may(Permission::StockView) {
+            let unit = unit(demanded.demands[short.line].product).unwrap_or_default();
+            let text = format!("there are only {} {unit} of {what} left", short.available.normalize());
+            text.replace("  ", " ")
+        } else {
+            format!("there is not as much of {what}")
+        };
+        NamedFault::of_line(wanted.list, index, Fault::new("quantity", "insufficient_stock", message))
+    });
+    OrderError::NotEnough(faults.collect())
 }
 
 async fn announce(

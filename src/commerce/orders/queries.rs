@@ -24,6 +24,7 @@ pub(super) struct Buyer {
     pub(super) is_deleted: bool,
     pub(super) discount_rate: Option<Decimal>,
     pub(super) has_limit: bool,
+    pub(super) overdue: Decimal,
     /// `None`: the day has no order yet.
     pub(super) day_base: Option<i64>,
     pub(super) orders_before: i64,
@@ -87,6 +88,13 @@ pub(crate) async fn goods(
                 is_main,
             },
         );
+        let there = row.warehouses.unwrap_or_default().into_iter().zip(row.available.unwrap_or_default());
+        let levels = row.levels.unwrap_or_default().into_iter().zip(there).map(|(id, (warehouse, available))| Level {
+            id,
+            product: row.id,
+            warehouse,
+            available,
+        });
         found[row.place as usize - 1] = Some(Goods {
             id: row.id,
             code: row.code,
@@ -99,16 +107,10 @@ pub(crate) async fn goods(
             multiple: row.order_multiple,
             unit: row.unit,
             units: units.collect(),
+            levels: levels.collect(),
         });
     }
     Ok(found)
-}
-
-pub(super) async fn lock_customer(conn: &mut PgConnection, customer: i64) -> Result<(), sqlx::Error> {
-    sqlx::query_scalar!("select id from commerce.customer where id = $1 for no key update", customer)
-        .fetch_optional(conn)
-        .await?;
-    Ok(())
 }
 
 /// The levels of these products, locked by rising id until the transaction ends.
@@ -127,23 +129,6 @@ pub(super) async fn lock_levels(conn: &mut PgConnection, products: &[i64]) -> Re
     )
     .fetch_all(conn)
     .await
-}
-
-/// What may be sold of these products now, all warehouses together.
-pub(crate) async fn available(conn: &mut PgConnection, products: &[i64]) -> Result<Vec<(i64, Decimal)>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"
-        select s.product_id, sum(s.available) as "available!"
-        from commerce.stock_level s
-        join commerce.warehouse w on w.id = s.warehouse_id
-        where s.product_id = any($1) and w.is_active and w.deleted_at is null
-        group by s.product_id
-        "#,
-        products,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.product_id, row.available)).collect())
 }
 
 /// The dealer's own discount, in percent.
@@ -192,8 +177,6 @@ pub(super) struct NewRow<'a> {
     pub(super) shipping: Option<&'a Value>,
     pub(super) totals: Totals,
     pub(super) lines: &'a [NewLine],
-    /// Lines by their place.
-    pub(super) taken: &'a [Taken],
 }
 
 pub(super) struct Written {
@@ -203,11 +186,15 @@ pub(super) struct Written {
     pub(super) lines: Vec<i64>,
 }
 
+/// Writes the order and takes what it reserves, `taken` naming lines by their place. `None`, and nothing is written: a level
+/// has less by now; all levels of `products` are locked then.
 pub(super) async fn insert(
     conn: &mut PgConnection,
     by: &Provenance<'_>,
     new: &NewRow<'_>,
-) -> Result<Written, sqlx::Error> {
+    products: &[i64],
+    taken: &[Taken],
+) -> Result<Option<Written>, sqlx::Error> {
     fn column<'l, C>(lines: &'l [NewLine], of: impl Fn(&'l NewLine) -> C) -> Vec<C> {
         lines.iter().map(of).collect()
     }
@@ -260,12 +247,13 @@ pub(super) async fn insert(
         &reduced.iter().map(|line| line.position).collect::<Vec<_>>(),
         &reduced.iter().map(|line| line.discount_rate).collect::<Vec<_>>(),
         &reduced.iter().map(|line| line.amounts.discount).collect::<Vec<_>>(),
-        &new.taken.iter().map(place).collect::<Vec<_>>(),
-        &new.taken.iter().map(|taken| taken.level).collect::<Vec<_>>(),
-        &new.taken.iter().map(|taken| taken.quantity).collect::<Vec<_>>(),
+        &taken.iter().map(place).collect::<Vec<_>>(),
+        &taken.iter().map(|taken| taken.level).collect::<Vec<_>>(),
+        &taken.iter().map(|taken| taken.quantity).collect::<Vec<_>>(),
         by.correlation_id,
+        products,
     )
-    .fetch_one(conn)
+    .fetch_optional(conn)
     .await
 }
 

@@ -276,3 +276,38 @@ pub async fn history(
     // An order has a history from its beginning.
     Ok(Some(rows).filter(|rows| !rows.is_empty()))
 }
+
+/// The same lines with the request or run that each was done in.
+pub async fn trace<'e>(
+    db: impl PgExecutor<'e>,
+    scope: Scope,
+    order: i64,
+) -> Result<Vec<(HistoryLine, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select h.revision, h.at, h.action, h.from_state, h.state, h.actor, h.note, h.correlation_id
+         from commerce.sales_order_history h
+         join commerce.sales_order o on o.id = h.order_id
+         where h.order_id = $1 and ($2 or o.customer_id = $3)
+         order by h.revision",
+        order,
+        scope.is_house(),
+        scope.company_id(),
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let line = HistoryLine {
+                revision: row.revision,
+                at: row.at,
+                action: row.action,
+                from_state: row.from_state,
+                state: row.state,
+                actor: row.actor,
+                note: row.note,
+            };
+            (line, row.correlation_id)
+        })
+        .collect())
+}

@@ -28,6 +28,8 @@ pub struct OrderRules {
     pub overdue: Policy,
     /// How long an order by card holds its stock before it is paid.
     pub unpaid_for: Duration,
+    /// How long an order holds its stock that nobody approves or rejects. `None`: until somebody does.
+    pub undecided_for: Option<Duration>,
     /// How long a cart lives that nobody changes.
     pub cart_for: Duration,
     /// Whether a price of 0 is one.
@@ -42,6 +44,7 @@ impl Default for OrderRules {
             over_limit: Policy::Hold,
             overdue: Policy::Hold,
             unpaid_for: Duration::from_secs(30 * 60),
+            undecided_for: Some(Duration::from_secs(7 * 24 * 3600)),
             cart_for: Duration::from_secs(7 * 24 * 3600),
             allow_zero_price: false,
         }
@@ -110,6 +113,34 @@ impl OrderRules {
         Ok(reasons)
     }
 
+    /// Whether the dealer's account bears an order that was held for `reasons` and is approved now. What it was held for is
+    /// what the approver decided about; whoever `may_exceed` decides about all of it.
+    pub fn judge_again(
+        &self,
+        total: Decimal,
+        credit: &Credit,
+        reasons: &[String],
+        may_exceed: bool,
+    ) -> Result<(), Unbearable> {
+        let decided = |reason: ApprovalReason| may_exceed || reasons.iter().any(|it| it == reason.as_str());
+        let over = self.over_limit != Policy::Ignore && credit.is_exceeded_by(total);
+        let overdue = self.overdue != Policy::Ignore && credit.overdue > Decimal::ZERO;
+        match () {
+            () if over && !decided(ApprovalReason::CreditLimit) => Err(Unbearable::CreditLimit),
+            () if overdue && !decided(ApprovalReason::Overdue) => Err(Unbearable::Overdue),
+            () => Ok(()),
+        }
+    }
+
+    /// How long an order may stay in a state. `None`: it does not run out.
+    pub const fn runs_out(&self, state: State) -> Option<Duration> {
+        match state {
+            State::PendingPayment => Some(self.unpaid_for),
+            State::PendingApproval => self.undecided_for,
+            _ => None,
+        }
+    }
+
     /// Where an order begins.
     pub fn first_state(reasons: &[ApprovalReason], method: PaymentMethod) -> State {
         if reasons.is_empty() { method.next() } else { State::PendingApproval }
@@ -161,6 +192,20 @@ mod tests {
         assert_eq!(rules.judge(&case(1, Some(&broke))), Err(Unbearable::Overdue));
         let rules = OrderRules { over_limit: Policy::Ignore, overdue: Policy::Ignore, ..OrderRules::default() };
         assert_eq!(rules.judge(&case(1, Some(&broke))), Ok(vec![]));
+    }
+
+    #[test]
+    fn who_approves_decides_about_what_it_was_held_for() {
+        let (rules, full) = (OrderRules::default(), credit(Some(100), 90, 5));
+        let held = |reasons: &[ApprovalReason]| reasons.iter().map(|it| it.as_str().to_owned()).collect::<Vec<_>>();
+        let ask = |reasons: &[ApprovalReason], may| rules.judge_again(20.into(), &full, &held(reasons), may);
+        assert_eq!(ask(&[ApprovalReason::Amount], false), Err(Unbearable::CreditLimit));
+        assert_eq!(ask(&[ApprovalReason::CreditLimit], false), Err(Unbearable::Overdue));
+        assert_eq!(ask(&[ApprovalReason::CreditLimit, ApprovalReason::Overdue], false), Ok(()));
+        assert_eq!(ask(&[], true), Ok(()));
+        assert_eq!(rules.judge_again(10.into(), &credit(Some(100), 90, 0), &[], false), Ok(()));
+        let ignoring = OrderRules { over_limit: Policy::Ignore, overdue: Policy::Ignore, ..rules };
+        assert_eq!(ignoring.judge_again(20.into(), &full, &[], false), Ok(()));
     }
 
     #[test]

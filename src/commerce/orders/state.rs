@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rust_decimal::Decimal;
+
 /// What an order waits for, or what became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
@@ -98,6 +100,18 @@ impl fmt::Display for State {
     }
 }
 
+/// A line of goods, in its unit: what was wanted in the end, and what of it came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Returned {
+    pub wanted: Decimal,
+    pub returned: Decimal,
+}
+
+/// Whether nothing of an order is left with the dealer: all that was wanted was delivered and came back.
+pub fn everything_came_back(lines: &[Returned]) -> bool {
+    lines.iter().all(|line| line.returned >= line.wanted) && lines.iter().any(|line| line.returned > Decimal::ZERO)
+}
+
 /// How an order is paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentMethod {
@@ -154,6 +168,17 @@ mod tests {
         assert_eq!(refused.allowed(), [State::Delivered, State::Returned]);
         assert_eq!(refused.to_string(), "the order is shipped and cannot become cancelled");
         assert_eq!(State::Cancelled.to(State::Confirmed).expect_err("it is over").allowed(), []);
+    }
+
+    #[test]
+    fn an_order_came_back_when_all_of_it_did() {
+        let lines = |figures: &[(i64, i64)]| {
+            let line = |&(wanted, returned): &(i64, i64)| Returned { wanted: wanted.into(), returned: returned.into() };
+            figures.iter().map(line).collect::<Vec<_>>()
+        };
+        assert!(everything_came_back(&lines(&[(3, 3), (0, 0), (2, 2)])));
+        assert!(!everything_came_back(&lines(&[(3, 3), (2, 1)])));
+        assert!(!everything_came_back(&lines(&[(0, 0)])), "what was cancelled never left");
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct OrderSummary {
     pub cancel_requested: bool,
     /// Why a person of the house had to approve it: `amount`, `credit_limit`, `overdue`, `new_dealer`.
     pub approval_reasons: Vec<String>,
-    /// Until when it has to be paid, or it is cancelled.
+    /// Until when it has to be paid or approved, or it is cancelled.
     pub expires_at: Option<DateTime<Utc>>,
     pub confirmed_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,

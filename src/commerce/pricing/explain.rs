@@ -107,8 +107,8 @@ const EXPLAIN: &str = concat!(
     select c.id, c.code, c.role, c.amount, c.currency, c.unit, c.vat_included, c.min_quantity, c.priority,
            c.valid_from, c.valid_to, c.customer_pattern, pl.code as price_list, c.tier, c.is_active, c.level, c.nearness,
            c.currency is not distinct from d.currency as own_currency,
-           c.unit is null or c.unit = p.unit or f.numerator is not null as unit_known,
-           c.min_quantity * coalesce(f.numerator, 1) / coalesce(f.denominator, 1) as min_in_main_unit, ",
+           f.factor is not null as unit_known,
+           c.min_quantity * coalesce(f.factor[1] / f.factor[2], 1) as min_in_main_unit, ",
     pricing_sql!(counts),
     " as counts
     from asked a
@@ -116,9 +116,8 @@ const EXPLAIN: &str = concat!(
     cross join lateral (select a.id, a.unit) p
     cross join lateral ",
     pricing_sql!(candidates "r.product_id = p.id"),
-    " left join commerce.effective_product_unit f
-        on c.unit is distinct from p.unit and f.product_id = p.id and f.unit = c.unit
-    left join commerce.price_list pl on pl.id = c.price_list_id
+    pricing_sql!(unit),
+    " left join commerce.price_list pl on pl.id = c.price_list_id
     order by counts desc, ",
     pricing_sql!(order),
 );

@@ -15,6 +15,7 @@
 //! 6. the newest row.
 //!
 //! Invariants
+//! - What is kept for showing ([`offers_of`]) is reckoned by the same texts; a property test holds [`price`] to them.
 //! - One statement prices a whole page, and the rules stand in one text (`sql/`) that lists, orders and explanations share.
 //! - The answer is the net price of one of the asked unit, rounded to 6 decimals half away from zero: a row in another
 //!   unit is converted by the product's factors, a row with VAT inside is freed of it by the product's rate (of a product
@@ -23,8 +24,10 @@
 //! - Currencies are never converted here.
 
 mod explain;
+mod offers;
 mod query;
 
 pub use explain::{Candidate, Explanation, Verdict, explain};
+pub use offers::{Offer, Terms, offers_of, price, terms_of};
 pub(crate) use query::pricing_sql;
 pub use query::{Ask, Dealer, Priced, Rule, prices_for};

@@ -56,10 +56,12 @@ pub struct Priced {
 ///
 /// - `dealer`: `with dealer …, lists …`; parameters: $1 customer, $2 day, $3 whether 0 is a price.
 /// - `candidates`: the rows that may be the dealer's price, narrowed by a condition on the price row `r`; `d` is the dealer.
+/// - `unit`: `cross join lateral (…) f`, the factor of candidate `c`'s unit, for `chosen`, `counts` and `order`.
 /// - `chosen`: what is known of the row that gives the price.
 /// - `winner`: `left join lateral (…) w`, the row that gives the price of product `p` for what `a` asks. `p` has `id` and
 ///   `unit`; `a` has `quantity`, `asked_numerator`, `asked_denominator`.
-/// - `counts`, `order`: whether candidate `c` of `p` counts for `a`, and which one goes first.
+/// - `counts`, `order`: whether candidate `c` of `p` counts for `a`, and which one goes first. Their parts have files of their
+///   own: what depends on the day and on the dealer, and what does not.
 /// - `net`: the net price of one asked unit, from `w`, `a` and `p.vat_rate`.
 macro_rules! pricing_sql {
     (file $name:literal) => {
@@ -90,7 +92,10 @@ macro_rules! pricing_sql {
         )
     };
     (chosen) => {
-        concat!("c.id, c.amount, c.currency, c.vat_included, c.role, ", pricing_sql!(file "factor"))
+        "c.id, c.amount, c.currency, c.vat_included, c.role, f.factor[1] as numerator, f.factor[2] as denominator"
+    };
+    (unit) => {
+        pricing_sql!(file "unit")
     };
     (winner) => {
         concat!(
@@ -98,6 +103,7 @@ macro_rules! pricing_sql {
             pricing_sql!(chosen),
             " from ",
             pricing_sql!(candidates "r.product_id = p.id"),
+            pricing_sql!(unit),
             " where ",
             pricing_sql!(counts),
             " order by ",
@@ -109,10 +115,10 @@ macro_rules! pricing_sql {
         pricing_sql!(file "dealer")
     };
     (counts) => {
-        pricing_sql!(file "counts")
+        concat!("(", pricing_sql!(file "holds"), " and ", pricing_sql!(file "reaches"), ")")
     };
     (order) => {
-        pricing_sql!(file "order")
+        concat!(pricing_sql!(file "order"), pricing_sql!(file "order_of_like"))
     };
     (net) => {
         pricing_sql!(file "net")

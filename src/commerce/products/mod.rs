@@ -16,6 +16,6 @@ mod upsert;
 
 pub(crate) use deleted::set_deleted;
 pub use entry::{ImageLine, ProductUpsert};
-pub use queries::{allocate_ids, ids_by_code};
+pub use queries::{allocate_ids, ids_by_code, shown_images};
 pub(crate) use queries::{code_of, images, lock_code};
 pub use upsert::upsert_products;

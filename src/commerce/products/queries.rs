@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use super::entry::{Entry, ImageLine};
 use crate::commerce::{WriteContext, claims::Holder, code_lists::keys, units::StoredLine};
@@ -26,6 +26,16 @@ pub(crate) async fn images(conn: &mut PgConnection, id: i64) -> Result<Vec<(Stri
         .fetch_all(conn)
         .await?;
     Ok(rows.into_iter().map(|row| (row.url, row.alt)).collect())
+}
+
+/// Which of these names the address of some product's image ends with.
+pub async fn shown_images(db: &PgPool, names: &[String]) -> Result<HashSet<String>, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        r#"select distinct substring(url from '[^/]*$') as "name!" from commerce.product_image
+           where substring(url from '[^/]*$') = any ($1)"#,
+        names,
+    );
+    Ok(found.fetch_all(db).await?.into_iter().collect())
 }
 
 /// A known product after the update: `changed` are the fields that got another value, `revision` is the one before.

@@ -3,6 +3,7 @@
 use super::state::ReturnState;
 use crate::commerce::CommandError;
 pub use crate::commerce::orders::NamedFault;
+use crate::commerce::orders::OrderError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReturnError {
@@ -16,6 +17,17 @@ pub enum ReturnError {
     Forbidden { from: ReturnState, to: ReturnState },
     #[error(transparent)]
     Command(#[from] CommandError),
+}
+
+/// Of the order that a return is of, whose state the return has made certain of.
+impl From<OrderError> for ReturnError {
+    fn from(error: OrderError) -> ReturnError {
+        match error {
+            OrderError::Database(error) => error.into(),
+            OrderError::Event(error) => error.into(),
+            other => ReturnError::Command(CommandError::Database(sqlx::Error::Protocol(other.to_string()))),
+        }
+    }
 }
 
 impl From<sqlx::Error> for ReturnError {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     commerce::{
-        check,
+        check, orders,
         stock::{self, Arrival},
     },
     money,
@@ -62,19 +62,21 @@ pub async fn receive(
             Arrival { product: line.product_id, warehouse: warehouse_id, quantity }
         })
         .collect();
-    stock::take_in(conn, by, "return", &arrivals).await?;
-    sqlx::query!(
+    let order = sqlx::query_scalar!(
         "update commerce.return_request
          set state = 'received', revision = $2, received_at = $3, warehouse_id = $4, updated_at = $3, updated_by = $5
-         where id = $1",
+         where id = $1
+         returning order_id",
         id,
         revision,
         by.now,
         warehouse_id,
         by.origin,
     )
-    .execute(&mut *conn)
+    .fetch_one(&mut *conn)
     .await?;
     note_move(conn, by, id, revision, Some(from), ReturnState::Received, note).await?;
+    orders::came_back(conn, by, order).await?;
+    stock::take_in(conn, by, "return", &arrivals).await?;
     Ok(())
 }

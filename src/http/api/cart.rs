@@ -5,14 +5,14 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use bytes::Bytes;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    acting::{Acting, Deed, problem},
+    acting::Acting,
+    ordering::{OrderDeed, problem},
     sent::Sent,
     tagged::Tagged,
 };
@@ -97,7 +97,7 @@ async fn put(
 ) -> Result<Response, Problem> {
     acting.require(Permission::OrdersCreate)?;
     let CartItemIn { quantity, unit } = sent.value;
-    acting.perform(&request, &sent.bytes, Deed::PutItem { product, quantity, unit }).await
+    acting.perform(&request, &sent.bytes, OrderDeed::PutItem { product, quantity, unit }).await
 }
 
 /// Takes a product out of the cart; one that is not in it is out of it already.
@@ -115,7 +115,7 @@ async fn put(
 )]
 async fn remove(acting: Acting, request: Idempotent, Path(product): Path<i64>) -> Result<Response, Problem> {
     acting.require(Permission::OrdersCreate)?;
-    acting.perform(&request, &Bytes::new(), Deed::RemoveItem { product }).await
+    acting.perform(&request, b"", OrderDeed::RemoveItem { product }).await
 }
 
 /// Empties the cart.
@@ -130,5 +130,5 @@ async fn remove(acting: Acting, request: Idempotent, Path(product): Path<i64>) -
 )]
 async fn clear(acting: Acting, request: Idempotent) -> Result<Response, Problem> {
     acting.require(Permission::OrdersCreate)?;
-    acting.perform(&request, &Bytes::new(), Deed::ClearCart).await
+    acting.perform(&request, b"", OrderDeed::ClearCart).await
 }

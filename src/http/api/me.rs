@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    commerce::customers,
     http::{
         openapi::Denied,
         problem::Problem,
@@ -34,6 +35,9 @@ struct Me {
     role: Option<&'static str>,
     /// The dealer company that the caller belongs to; null for the house.
     company_id: Option<i64>,
+    #[schema(example = "120.01.001")]
+    company_code: Option<String>,
+    company_title: Option<String>,
     permissions: Vec<&'static str>,
 }
 
@@ -51,6 +55,11 @@ async fn me(State(state): State<HttpState>, caller: SignedIn) -> Result<Json<Me>
         Some(id) => users::find(&state.pool, caller.scope(), id).await?,
         None => None,
     };
+    let company = match caller.company {
+        Some(id) => customers::directory::name(&state.pool, caller.scope(), id).await?,
+        None => None,
+    };
+    let (company_code, company_title) = company.unzip();
     let (email, full_name) = user.map(|user| (user.email, user.full_name)).unzip();
     Ok(Json(Me {
         actor: caller.actor(),
@@ -59,6 +68,8 @@ async fn me(State(state): State<HttpState>, caller: SignedIn) -> Result<Json<Me>
         full_name,
         role: caller.role.map(|role| role.as_str()),
         company_id: caller.company,
+        company_code,
+        company_title,
         permissions: caller.permissions.iter().map(Permission::as_str).collect(),
     }))
 }

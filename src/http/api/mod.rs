@@ -14,8 +14,7 @@
 //! | [`event_types`] | what webhooks tell |
 //! | [`admin`] | the hub itself, under `/api/admin` |
 //! | [`sent`], [`listed`], [`asked`], [`tagged`] | bodies, pages of lists, queries, answers with a tag |
-//! | [`doing`] | who changes something |
-//! | [`acting`] | how orders and carts are changed |
+//! | [`acting`], [`ordering`] | who changes something and how; what is done to orders and carts |
 //!
 //! Invariants
 //! - A route begins with [`SignedIn`](super::signed_in::SignedIn) and asks it for the permission; routes of [`auth`] are for those
@@ -31,12 +30,12 @@ mod auth;
 mod cart;
 mod categories;
 mod customers;
-mod doing;
 mod event_types;
 mod invoices;
 mod links;
 mod listed;
 mod me;
+mod ordering;
 mod orders;
 mod products;
 mod register;
@@ -47,7 +46,7 @@ mod sessions;
 mod tagged;
 mod users;
 
-pub(super) use products::Answers;
+pub(super) use products::{Answers, forms};
 
 use axum::http::{HeaderValue, header};
 use tower_http::set_header::SetResponseHeaderLayer;

@@ -143,7 +143,7 @@ struct ApproveDocument {
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RejectDocument {
-    /// For the house; it is not mailed.
+    /// Mailed to whoever registered, if the address was verified.
     #[schema(max_length = 500)]
     reason: Option<String>,
 }
@@ -227,12 +227,6 @@ async fn list(
     params(("id" = i64, Path, description = "The registration's id")),
     responses(
         (status = 200, description = "The registration", body = RegistrationDocument),
-        (
-            status = 404,
-            description = "There is no such registration",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         Denied
     )
 )]
@@ -263,12 +257,6 @@ async fn show(
     request_body = ApproveDocument,
     responses(
         (status = 200, description = "Approved", body = Approved),
-        (
-            status = 404,
-            description = "There is no such registration",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         (
             status = 409,
             description = "`registration_decided`: somebody was faster; `email_taken`: the address became a user's meanwhile",
@@ -389,12 +377,6 @@ async fn decide(tx: &mut PgConnection, decision: &Decision) -> Result<(i64, User
     responses(
         (status = 200, description = "Rejected", body = RegistrationDocument),
         (
-            status = 404,
-            description = "There is no such registration",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
-        (
             status = 409,
             description = "`registration_decided`: somebody was faster",
             body = ProblemDocument,
@@ -417,10 +399,11 @@ async fn reject(
     request
         .run(&actor, &sent.bytes, |tx| {
             let (given, visit, actor, now) = (sent.value.clone(), visit.clone(), actor.clone(), state.clock.now());
+            let people = state.people.clone();
             Box::pin(async move {
                 let found = registrations::pending(tx, id).await.map_err(stopped)?;
-                let rejected = registrations::reject(tx, &found, given.reason.as_deref(), visit.by(&actor), now).await;
-                let rejected = rejected.map_err(stopped)?;
+                let (reason, by) = (given.reason.as_deref(), visit.by(&actor));
+                let rejected = registrations::reject(tx, &people, &found, reason, by, now).await.map_err(stopped)?;
                 Ok(Answer::json(StatusCode::OK, &RegistrationDocument::of(rejected, &[]))?)
             })
         })

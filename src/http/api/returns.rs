@@ -1,7 +1,5 @@
 //! `/api/v1/returns`: asked for by dealers, decided and received by the house.
 
-use std::sync::Arc;
-
 use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode, Uri},
@@ -15,8 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    acting::{Acting, Deed},
     asked,
-    doing::Doing,
     listed::{Listed, PageQuery},
     sent::Sent,
     tagged::Tagged,
@@ -34,8 +32,7 @@ use crate::{
         router::{HttpState, PublicState},
         signed_in::SignedIn,
     },
-    outbox::Provenance,
-    principal::{Permission, Scope},
+    principal::Permission,
 };
 
 pub(super) fn routes() -> OpenApiRouter<PublicState> {
@@ -218,10 +215,10 @@ async fn show(
         Denied
     )
 )]
-async fn request(doing: Doing, request: Idempotent, sent: Sent<ReturnIn>) -> Result<Response, Problem> {
-    doing.caller.require(Permission::ReturnsCreate)?;
-    let deed = Deed::Request(sent.value.wanted()?);
-    perform(doing, &request, &sent.bytes, deed).await
+async fn request(acting: Acting, request: Idempotent, sent: Sent<ReturnIn>) -> Result<Response, Problem> {
+    acting.require(Permission::ReturnsCreate)?;
+    let deed = ReturnDeed::Request(sent.value.wanted()?);
+    acting.perform(&request, &sent.bytes, deed).await
 }
 
 /// Lets the goods come.
@@ -249,8 +246,8 @@ async fn request(doing: Doing, request: Idempotent, sent: Sent<ReturnIn>) -> Res
         Denied
     )
 )]
-async fn approve(doing: Doing, request: Idempotent, Path(id): Path<i64>, body: Bytes) -> Result<Response, Problem> {
-    doing.caller.require(Permission::ReturnsDecide)?;
+async fn approve(acting: Acting, request: Idempotent, Path(id): Path<i64>, body: Bytes) -> Result<Response, Problem> {
+    acting.require(Permission::ReturnsDecide)?;
     let approval: ApproveIn = if body.iter().all(u8::is_ascii_whitespace) {
         ApproveIn::default()
     } else {
@@ -258,7 +255,7 @@ async fn approve(doing: Doing, request: Idempotent, Path(id): Path<i64>, body: B
         let read = serde_json::from_slice::<Option<ApproveIn>>(&body);
         read.map_err(|error| Problem::bad_request(format!("the document cannot be read: {error}")))?.unwrap_or_default()
     };
-    perform(doing, &request, &body, Deed::Decide(id, Decision::Approve { note: approval.note })).await
+    acting.perform(&request, &body, ReturnDeed::Decide(id, Decision::Approve { note: approval.note })).await
 }
 
 /// Refuses a return, with the reason that the dealer reads.
@@ -287,14 +284,14 @@ async fn approve(doing: Doing, request: Idempotent, Path(id): Path<i64>, body: B
     )
 )]
 async fn reject(
-    doing: Doing,
+    acting: Acting,
     request: Idempotent,
     Path(id): Path<i64>,
     sent: Sent<RejectIn>,
 ) -> Result<Response, Problem> {
-    doing.caller.require(Permission::ReturnsDecide)?;
-    let deed = Deed::Decide(id, Decision::Reject { reason: sent.value.reason });
-    perform(doing, &request, &sent.bytes, deed).await
+    acting.require(Permission::ReturnsDecide)?;
+    let deed = ReturnDeed::Decide(id, Decision::Reject { reason: sent.value.reason });
+    acting.perform(&request, &sent.bytes, deed).await
 }
 
 /// Takes the goods of an approved return into a warehouse: stock rises by them.
@@ -323,42 +320,35 @@ async fn reject(
     )
 )]
 async fn receive(
-    doing: Doing,
+    acting: Acting,
     request: Idempotent,
     Path(id): Path<i64>,
     sent: Sent<ReceiveIn>,
 ) -> Result<Response, Problem> {
-    doing.caller.require(Permission::ReturnsDecide)?;
+    acting.require(Permission::ReturnsDecide)?;
     let ReceiveIn { warehouse_code, note } = sent.value;
-    perform(doing, &request, &sent.bytes, Deed::Receive { id, warehouse_code, note }).await
+    acting.perform(&request, &sent.bytes, ReturnDeed::Receive { id, warehouse_code, note }).await
 }
 
 /// What is done.
-enum Deed {
+enum ReturnDeed {
     Request(NewReturn),
     Decide(i64, Decision),
     Receive { id: i64, warehouse_code: String, note: Option<String> },
 }
 
-async fn perform(doing: Doing, request: &Idempotent, body: &[u8], deed: Deed) -> Result<Response, Problem> {
-    let work = Arc::new((doing, deed));
-    request
-        .run(&work.0.actor, body, |tx| {
-            let work = Arc::clone(&work);
-            Box::pin(async move { work.1.done(tx, &work.0.by(), work.0.caller.scope()).await })
-        })
-        .await
-}
-
-impl Deed {
-    async fn done(&self, conn: &mut PgConnection, by: &Provenance<'_>, scope: Scope) -> Result<Answer, Stop> {
+impl Deed for ReturnDeed {
+    async fn done(&self, conn: &mut PgConnection, acting: &Acting) -> Result<Answer, Stop> {
+        let (by, scope) = (&acting.by(), acting.caller.scope());
         let (status, id) = match self {
-            Deed::Request(new) => (StatusCode::CREATED, returns::request(conn, by, scope, new).await.map_err(refused)?),
-            Deed::Decide(id, decision) => {
+            ReturnDeed::Request(new) => {
+                (StatusCode::CREATED, returns::request(conn, by, scope, new).await.map_err(refused)?)
+            }
+            ReturnDeed::Decide(id, decision) => {
                 returns::decide(conn, by, *id, decision).await.map_err(refused)?;
                 (StatusCode::OK, *id)
             }
-            Deed::Receive { id, warehouse_code, note } => {
+            ReturnDeed::Receive { id, warehouse_code, note } => {
                 returns::receive(conn, by, *id, warehouse_code, note.as_deref()).await.map_err(refused)?;
                 (StatusCode::OK, *id)
             }

@@ -19,7 +19,11 @@ pub(super) struct Tagged {
 
 impl Tagged {
     pub(super) fn json(document: &impl Serialize) -> Result<Tagged, Problem> {
-        let body = serde_json::to_vec(document).map_err(Problem::internal)?;
+        Tagged::of(serde_json::to_vec(document).map_err(Problem::internal)?)
+    }
+
+    /// A document in JSON.
+    pub(super) fn of(body: Vec<u8>) -> Result<Tagged, Problem> {
         let tag = HeaderValue::from_str(&format!("\"{:032x}\"", xxh3_128(&body))).map_err(Problem::internal)?;
         Ok(Tagged { body: body.into(), tag })
     }

@@ -213,12 +213,6 @@ async fn list(
     params(("id" = i64, Path, description = "The user's id")),
     responses(
         (status = 200, description = "The user", body = UserDocument),
-        (
-            status = 404,
-            description = "There is no such user, or not in your company",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         Denied
     )
 )]
@@ -328,12 +322,6 @@ async fn send_invitation(
     responses(
         (status = 200, description = "The user as it is now", body = UserDocument),
         (
-            status = 404,
-            description = "There is no such user, or not in your company",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
-        (
             status = 409,
             description = "`last_owner`, `last_super_admin`: somebody must stay; `not_yet_active`: there is no password yet",
             body = ProblemDocument,
@@ -395,12 +383,6 @@ async fn change(
     ),
     responses(
         (status = 202, description = "The mail is under way", body = UserDocument),
-        (
-            status = 404,
-            description = "There is no such user, or not in your company",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         (
             status = 409,
             description = "The user has a password already, or is disabled",

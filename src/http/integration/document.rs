@@ -1,6 +1,6 @@
 //! The body of a request: JSON of the right shape, or a refusal that says where it is not.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use axum::{
     extract::{FromRequest, Request},
@@ -109,10 +109,42 @@ impl<'de> Visitor<'de> for Object {
 }
 
 /// The lists that a bulk may have, counted.
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Lists {
     products: Option<Count>,
     items: Option<Count>,
+}
+
+impl<'de> Deserialize<'de> for Lists {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Lists, D::Error> {
+        reader.deserialize_map(Lists::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Lists {
+    type Value = Lists;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object with a list in it")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Lists, A::Error> {
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            let (name, list) = match key.as_ref() {
+                "products" => ("products", &mut self.products),
+                "items" => ("items", &mut self.items),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if list.is_some() {
+                return Err(A::Error::duplicate_field(name));
+            }
+            *list = map.next_value()?;
+        }
+        Ok(self)
+    }
 }
 
 struct Count(usize);

@@ -178,7 +178,7 @@ impl Sender {
         let token = stored
             .token(&self.sealer, document.id)
             .map_err(|error| refusal("link_unreadable", Some("token"), error.to_string()))?;
-        let text = mail::text(stored.kind, stored.locale, &stored.full_name, &self.public_url, &token);
+        let text = mail::text(stored, &self.public_url, &token);
         let name = Some(text.name).filter(|name| !name.is_empty());
         Message::builder()
             .from(self.from.clone())

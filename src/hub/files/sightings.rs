@@ -2,20 +2,26 @@
 //! as far as one can see: on a network share the other machine's programs are seen only by the locks that they hold.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
+    ffi::{OsStr, OsString},
     fs::{self, File, TryLockError},
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::Path,
     time::{Duration, SystemTime},
 };
 
+use kopru_sdk::encoding::decode;
 use tokio::time::Instant;
 
 /// A file as a directory shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sight {
+    /// As text: a Windows machine's share may give names of its own code page.
     pub name: String,
+    /// As the directory has it.
+    pub entry: OsString,
     pub size: u64,
     pub modified: Option<SystemTime>,
     device: u64,
@@ -27,22 +33,28 @@ pub fn list(dir: &Path) -> io::Result<Vec<Sight>> {
     let mut sights = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        // A name that is no text fits no pattern, and one that has gone meanwhile is nothing to wait for.
-        let (Ok(name), Ok(metadata)) = (entry.file_name().into_string(), entry.metadata()) else { continue };
+        // One that has gone meanwhile is nothing to wait for.
+        let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_file() {
             let modified = metadata.modified().ok();
             let (device, inode) = (metadata.dev(), metadata.ino());
-            sights.push(Sight { name, size: metadata.len(), modified, device, inode });
+            let entry = entry.file_name();
+            sights.push(Sight { name: readable(&entry), entry, size: metadata.len(), modified, device, inode });
         }
     }
     sights.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
     Ok(sights)
 }
 
+fn readable(entry: &OsStr) -> String {
+    let text = decode(entry.as_bytes(), None).or_else(|_| decode(entry.as_bytes(), Some("windows-1254")));
+    text.map_or_else(|_| entry.to_string_lossy().into_owned(), Cow::into_owned)
+}
+
 /// What was seen in the rounds before.
 #[derive(Debug, Default)]
 pub struct Sightings {
-    seen: HashMap<String, (Sight, Instant)>,
+    seen: HashMap<OsString, (Sight, Instant)>,
 }
 
 impl Sightings {
@@ -51,7 +63,7 @@ impl Sightings {
         let mut before = std::mem::take(&mut self.seen);
         let mut settled = Vec::new();
         for sight in sights {
-            let since = match before.remove(&sight.name) {
+            let since = match before.remove(&sight.entry) {
                 Some((same, since)) if same == sight => {
                     if now.saturating_duration_since(since) >= settle {
                         settled.push(sight.clone());
@@ -60,7 +72,7 @@ impl Sightings {
                 }
                 _ => now,
             };
-            self.seen.insert(sight.name.clone(), (sight, since));
+            self.seen.insert(sight.entry.clone(), (sight, since));
         }
         settled
     }
@@ -73,7 +85,7 @@ impl Sightings {
 
 /// Those of the files that nobody seems to write to.
 pub fn closed(dir: &Path, mut sights: Vec<Sight>) -> Vec<Sight> {
-    sights.retain(|sight| !is_locked(&dir.join(&sight.name)));
+    sights.retain(|sight| !is_locked(&dir.join(&sight.entry)));
     if !sights.is_empty() {
         let open = open_for_writing();
         sights.retain(|sight| !open.contains(&(sight.device, sight.inode)));
@@ -118,7 +130,7 @@ mod tests {
     use super::*;
 
     fn sight(name: &str, size: u64) -> Sight {
-        Sight { name: name.to_owned(), size, modified: None, device: 1, inode: 1 }
+        Sight { name: name.to_owned(), entry: name.into(), size, modified: None, device: 1, inode: 1 }
     }
 
     #[tokio::test]
@@ -135,6 +147,12 @@ mod tests {
         assert_eq!(look(10, 11), 1);
         assert_eq!(sightings.settled(vec![], at(11), settle).len(), 0);
         assert_eq!(sightings.settled(vec![sight("a", 11)], at(30), settle).len(), 0, "gone and back is another file");
+    }
+
+    #[test]
+    fn a_name_of_another_code_page_is_read_as_what_it_was_meant_to_be() {
+        assert_eq!(readable(OsStr::from_bytes(b"STOK_\xDE\xDD.xml")), "STOK_\u{15e}\u{130}.xml");
+        assert_eq!(readable(OsStr::new("STOK_\u{15e}.xml")), "STOK_\u{15e}.xml");
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Watcher {
         on_disk(move || {
             let mut taken = 0;
             for sight in sightings::closed(&folder.dir, settled) {
-                let from = folder.dir.join(&sight.name);
+                let from = folder.dir.join(&sight.entry);
                 let to = folder.work().join(format!("{}_{}", Uuid::now_v7(), shelf::short(&sight.name)));
                 match fs::rename(&from, to) {
                     Ok(()) => taken += 1,

@@ -214,8 +214,16 @@ async fn round(
     if !rows.is_empty() {
         let renamed = adopt_renamed(tx, cx, &mut rows, verdicts, &mut postponed).await?;
         seen.extend(renamed.keys());
+        let mut given_up: HashSet<i64> = HashSet::new();
+        for (link, place) in held_by(&rows, &notes) {
+            if renamed.get(&link.id).is_some_and(|by| *by != place) {
+                given_up.insert(link.id);
+            }
+        }
+        follow(&rows, &notes, &mut given_up);
         let mut stays = |link: Option<&Link>, place: usize| {
-            let taken = link.and_then(|link| renamed.get(&link.id)).is_some_and(|by| *by != place);
+            let taken = link
+                .is_some_and(|link| given_up.contains(&link.id) && renamed.get(&link.id).is_none_or(|by| *by != place));
             if taken {
                 postponed.push(place);
             }
@@ -241,6 +249,37 @@ async fn round(
         note_versions(tx, cx, incoming, &notes).await?;
     }
     Ok(postponed)
+}
+
+/// The links that records of this round have, and the place of the record.
+fn held_by<'r>(rows: &'r [Row<'_>], notes: &'r [(Link, usize)]) -> impl Iterator<Item = (&'r Link, usize)> {
+    let written = rows.iter().filter_map(|row| Some((row.link.as_ref()?, row.place)));
+    written.chain(notes.iter().map(|(link, place)| (link, *place)))
+}
+
+/// Who comes to a code that is given up in this round gives up another one in the next: who comes to that one waits as
+/// well, however long the chain.
+fn follow(rows: &[Row<'_>], notes: &[(Link, usize)], given_up: &mut HashSet<i64>) {
+    if given_up.is_empty() {
+        return;
+    }
+    let by_external_id: HashMap<&str, i64> =
+        held_by(rows, notes).filter_map(|(link, _)| Some((link.external_id.as_deref()?, link.id))).collect();
+    let coming: HashMap<i64, &str> = rows
+        .iter()
+        .filter_map(|row| Some((row.link.as_ref()?, row.incoming.change.external_id.as_deref()?)))
+        .filter(|(link, id)| link.external_id.as_deref() != Some(*id))
+        .map(|(link, id)| (link.id, id))
+        .collect();
+    let mut next: Vec<i64> = given_up.iter().copied().collect();
+    while let Some(link) = next.pop() {
+        let left = coming.get(&link).and_then(|id| by_external_id.get(id)).copied();
+        if let Some(left) = left.filter(|left| *left != link)
+            && given_up.insert(left)
+        {
+            next.push(left);
+        }
+    }
 }
 
 impl<'a> Row<'a> {

@@ -23,7 +23,7 @@ use super::{
     links::{self, Holder},
     passwords::Passwords,
     sessions::{FRESH, Opened, SessionRing},
-    tokens::{ACCESS_LIFE, AccessClaims, KeyProblem, KeySource, SecretText, SigningKeys},
+    tokens::{ACCESS_LIFE, AccessClaims, KeyProblem, KeySource, RotateError, SecretText, SigningKeys},
 };
 use crate::{
     audit::{Actor, By, Origin},
@@ -111,7 +111,7 @@ impl People {
     ) -> People {
         People(Arc::new(Inner {
             passwords: Passwords::default(),
-            keys: SigningKeys::new(pool.clone(), clock.clone(), source),
+            keys: SigningKeys::new(pool.clone(), clock.clone(), source, sealer.clone()),
             ring: SessionRing::new(pool.clone(), fresh),
             pool,
             clock,
@@ -134,6 +134,11 @@ impl People {
     /// Whether tokens can be signed: keys that cannot be read are told at the start.
     pub async fn check(&self) -> Result<(), KeyProblem> {
         self.0.keys.sign(&AccessClaims::new(0, Uuid::nil(), 0, self.0.clock.now())).await.map(drop)
+    }
+
+    /// Makes a new key for the tokens; see [`SigningKeys::rotate`].
+    pub async fn rotate_keys(&self, by: By<'_>, at_once: bool) -> Result<String, RotateError> {
+        self.0.keys.rotate(by, at_once).await
     }
 
     /// Who shows this access token, and in which session.
@@ -166,13 +171,38 @@ impl People {
             to: to.email,
             full_name: to.full_name,
             locale: to.locale,
-            token: token.expose(),
+            token: Some(token.expose()),
+            reason: None,
             expires_at,
             origin: by.name,
             correlation_id: by.correlation_id,
         };
         mail::request(tx, sealer, &mail).await?;
         Ok(())
+    }
+
+    /// Mails somebody what became of something; without a master key nobody is mailed anything.
+    pub async fn tell(
+        &self,
+        tx: &mut PgConnection,
+        to: Addressee<'_>,
+        kind: MailKind,
+        reason: Option<&str>,
+        by: Actor<'_>,
+    ) -> Result<(), MailError> {
+        let Some(sealer) = self.0.sealer.as_ref() else { return Ok(()) };
+        let mail = Mail {
+            kind,
+            to: to.email,
+            full_name: to.full_name,
+            locale: to.locale,
+            token: None,
+            reason,
+            expires_at: self.0.clock.now() + links::life(kind),
+            origin: by.name,
+            correlation_id: by.correlation_id,
+        };
+        mail::request(tx, sealer, &mail).await.map(drop)
     }
 
     async fn tokens(&self, opened: Opened, now: DateTime<Utc>) -> Result<Tokens, KeyProblem> {

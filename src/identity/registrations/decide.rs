@@ -92,13 +92,15 @@ pub async fn approve(
         password_hash: hash,
     };
     let user = users::create(tx, by, &new, now).await?;
-    if user.state == UserState::Invited {
-        let to = Addressee {
-            holder: Holder::User(user.id),
-            email: &user.email,
-            full_name: &user.full_name,
-            locale: user.locale,
-        };
+    let to = Addressee {
+        holder: Holder::User(user.id),
+        email: &user.email,
+        full_name: &user.full_name,
+        locale: user.locale,
+    };
+    if user.state == UserState::Active {
+        people.tell(tx, to, MailKind::RegistrationApproved, None, by.actor).await.map_err(SendError::from)?;
+    } else {
         match people.send_link(tx, to, MailKind::Invitation, by.actor).await {
             // `kopru user reset-link` makes one by hand.
             Ok(()) | Err(SendError::NoMasterKey) => {}
@@ -132,9 +134,11 @@ pub async fn approve(
     Ok(user)
 }
 
-/// Rejects a registration that [`pending`] gave. Its password is forgotten.
+/// Rejects a registration that [`pending`] gave. Its password is forgotten; whoever showed that the address is theirs is
+/// told, with the reason.
 pub async fn reject(
     tx: &mut PgConnection,
+    people: &People,
     registration: &Registration,
     reason: Option<&str>,
     by: By<'_>,
@@ -162,5 +166,14 @@ pub async fn reject(
         detail: json!({}),
     };
     audit::record_from(tx, by, &[entry]).await?;
+    if registration.email_verified {
+        let to = Addressee {
+            holder: Holder::Registration(registration.id),
+            email: &registration.email,
+            full_name: &registration.full_name,
+            locale: Locale::parse(&registration.locale).unwrap_or_default(),
+        };
+        people.tell(tx, to, MailKind::RegistrationRejected, reason, by.actor).await.map_err(SendError::from)?;
+    }
     queries::find(tx, registration.id).await?.ok_or(DecisionError::NotFound)
 }

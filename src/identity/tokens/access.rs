@@ -65,17 +65,21 @@ impl AccessClaims {
         header.kid.filter(|_| header.alg == Algorithm::EdDSA)
     }
 
-    pub(super) fn read(keys: &Keys, kid: &str, token: &str, now: DateTime<Utc>) -> Result<AccessClaims, TokenRefusal> {
+    /// What a token signed by this key says, whenever it holds.
+    pub(super) fn read(keys: &Keys, kid: &str, token: &str) -> Result<AccessClaims, TokenRefusal> {
         let key = keys.verifier(kid).ok_or(TokenRefusal::Foreign)?;
         // Times are compared with the program's clock, below.
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.validate_exp = false;
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["iss", "sub"]);
-        let claims = decode::<AccessClaims>(token, key, &validation).map_err(|_| TokenRefusal::Foreign)?.claims;
-        if claims.iat > (now + LEEWAY).timestamp() || claims.exp - claims.iat > ACCESS_LIFE.num_seconds() {
+        Ok(decode::<AccessClaims>(token, key, &validation).map_err(|_| TokenRefusal::Foreign)?.claims)
+    }
+
+    pub(super) fn check(&self, now: DateTime<Utc>) -> Result<(), TokenRefusal> {
+        if self.iat > (now + LEEWAY).timestamp() || self.exp - self.iat > ACCESS_LIFE.num_seconds() {
             return Err(TokenRefusal::Foreign);
         }
-        if claims.exp <= now.timestamp() { Err(TokenRefusal::Expired) } else { Ok(claims) }
+        if self.exp <= now.timestamp() { Err(TokenRefusal::Expired) } else { Ok(()) }
     }
 }

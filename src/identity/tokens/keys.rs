@@ -2,12 +2,14 @@
 //!
 //! A file holds one private key after another (PEM, PKCS #8, Ed25519): the first signs, all verify. In the store the newest
 //! signs. Whoever meets a key that it does not know reads again, so that a rotation needs no restart.
+//!
+//! A signature is verified once for each token and each time that the keys are read: what a token says does not change.
+//! Whether it still holds (its times, its session) is asked every time.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    collections::HashMap,
+    io,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,24 +18,28 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{Ed25519KeyPair, KeyPair},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{DecodingKey, EncodingKey};
+use serde_json::json;
 use sha2::{Digest, Sha256};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
-use super::access::{AccessClaims, TokenRefusal};
-use crate::clock::Clock;
+use super::{
+    access::{AccessClaims, TokenRefusal},
+    file, store,
+};
+use crate::{
+    audit::{self, By, Entry},
+    clock::Clock,
+    seal::{SealError, Sealer},
+};
 
 /// A key that was rotated elsewhere signs here after this time at the latest.
 const STALE: Duration = Duration::from_secs(60);
 /// Forged tokens must not make us read for each of them.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Kept beside the newest: those whose tokens may still be about.
-const OLDER_KEPT: i64 = 1;
-
-const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
-const END: &str = "-----END PRIVATE KEY-----";
+/// Tokens whose signature is remembered; with one more all are forgotten.
+const MOST_VERIFIED: usize = 20_000;
 
 /// Where the keys are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +60,43 @@ pub enum KeyProblem {
     NoKey(PathBuf),
     #[error("a signing key cannot be used: {0}")]
     Unusable(String),
+    #[error(
+        "the signing key {kid} in the store is sealed: name the file of the master key with [auth] master_key_file"
+    )]
+    NoMasterKey { kid: String },
+    #[error(
+        "the signing key {kid} in the store was sealed with another master key: put that one into the file of [auth] \
+         master_key_file as a further line; if it is lost, `kopru user rotate-keys` makes a new signing key"
+    )]
+    OtherMasterKey { kid: String },
+    #[error(transparent)]
+    Seal(#[from] SealError),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+/// Why no new key was made.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    #[error(
+        "the signing keys are in {0}, which somebody wrote: put a new key before the old one there, \
+         as `openssl genpkey -algorithm ed25519` makes it"
+    )]
+    TheirFile(PathBuf),
+    #[error(
+        "the last rotation is not long ago: tokens of the key before are good until {} UTC; wait, or end them with \
+         --at-once",
+        .0.format("%F %T")
+    )]
+    TooSoon(DateTime<Utc>),
+    #[error(transparent)]
+    Key(#[from] KeyProblem),
+}
+
+impl From<sqlx::Error> for RotateError {
+    fn from(error: sqlx::Error) -> RotateError {
+        RotateError::Key(error.into())
+    }
 }
 
 struct Key {
@@ -65,12 +106,30 @@ struct Key {
 }
 
 /// The first signs.
-pub(super) struct Keys(Key, Vec<Key>);
+pub(super) struct Keys(Key, Vec<Key>, Verified);
+
+/// What tokens with a good signature say, by the hash of the whole token.
+#[derive(Default)]
+struct Verified(Mutex<HashMap<[u8; 32], Arc<AccessClaims>>>);
+
+impl Verified {
+    fn find(&self, hash: &[u8; 32]) -> Option<Arc<AccessClaims>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+    }
+
+    fn keep(&self, hash: [u8; 32], claims: &Arc<AccessClaims>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_VERIFIED {
+            kept.clear();
+        }
+        kept.insert(hash, Arc::clone(claims));
+    }
+}
 
 impl Keys {
     fn of(all: Vec<Vec<u8>>) -> Result<Option<Keys>, KeyProblem> {
         let mut keys = all.into_iter().map(Key::of).collect::<Result<Vec<Key>, KeyProblem>>()?.into_iter();
-        Ok(keys.next().map(|first| Keys(first, keys.collect())))
+        Ok(keys.next().map(|first| Keys(first, keys.collect(), Verified::default())))
     }
 
     pub fn signer(&self) -> (&str, &EncodingKey) {
@@ -95,11 +154,16 @@ impl Key {
     }
 }
 
+/// The name of a new key.
+pub(super) fn kid_of_key(pkcs8: &[u8]) -> Result<String, KeyProblem> {
+    Ok(Key::of(pkcs8.to_vec())?.kid)
+}
+
 fn kid_of(public: &[u8]) -> String {
     Sha256::digest(public).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn make() -> Result<Vec<u8>, KeyProblem> {
+pub(super) fn make() -> Result<Vec<u8>, KeyProblem> {
     let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
     made.map(|key| key.as_ref().to_vec()).map_err(|_| KeyProblem::Unusable("none could be made".to_owned()))
 }
@@ -109,6 +173,8 @@ pub struct SigningKeys {
     pool: PgPool,
     clock: Clock,
     source: KeySource,
+    /// For keys in the store. `None`: no master key is configured, and they lie there in the clear.
+    sealer: Option<Sealer>,
     held: Mutex<Option<(Instant, Arc<Keys>)>>,
 }
 
@@ -119,21 +185,30 @@ impl std::fmt::Debug for SigningKeys {
 }
 
 impl SigningKeys {
-    pub fn new(pool: PgPool, clock: Clock, source: KeySource) -> SigningKeys {
-        SigningKeys { pool, clock, source, held: Mutex::default() }
+    pub fn new(pool: PgPool, clock: Clock, source: KeySource, sealer: Option<Sealer>) -> SigningKeys {
+        SigningKeys { pool, clock, source, sealer, held: Mutex::default() }
     }
 
     pub async fn sign(&self, claims: &AccessClaims) -> Result<String, KeyProblem> {
         claims.sign(&*self.keys(STALE).await?)
     }
 
-    pub async fn read(&self, token: &str) -> Result<Result<AccessClaims, TokenRefusal>, KeyProblem> {
-        let Some(kid) = AccessClaims::named_key(token) else { return Ok(Err(TokenRefusal::Foreign)) };
+    pub async fn read(&self, token: &str) -> Result<Result<Arc<AccessClaims>, TokenRefusal>, KeyProblem> {
         let mut keys = self.keys(STALE).await?;
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        if let Some(claims) = keys.2.find(&hash) {
+            return Ok(claims.check(self.clock.now()).map(|()| claims));
+        }
+        let Some(kid) = AccessClaims::named_key(token) else { return Ok(Err(TokenRefusal::Foreign)) };
         if keys.verifier(&kid).is_none() {
             keys = self.keys(PAUSE).await?;
         }
-        Ok(AccessClaims::read(&keys, &kid, token, self.clock.now()))
+        let claims = match AccessClaims::read(&keys, &kid, token) {
+            Ok(claims) => Arc::new(claims),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        keys.2.keep(hash, &claims);
+        Ok(claims.check(self.clock.now()).map(|()| claims))
     }
 
     /// At most so old.
@@ -145,83 +220,44 @@ impl SigningKeys {
             return Ok(keys);
         }
         let read = match &self.source {
-            KeySource::Store => Keys::of(from_store(&self.pool, self.clock.now()).await?)?,
-            KeySource::File(path) => Keys::of(from_file(path)?)?,
+            KeySource::Store => Keys::of(store::read(&self.pool, self.sealer.as_ref(), self.clock.now()).await?)?,
+            KeySource::File(path) => Keys::of(file::read(path)?)?,
             KeySource::OwnFile(path) => {
                 if !path.exists() {
-                    write_own(path)?;
+                    file::make(path)?;
                 }
-                Keys::of(from_file(path)?)?
+                Keys::of(file::read(path)?)?
             }
         };
         let keys = Arc::new(read.ok_or_else(|| KeyProblem::Unusable("there is none".to_owned()))?);
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&keys)));
         Ok(keys)
     }
-}
 
-fn from_file(path: &Path) -> Result<Vec<Vec<u8>>, KeyProblem> {
-    let text =
-        fs::read_to_string(path).map_err(|source| KeyProblem::File { what: "read", path: path.to_owned(), source })?;
-    let no_key = || KeyProblem::NoKey(path.to_owned());
-    let mut keys = Vec::new();
-    for block in text.split(BEGIN).skip(1) {
-        let (body, _) = block.split_once(END).ok_or_else(no_key)?;
-        let packed: String = body.split_whitespace().collect();
-        keys.push(STANDARD.decode(packed).map_err(|_| no_key())?);
-    }
-    if keys.is_empty() { Err(no_key()) } else { Ok(keys) }
-}
-
-/// Two processes that start at once end with one file: whoever links first has made it.
-fn write_own(path: &Path) -> Result<(), KeyProblem> {
-    let broken = |what| move |source| KeyProblem::File { what, path: path.to_owned(), source };
-    let text = format!("{BEGIN}\n{}\n{END}\n", STANDARD.encode(make()?));
-    let draft = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft).map_err(broken("make"))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(broken("write"))?;
-    let linked = match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    };
-    fs::remove_file(&draft).map_err(broken("write"))?;
-    linked.map_err(broken("write"))
-}
-
-async fn from_store(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<Vec<u8>>, KeyProblem> {
-    loop {
-        let found =
-            sqlx::query_scalar!("select pkcs8 from identity.signing_key order by id desc limit $1", OLDER_KEPT + 1)
-                .fetch_all(pool)
-                .await?;
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        // The first of several daemons makes it, the others find it.
-        let mut tx = pool.begin().await?;
-        sqlx::query!("lock table identity.signing_key in exclusive mode").execute(&mut *tx).await?;
-        let there = sqlx::query_scalar!(r#"select exists (select from identity.signing_key) as "there!""#);
-        if !there.fetch_one(&mut *tx).await? {
-            rotate(&mut tx, now).await?;
-        }
+    /// Makes a new key, which signs from now on; the one before verifies what it has signed. Daemons take it over when they
+    /// meet it, within a minute. `at_once`: whatever the tokens of the key before that are still good for.
+    pub async fn rotate(&self, by: By<'_>, at_once: bool) -> Result<String, RotateError> {
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        let kid = match &self.source {
+            KeySource::File(path) => return Err(RotateError::TheirFile(path.clone())),
+            KeySource::OwnFile(path) => file::rotate(path)?,
+            KeySource::Store => {
+                if let Some(until) = store::overlaps_until(&mut tx, now).await?.filter(|_| !at_once) {
+                    return Err(RotateError::TooSoon(until));
+                }
+                store::rotate(&mut tx, self.sealer.as_ref(), now).await?
+            }
+        };
+        let entry = Entry {
+            action: "signing_key.rotated",
+            subject_kind: "signing_key",
+            subject: kid.clone(),
+            detail: json!({ "atOnce": at_once }),
+        };
+        audit::record_from(&mut tx, by, &[entry]).await?;
         tx.commit().await?;
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(kid)
     }
-}
-
-/// Makes a new key in the store, which signs from now on. The one before verifies what it has signed; older ones go.
-pub async fn rotate(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<String, KeyProblem> {
-    let pkcs8 = make()?;
-    let kid = Key::of(pkcs8.clone())?.kid;
-    sqlx::query!("insert into identity.signing_key (kid, created_at, pkcs8) values ($1, $2, $3)", kid, now, pkcs8)
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query!(
-        "delete from identity.signing_key where id not in
-           (select id from identity.signing_key order by id desc limit $1)",
-        OLDER_KEPT + 1
-    )
-    .execute(&mut *tx)
-    .await?;
-    Ok(kid)
 }

@@ -6,10 +6,13 @@
 //! - What a token's holder may do is not in the token: it is read from the store, see [`super::sessions`].
 
 mod access;
+mod file;
 mod keys;
 mod opaque;
+mod store;
 
 pub use access::{ACCESS_LIFE, AccessClaims, TokenRefusal};
-pub use keys::{KeyProblem, KeySource, SigningKeys, rotate};
+pub use keys::{KeyProblem, KeySource, RotateError, SigningKeys};
 pub use opaque::SecretText;
 pub(super) use opaque::{fresh, hash_of};
+pub use store::rotate;

@@ -144,8 +144,12 @@ impl ScalarRule {
     fn first_of<'a>(&self, paths: &[Path], row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<Value<'a>, Failure> {
         let mut nothing = Value::Absent;
         for path in paths {
-            let value = path
-                .get(row)
+            let found = path.get(row);
+            // Nothing is made of what is not there, and most fields of most records are not.
+            if matches!(found, Ok(Scalar::Missing)) {
+                continue;
+            }
+            let value = found
                 .map_err(|refusal| (refusal, None))
                 .and_then(|scalar| self.finished(scalar, page))
                 .map_err(|(refusal, shown)| Failure {

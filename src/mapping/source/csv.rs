@@ -1,5 +1,7 @@
 //! CSV files: a header line names the columns.
 
+use std::collections::HashSet;
+
 use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 
 use super::json::read_row;
@@ -37,6 +39,10 @@ pub(super) fn read_records(
 ) -> Result<(), Unreadable> {
     let mut reader = records.reader(body);
     let header = header_of(&mut reader)?;
+    if let Some(twice) = named_twice(&header, shape) {
+        let detail = format!("the header has the column `{twice}` twice, and which of them counts is not known");
+        return Err(Unreadable::new("wrong_shape", detail));
+    }
     let mut record = StringRecord::new();
     let mut object = String::new();
     let mut ordinal = 0_u32;
@@ -94,6 +100,12 @@ fn place(reader: &Reader<&[u8]>, end: usize) -> usize {
 fn header_of(reader: &mut Reader<&[u8]>) -> Result<StringRecord, Unreadable> {
     let header = reader.headers().map_err(|error| unreadable(&error))?;
     Ok(header.iter().map(str::trim).collect())
+}
+
+/// A column that the mapping asks for and that the header has more than once.
+fn named_twice<'h>(header: &'h StringRecord, shape: &Shape) -> Option<&'h str> {
+    let mut seen = HashSet::new();
+    header.iter().filter(|name| shape.find(name).is_some()).find(|name| !seen.insert(*name))
 }
 
 fn unreadable(error: &csv::Error) -> Unreadable {

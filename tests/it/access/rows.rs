@@ -30,7 +30,7 @@ async fn tables(pool: &PgPool) -> Vec<Table> {
     let rows: Vec<(String, bool, bool)> = sqlx::query_as(
         "select n.nspname || '.' || c.relname, has_table_privilege('kopru_dealer', c.oid, 'select')
                  and has_schema_privilege('kopru_dealer', n.oid, 'usage'),
-             c.relrowsecurity and exists (
+             c.relkind = 'v' and coalesce(c.reloptions, '{}') @> '{security_invoker=true}' or c.relrowsecurity and exists (
                  select from pg_policy p
                  where p.polrelid = c.oid and (select oid from pg_roles where rolname = 'kopru_dealer') = any (p.polroles))
          from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -1,6 +1,7 @@
 //! Pictures of products.
 
-use kopru::http::Catalogue;
+use chrono::{DateTime, TimeDelta, Utc};
+use kopru::{commerce::products, http::Catalogue, media};
 use reqwest::{Method, StatusCode};
 
 use super::Shop;
@@ -54,4 +55,40 @@ async fn a_picture_is_kept_shown_and_taken_away() {
     assert_eq!(seen["images"], serde_json::json!([]));
     let nowhere = shop.served.request(Method::DELETE, "/api/v1/products/999/images?url=x", &shop.editor);
     problem_of(nowhere.send().await.expect("an answer"), 404, "not_found").await;
+}
+
+#[tokio::test]
+async fn a_picture_that_no_product_shows_goes_when_it_is_old() {
+    let mut shop = Shop::open().await;
+    let product = shop.product("A", "A", None).await;
+    let pictures = tempfile::tempdir().expect("a directory");
+    let catalogue = Catalogue::open(shop.served.pool().clone(), false, 0, pictures.path()).expect("opened");
+    let media = catalogue.media.clone();
+    shop.served.serve_catalogue(catalogue).await;
+    let path = format!("/api/v1/products/{product}/images");
+    let upload = || shop.served.request(Method::POST, &path, &shop.editor).body(DOT.to_vec()).send();
+    let made = json_of(upload().await.expect("an answer"), StatusCode::CREATED).await;
+    let url = made["url"].as_str().expect("an address").to_owned();
+    std::fs::write(pictures.path().join("not-ours.txt"), "x").expect("written");
+
+    let pool = shop.served.pool().clone();
+    let file = pictures.path().join(url.trim_start_matches("/media/"));
+    let uploaded = std::fs::metadata(&file).and_then(|it| it.modified()).map(DateTime::<Utc>::from).expect("a file");
+    let swept = async |age: TimeDelta| {
+        let then = uploaded - age;
+        let in_use = async |names: Vec<String>| products::shown_images(&pool, &names).await;
+        media::sweep(&media, then, in_use).await.expect("swept")
+    };
+    let all = -TimeDelta::hours(1);
+    assert_eq!(swept(all).await, 0, "a product shows it");
+    let away = shop.served.request(Method::DELETE, &format!("{path}?url={url}"), &shop.editor).send();
+    assert_eq!(json_of(away.await.expect("an answer"), StatusCode::OK).await["removed"], true);
+    assert_eq!(swept(TimeDelta::hours(1)).await, 0, "it was uploaded a moment ago");
+    assert_eq!(shop.served.get(&url, "").await.status(), StatusCode::OK);
+    assert_eq!(swept(all).await, 1);
+    assert_eq!(shop.served.get(&url, "").await.status(), StatusCode::NOT_FOUND);
+    assert!(pictures.path().join("not-ours.txt").exists());
+    // The same picture again is there again.
+    json_of(upload().await.expect("an answer"), StatusCode::CREATED).await;
+    assert_eq!(shop.served.get(&url, "").await.status(), StatusCode::OK);
 }

@@ -7,6 +7,7 @@ mod customer_admin;
 mod customers;
 mod invoices;
 mod money_once;
+mod offers;
 mod prices;
 mod pricing;
 mod product_parts;

@@ -65,7 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (1..9_i64).prop_map(|pieces| Step::Place { pieces }),
         1 => (0..9_usize).prop_map(|which| Step::CancelOrder { which }),
         4 => (0..9_usize, 1..6_i64).prop_map(|(which, pieces)| Step::Invoice { which, pieces }),
-        1 => (0..9_usize).prop_map(|which| Step::CancelInvoice { which }),
+        3 => (0..9_usize).prop_map(|which| Step::CancelInvoice { which }),
         2 => (1..200_i64).prop_map(|amount| Step::Pay { amount }),
         2 => (0..9_usize).prop_map(|which| Step::Book { which }),
         1 => (1..200_i64).prop_map(|amount| Step::PayThere { amount }),
@@ -86,8 +86,6 @@ struct Invoice {
     number: String,
     pieces: i64,
     is_cancelled: bool,
-    /// As the hub knows it: by the invoice, and by the movement.
-    known: [Option<bool>; 2],
 }
 
 struct Payment {
@@ -109,15 +107,12 @@ struct World {
 }
 
 impl World {
-    /// What the customer owes and may come to owe: all that was ordered, less what is known to be paid. Nothing is said
-    /// while an invoice that was cancelled over there is still known as one.
-    fn expected(&self) -> Option<i64> {
-        if self.invoices.iter().any(|invoice| invoice.is_cancelled && invoice.known.contains(&Some(false))) {
-            return None;
-        }
+    /// What the customer owes and may come to owe: all that was ordered, less what is known to be paid. Whether an invoice
+    /// was cancelled, and which of the two pulls told of it, makes no difference.
+    fn expected(&self) -> i64 {
         let ordered: i64 = self.orders.iter().filter(|order| !order.is_cancelled).map(|order| order.pieces * 12).sum();
         let known = self.payments.iter().filter(|payment| payment.is_posted || payment.is_pulled);
-        Some(ordered - known.map(|payment| payment.amount).sum::<i64>())
+        ordered - known.map(|payment| payment.amount).sum::<i64>()
     }
 
     async fn go(&mut self, pool: &PgPool, dealer: i64, goods: i64, step: &Step) {
@@ -143,7 +138,7 @@ impl World {
                 if left > 0 {
                     let number = format!("INV{dealer}-{}", self.invoices.len());
                     let pieces = pieces.min(left);
-                    self.invoices.push(Invoice { order: which, number, pieces, is_cancelled: false, known: [None; 2] });
+                    self.invoices.push(Invoice { order: which, number, pieces, is_cancelled: false });
                 }
             }
             Step::CancelInvoice { which } => {
@@ -194,7 +189,7 @@ impl World {
     async fn pull_invoices(&mut self, pool: &PgPool, dealer: i64, bits: u32) {
         let mut tx = pool.begin().await.expect("begin");
         let mut rows = Vec::new();
-        for (_, invoice) in self.invoices.iter_mut().enumerate().filter(|(at, _)| bits >> at & 1 == 1) {
+        for (_, invoice) in self.invoices.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1) {
             let order = &self.orders[invoice.order];
             let is_new = !self.invoice_ids.contains_key(&invoice.number);
             if is_new {
@@ -205,7 +200,6 @@ impl World {
             let status = if invoice.is_cancelled { InvoiceStatus::Cancelled } else { InvoiceStatus::Issued };
             let row = of_order(id, &invoice.number, dealer, Some(order.id), Some(order.line), invoice.pieces);
             rows.push(InvoiceUpsert { is_new, status, ..row });
-            invoice.known[0] = Some(invoice.is_cancelled);
         }
         invoices::upsert_invoices(&mut tx, &erp(), &rows).await.expect("applied");
         tx.commit().await.expect("commit");
@@ -214,9 +208,8 @@ impl World {
     async fn pull_movements(&mut self, pool: &PgPool, dealer: i64, bits: u32) {
         let mut tx = pool.begin().await.expect("begin");
         let mut names = Vec::new();
-        for (at, invoice) in self.invoices.iter_mut().enumerate().filter(|(at, _)| bits >> at & 1 == 1) {
+        for (at, _) in self.invoices.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1) {
             names.push((format!("{dealer}/invoice/{at}"), Some(at), None));
-            invoice.known[1] = Some(invoice.is_cancelled);
         }
         let booked = self.payments.iter_mut().enumerate().filter(|(_, payment)| payment.is_booked);
         for (at, payment) in booked.filter(|(at, _)| bits >> (16 + at % 16) & 1 == 1) {
@@ -267,7 +260,7 @@ fn money_is_counted_once_in_any_order_of_events() {
             let mut world = World::default();
             for (at, step) in steps.iter().enumerate() {
                 world.go(pool, dealer, goods, step).await;
-                let Some(expected) = world.expected() else { continue };
+                let expected = world.expected();
                 let mut conn = pool.acquire().await.expect("a connection");
                 let risk = account::risk(&mut conn, Scope::house(), dealer, day("2026-11-21")).await;
                 let total = risk.expect("the store").expect("a customer").own.total();

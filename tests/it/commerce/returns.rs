@@ -90,6 +90,43 @@ fn rejected() -> Decision {
     Decision::Reject { reason: "kullanılmış".to_owned() }
 }
 
+/// State and revision of the order.
+async fn order_of(shop: &Shop) -> (String, i64) {
+    sqlx::query_as("select state, revision from commerce.sales_order where id = $1")
+        .bind(shop.order)
+        .fetch_one(shop.pool())
+        .await
+        .expect("an order")
+}
+
+#[tokio::test]
+async fn an_order_of_which_nothing_is_left_is_returned() {
+    let shop = Shop::open().await;
+    // The two that were not delivered will not come any more.
+    sqlx::query("update commerce.sales_order_line set cancelled = 2").execute(shop.pool()).await.expect("cancelled");
+    for (quantity, expected) in [("3", ("delivered", 1)), ("5", ("returned", 2))] {
+        let id = shop.asked(quantity).await;
+        shop.decide(id, APPROVED).await.expect("approved");
+        assert_eq!(order_of(&shop).await, ("delivered".to_owned(), 1), "what was only asked for is still there");
+        shop.receive(id, "MERKEZ").await.expect("received");
+        assert_eq!(order_of(&shop).await, (expected.0.to_owned(), expected.1));
+    }
+    let told: Vec<(String, String)> = sqlx::query_as(
+        "select type, payload ->> 'cause' from hub.outbox_event where aggregate = 'order' order by revision",
+    )
+    .fetch_all(shop.pool())
+    .await
+    .expect("events");
+    assert_eq!(told, [("order.updated".to_owned(), "returned".to_owned())]);
+    let history: Vec<(String, String)> =
+        sqlx::query_as("select action, from_state from commerce.sales_order_history where order_id = $1")
+            .bind(shop.order)
+            .fetch_all(shop.pool())
+            .await
+            .expect("history");
+    assert_eq!(history, [("returned".to_owned(), "delivered".to_owned())]);
+}
+
 #[track_caller]
 fn faults(outcome: Result<i64, ReturnError>) -> Vec<(String, &'static str)> {
     match outcome {

@@ -83,6 +83,7 @@ async fn lists_that_cannot_be_meant_are_refused_whole() {
         ("products1.csv", "", "empty_body", 1),
         ("products2.csv", "\r\n\r\n", "empty_body", 1),
         ("products3.csv", "Kod;Ad\nA;a\n", "wrong_shape", 1),
+        ("products7.csv", "Stok Kodu;Stok Adı;Stok Adı\nA;a;b\n", "wrong_shape", 1),
         ("products4.csv", "Stok Kodu;Stok Adı\nA;a\nB;\"açık\nC;c\nD;d\n", "cut_off", 3),
         ("products5.csv", "<html><body>502</body></html>", "html", 1),
     ] {

@@ -2,7 +2,9 @@
 
 mod addresses;
 mod bodies;
+mod codes;
 mod description;
+mod examples;
 mod idempotency;
 mod keys;
 mod limits;

@@ -260,6 +260,27 @@ async fn a_stream_is_polled_again_when_its_period_is_over() {
 }
 
 #[tokio::test]
+async fn a_full_pass_that_was_refused_before_its_first_page_is_made_up_for() {
+    let hub = Hub::with(|build| {
+        quick(build);
+        build.every = Duration::from_millis(100);
+    })
+    .await;
+    assert_eq!(hub.full("brands", many(2)).await.state, "done");
+    // A first page that cannot be read leaves no cursor.
+    hub.system.full("brands", ["<html>Bad gateway</html>".to_owned()]);
+    let refused = hub.run("brands", Pass::Full).await;
+    assert_eq!((refused.state.as_str(), refused.pages), ("failed", 0));
+    hub.system.full("brands", many(4));
+    streams::resume(hub.pool(), ERP, &["brands".to_owned()]).await.expect("resumed");
+    let daemon = start(&hub.engine).await;
+    eventually("the whole pass is made", || async { count(&hub).await == 40 }).await;
+    daemon.stop().await;
+    // What is owed is owed once.
+    assert!(!runs::owes_full(hub.pool(), ERP, "brands").await.expect("the store"));
+}
+
+#[tokio::test]
 async fn an_outage_during_a_pass_costs_no_record() {
     let hub = Hub::with(quick).await;
     hub.system.full("brands", many(8));

@@ -10,4 +10,5 @@ mod replay_plans;
 mod retention;
 mod runs;
 mod sweep;
+mod timeline;
 mod versions;

@@ -73,6 +73,37 @@ async fn credit_is_used_up_once() {
     }
 }
 
+/// Both fitted when they were placed, and only one of them does now: whichever is approved first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_approved_at_once_do_not_use_up_the_same_credit() {
+    let mut market = Market::open().await;
+    market.rules.approve_above = Some(Decimal::ZERO);
+    let camera = market.product("KMR", "100", 100).await;
+    for number in 0..8 {
+        let dealer = market.dealer(&format!("120.{number}"), Some(10_000)).await;
+        let mut orders = Vec::new();
+        for _ in 0..2 {
+            let order = market.place(&owner(dealer), &of(&[(camera, "1")])).await.expect("placed").summary;
+            assert_eq!((order.state.as_str(), order.approval_reasons), ("pending_approval", vec!["amount".to_owned()]));
+            orders.push(order.id);
+        }
+        sqlx::query("update commerce.customer set credit_limit = 200 where id = $1")
+            .bind(dealer)
+            .execute(market.pool())
+            .await
+            .expect("a limit");
+        let (one, two) = (manager(), manager());
+        let (one, two) = tokio::join!(market.approve(&one, orders[0]), market.approve(&two, orders[1]));
+        let refused: Vec<OrderError> = [one, two].into_iter().filter_map(Result::err).collect();
+        match refused.as_slice() {
+            [OrderError::OverLimit { limit, used, total }] => {
+                assert_eq!((*limit, *used, *total), (200.into(), 120.into(), 120.into()));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 /// Whoever comes first: an order is cancelled for good, or confirmed and then cancelled, and holds nothing after.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn cancelled_while_it_is_approved() {

@@ -55,14 +55,64 @@ async fn an_approved_order_by_card_has_to_be_paid_then() {
     let dealer = market.dealer("120.01", None).await;
     let camera = market.product("KMR", "100", 10).await;
     let placed = market.place(&owner(dealer), &by_card(of(&[(camera, "1")]))).await.expect("placed").summary;
-    assert!(placed.expires_at.is_none(), "what waits for the house does not run out");
     let order = market.approve(&manager(), placed.id).await.expect("approved").summary;
     assert_eq!(order.state, "pending_payment");
-    assert!(order.expires_at.is_some());
+    assert!(order.expires_at < placed.expires_at, "half an hour is less than a week");
     let paid = market.act(&manager(), async |conn, cx| orders::paid(conn, cx, placed.id).await).await.expect("paid");
     assert_eq!(paid.summary.state, "confirmed");
     let told: Vec<String> = market.events(placed.id).await.into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(told, ["order.created", "order.approved", "order.confirmed"]);
+}
+
+#[tokio::test]
+async fn what_nobody_decides_runs_out_unless_it_may_wait_for_ever() {
+    let mut market = Market::open().await;
+    market.rules.approve_above = Some(Decimal::ZERO);
+    let dealer = market.dealer("120.01", None).await;
+    let camera = market.product("KMR", "100", 10).await;
+    let waiting = market.place(&owner(dealer), &of(&[(camera, "4")])).await.expect("placed").summary;
+    let left = market
+        .count(
+            "select (extract(epoch from max(expires_at) - clock_timestamp()) / 3600)::bigint from commerce.sales_order",
+        )
+        .await;
+    assert!((7 * 24 - 2..=7 * 24).contains(&left), "{left} hours");
+    market.rules.undecided_for = None;
+    let patient = market.place(&owner(dealer), &of(&[(camera, "1")])).await.expect("placed").summary;
+    assert_eq!(patient.expires_at, None);
+    let clock = Clock::fixed(market.now);
+    assert_eq!(orders::expire(market.pool(), &clock).await.expect("looked"), 0);
+    sqlx::query("update commerce.sales_order set expires_at = clock_timestamp() where expires_at is not null")
+        .execute(market.pool())
+        .await
+        .expect("due");
+    assert_eq!(orders::expire(market.pool(), &clock).await.expect("expired"), 1);
+    assert_eq!(state(&market, waiting.id).await.0, "cancelled");
+    assert_eq!(market.events(waiting.id).await.last(), Some(&("order.cancelled".to_owned(), 2)));
+    assert_eq!(state(&market, patient.id).await.0, "pending_approval");
+    assert_eq!(market.held(camera).await.0, number("1"));
+    assert_eq!(forbidden(market.approve(&manager(), waiting.id).await), []);
+    market.assert_books_agree().await;
+}
+
+#[tokio::test]
+async fn whoever_is_to_be_told_of_an_order_is_told_of_all_of_it() {
+    let market = Market::open().await;
+    sqlx::query("insert into hub.target (name, kind, events, bulk, blocks, enabled) values ('ear', 'test', '{order.*,*}', false, true, true)")
+        .execute(market.pool())
+        .await
+        .expect("a target");
+    let dealer = market.dealer("120.01", None).await;
+    let camera = market.product("KMR", "100", 10).await;
+    let placed = market.place(&owner(dealer), &of(&[(camera, "1")])).await.expect("placed").summary;
+    market.cancel(&owner(dealer), placed.id).await.expect("cancelled");
+    let noted: Vec<String> = sqlx::query_scalar(
+        "select e.type from hub.outbox_unrouted n join hub.outbox_event e on e.id = n.event_id order by n.seq",
+    )
+    .fetch_all(market.pool())
+    .await
+    .expect("notes");
+    assert_eq!(noted, ["order.created", "order.confirmed", "order.cancelled"]);
 }
 
 #[tokio::test]

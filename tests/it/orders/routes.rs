@@ -1,7 +1,7 @@
 //! The routes of orders and carts, over a real socket.
 
 use futures::future::join_all;
-use kopru::principal::Role;
+use kopru::{commerce::orders, principal::Role};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -95,6 +95,93 @@ async fn an_order_from_its_placement_to_its_end() {
     let (status, refused) = shop.ask(&shop.buyer, Method::POST, &cancel, None).await;
     assert_eq!((status, &refused["code"]), (StatusCode::CONFLICT, &json!("state_conflict")));
     assert_eq!((&refused["state"], &refused["allowed"]), (&json!("cancelled"), &json!([])));
+}
+
+/// A hundred dealers' users at once: each gets an order of its own, and the books hold what was answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_hundred_at_once_are_all_answered() {
+    let shop = Shop::open().await;
+    let bodies = (0..100).map(|_| json!({ "lines": [{ "productId": shop.camera, "quantity": 1 }] }));
+    let answers = join_all(bodies.map(|body| shop.place(&shop.buyer, body))).await;
+    let mut numbers = Vec::new();
+    for (status, order) in answers {
+        assert_eq!(status, StatusCode::CREATED, "{order}");
+        numbers.push(order["number"].to_string());
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 100);
+    let (status, refused) = shop.place(&shop.buyer, shop.two()).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::CONFLICT, &json!("insufficient_stock")));
+    let (orders, held): (i64, rust_decimal::Decimal) = sqlx::query_as(
+        "select (select count(*) from commerce.sales_order), (select sum(held) from commerce.stock_level)",
+    )
+    .fetch_one(shop.served.pool())
+    .await
+    .expect("counted");
+    assert_eq!((orders, held), (100, number("100")));
+}
+
+#[tokio::test]
+async fn approving_asks_the_account_again() {
+    let shop = Shop::open().await;
+    let set = async |text: &'static str| {
+        sqlx::query(text).execute(shop.served.pool()).await.expect("set");
+    };
+    set("update commerce.customer set credit_limit = 200").await;
+    let (_, held) = shop.place(&shop.buyer, shop.two()).await;
+    assert_eq!((&held["state"], &held["approvalReasons"]), (&json!("pending_approval"), &json!(["credit_limit"])));
+    let approve = |order: &Value| format!("/api/v1/orders/{}/approve", order["id"]);
+
+    // It was held for the limit: that is what the manager decides, and the audit tells of it.
+    let (status, order) = shop.ask(&shop.manager, Method::POST, &approve(&held), None).await;
+    assert_eq!((status, &order["state"]), (StatusCode::OK, &json!("confirmed")), "{order}");
+    let detail: Value =
+        sqlx::query_scalar("select detail -> 'account' from identity.audit_event where action = 'order.approved'")
+            .fetch_one(shop.served.pool())
+            .await
+            .expect("audited");
+    assert_eq!(detail["creditLimit"].as_str().map(number), Some(number("200")));
+    assert_eq!(detail["used"].as_str().map(number), Some(number("0")));
+
+    // Another one was held for something else, and does not fit any more.
+    let (_, second) = shop.place(&shop.buyer, shop.two()).await;
+    set("update commerce.sales_order set approval_reasons = '{amount}' where state = 'pending_approval'").await;
+    let (status, refused) = shop.ask(&shop.manager, Method::POST, &approve(&second), None).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::CONFLICT, &json!("credit_limit_exceeded")), "{refused}");
+    let figures = ["creditLimit", "used", "total"].map(|name| refused[name].to_string());
+    assert_eq!(figures, ["200.0000", "240.0000", "240.0000"]);
+    let (_, still) = shop.ask(&shop.manager, Method::GET, &format!("/api/v1/orders/{}", second["id"]), None).await;
+    assert_eq!(still["state"], "pending_approval");
+
+    // Who may set limits may go beyond them.
+    let (_, admin) = signed_in(shop.served.pool(), &shop.served.clock, Role::SuperAdmin, None).await;
+    let (status, order) = shop.ask(&admin, Method::POST, &approve(&second), None).await;
+    assert_eq!((status, &order["state"]), (StatusCode::OK, &json!("confirmed")), "{order}");
+}
+
+#[tokio::test]
+async fn an_order_that_nobody_decides_is_cancelled_in_the_end() {
+    let shop = Shop::open().await;
+    sqlx::query("update commerce.customer set credit_limit = 200").execute(shop.served.pool()).await.expect("a limit");
+    let (_, held) = shop.place(&shop.buyer, shop.two()).await;
+    assert!(held["expiresAt"].is_string(), "{held}");
+    sqlx::query("update commerce.sales_order set expires_at = clock_timestamp()")
+        .execute(shop.served.pool())
+        .await
+        .expect("due");
+    orders::expire(shop.served.pool(), &shop.served.clock).await.expect("expired");
+    let one = format!("/api/v1/orders/{}", held["id"]);
+    let (_, order) = shop.ask(&shop.buyer, Method::GET, &one, None).await;
+    assert_eq!((&order["state"], &order["expiresAt"]), (&json!("cancelled"), &Value::Null));
+    let (_, history) = shop.ask(&shop.buyer, Method::GET, &format!("{one}/history"), None).await;
+    let last = &history["items"][1];
+    assert_eq!((&last["action"], &last["fromState"]), (&json!("expired"), &json!("pending_approval")));
+    let free: rust_decimal::Decimal = sqlx::query_scalar("select available from commerce.stock_level")
+        .fetch_one(shop.served.pool())
+        .await
+        .expect("asked");
+    assert_eq!(free, number("100"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

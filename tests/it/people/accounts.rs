@@ -1,10 +1,15 @@
 //! `kopru user …` by the real program, and keys in a file.
 
 use std::{
-    io::Write,
+    fs::File,
+    io::{Read, Write},
     process::{Command, Stdio},
 };
 
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, tcgetattr},
+};
 use serde_json::Value;
 
 use crate::support::{
@@ -67,15 +72,69 @@ async fn users_are_made_listed_disabled_and_given_links() {
             .await
             .expect("a count");
     assert_eq!(stored, 0);
+    let mut whole = kopru.command(&["user", "reset-link", "v@bayi.test"]);
+    let whole = Run::from(whole.env("KOPRU__HTTP__PUBLIC_URL", "https://bayi.test/").output().expect("kopru runs"));
+    let link = whole.expect(0).stdout;
+    assert!(link.starts_with("https://bayi.test/reset-password#token=klt_"), "{link}");
     kopru.run(&["user", "reset-link", "nobody@bayi.test"]).expect(1);
 
     let books = kopru.run(&["--json", "audit", "list", "--kind", "user"]).expect(0).json();
     let actions: Vec<_> = books["items"].as_array().expect("a list").iter().map(|row| &row["action"]).collect();
     assert_eq!(
         actions,
-        ["user.reset_link_made", "user.changed", "user.changed", "user.created", "user.created", "user.created"]
+        [
+            "user.reset_link_made",
+            "user.reset_link_made",
+            "user.changed",
+            "user.changed",
+            "user.created",
+            "user.created",
+            "user.created"
+        ]
     );
     assert!(books["items"][0]["actor"].as_str().expect("text").starts_with("cli:"));
+}
+
+#[tokio::test]
+async fn a_password_that_is_typed_is_not_shown() {
+    let (_database, kopru) = installation().await;
+    let (status, shown, echoes) = typed(&kopru, [PASSWORD, "Other-2026"]);
+    assert_eq!(status, Some(2), "two different ones: {shown}");
+    assert!(echoes, "the terminal is as it was");
+    let (status, shown, echoes) = typed(&kopru, [PASSWORD, PASSWORD]);
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(echoes && shown.contains("Password: ") && !shown.contains(PASSWORD), "{shown}");
+    assert!(kopru.run(&["user", "list"]).expect(0).stdout.contains("t@kopru.test"));
+}
+
+/// `user create` at a terminal: how it ended, what the terminal showed, whether it shows again what is typed.
+fn typed(kopru: &Kopru, answers: [&str; 2]) -> (Option<i32>, String, bool) {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&terminal).expect("granted");
+    unlockpt(&terminal).expect("unlocked");
+    let name = ptsname(&terminal, Vec::new()).expect("its name").into_string().expect("text");
+    let slave = File::options().read(true).write(true).open(name).expect("its other side");
+    let mut command = kopru.command(&["user", "create", "--email", "t@kopru.test", "--role", "super_admin"]);
+    command.stdin(slave.try_clone().expect("once more")).stderr(slave);
+    let mut child = command.spawn().expect("kopru runs");
+    drop(command);
+    let mut terminal = File::from(terminal);
+    let mut shown = Vec::new();
+    let mut byte = [0];
+    for (prompt, answer) in ["Password: ", "again: "].into_iter().zip(answers) {
+        while !shown.ends_with(prompt.as_bytes()) {
+            terminal.read_exact(&mut byte).expect("a prompt");
+            shown.push(byte[0]);
+        }
+        terminal.write_all(format!("{answer}\n").as_bytes()).expect("typed");
+    }
+    let status = child.wait().expect("it ends").code();
+    let echoes = tcgetattr(&terminal).expect("its state").local_modes.contains(LocalModes::ECHO);
+    // To its end, which is an error here.
+    while terminal.read_exact(&mut byte).is_ok() {
+        shown.push(byte[0]);
+    }
+    (status, String::from_utf8_lossy(&shown).into_owned(), echoes)
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod administration;
+mod keys;
 mod lockout;
 mod passwords;
 mod registration;

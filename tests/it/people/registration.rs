@@ -79,6 +79,13 @@ async fn a_company_registers_verifies_waits_and_is_approved_as_a_new_one() {
     let me =
         json_of(served.get("/api/v1/me", me["accessToken"].as_str().expect("a token")).await, StatusCode::OK).await;
     assert_eq!((&me["role"], &me["companyId"]), (&json!("dealer_owner"), &approved["customerId"]));
+    assert_eq!((&me["companyCode"], &me["companyTitle"]), (&json!("120.34.001"), &json!("Öz Bilişim Ltd. Şti.")));
+    let house = json_of(served.get("/api/v1/me", &admin).await, StatusCode::OK).await;
+    assert_eq!((&house["companyCode"], &house["companyTitle"]), (&Value::Null, &Value::Null));
+    // They are told, with the way in.
+    let (mail, token) = served.mails().await.pop().expect("a mail");
+    assert_eq!((mail.kind, mail.to.as_str(), mail.reason), (MailKind::RegistrationApproved, "ayse@oz.com.tr", None));
+    assert_eq!(token, "", "its link has no secret");
     let customer =
         served.hub.row("select code, title, tax_number, tax_number_valid, is_approved from commerce.customer").await;
     assert_eq!(customer["code"], "120.34.001");
@@ -263,9 +270,17 @@ async fn deciding_takes_the_permission_and_a_rejected_one_is_forgotten() {
     let path = format!("/api/v1/registrations/{}/reject", found["id"]);
     let rejected = json_of(served.post(&path, &admin, &json!({ "reason": "no dealer" })).await, StatusCode::OK).await;
     assert_eq!((&rejected["state"], &rejected["reason"]), (&json!("rejected"), &json!("no dealer")));
+    let (mail, _) = served.mails().await.pop().expect("a mail");
+    assert_eq!((mail.kind, mail.reason.as_deref()), (MailKind::RegistrationRejected, Some("no dealer")));
     problem_of(sign_in(&served, "ayse@oz.com.tr").await, 401, "credentials_wrong").await;
     assert_eq!(served.hub.count("identity.app_user where email = 'ayse@oz.com.tr'").await, 0);
     // They may try again.
     register(&served, &company("ayse@oz.com.tr")).await;
-    assert_eq!(waiting(&served, &admin).await["state"], "pending");
+    let found = waiting(&served, &admin).await;
+    assert_eq!(found["state"], "pending");
+    // Nobody showed that the address is theirs: whose it is hears nothing of a decision.
+    let before = served.mails().await.len();
+    let path = format!("/api/v1/registrations/{}/reject", found["id"]);
+    json_of(served.post(&path, &admin, &json!({ "reason": "x" })).await, StatusCode::OK).await;
+    assert_eq!(served.mails().await.len(), before);
 }

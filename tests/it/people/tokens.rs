@@ -108,7 +108,7 @@ async fn two_keys_are_good_while_one_takes_over_from_the_other() {
     let served = Served::new().await;
     let rotate = async || {
         let mut tx = served.pool().begin().await.expect("a transaction");
-        tokens::rotate(&mut tx, served.clock.now()).await.expect("rotated");
+        tokens::rotate(&mut tx, Some(&people::sealer()), served.clock.now()).await.expect("rotated");
         tx.commit().await.expect("committed");
     };
     let old = served.token(Role::SuperAdmin, None).await;

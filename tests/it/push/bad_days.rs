@@ -37,7 +37,9 @@ async fn a_body_of_another_shape_is_refused_with_its_place_and_leaves_nothing() 
         ("products/bulk", "{\"items\":null}", "no list `products`"),
         ("products/bulk", "{\"products\":[{}],\"items\":[{}]}", "both `products` and `items`"),
         ("brands/bulk", "{\"products\":[{}]}", "no list `items`"),
-        ("brands/bulk", "[{\"code\":\"A\",\"name\":\"a\"}]", "shape"),
+        ("brands/bulk", "[{\"code\":\"A\",\"name\":\"a\"}]", "a JSON object"),
+        ("products/bulk", "[[{\"code\":\"A\"}],null]", "a JSON object"),
+        ("products/bulk", "{\"products\":[{}],\"products\":[{}]}", "duplicate field"),
     ] {
         let problem = site.post_bytes(path, body).await.refused(400, "bad_request");
         let detail = problem["detail"].as_str().unwrap_or_default();

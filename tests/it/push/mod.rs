@@ -3,7 +3,7 @@
 mod bad_days;
 mod deactivation;
 mod described;
-mod intake;
+pub mod intake;
 mod parts;
 mod previews;
 mod references;

@@ -117,6 +117,35 @@ async fn one_number_under_several_codes_is_one_record_with_its_old_names() {
 }
 
 #[tokio::test]
+async fn cards_pass_their_codes_and_skus_to_each_other_within_one_document() {
+    let site = Site::new().await;
+    let card = |id: i64, code: &str| with(product(code), json!({ "logoId": id, "name": format!("card {id}") }));
+    let shown = async |code: &str| {
+        let shown = site.get(&format!("products/{code}")).await.ok();
+        (shown["id"].clone(), shown["name"].clone(), shown["sku"].clone())
+    };
+    let made = site.post("products/bulk", &products([card(1, "P-A"), card(2, "P-B"), card(3, "P-C")])).await.ok();
+    let id = |place: usize| made["items"][place]["entityId"].clone();
+    // Each takes the code of the one before it, which stands before it in the document, and then behind it.
+    let told = site.post("products/bulk", &products([card(3, "P-D"), card(2, "P-C"), card(1, "P-B")])).await.ok();
+    assert_eq!(statuses(&told), ["updated"; 3], "{told}");
+    for (place, code) in [(0, "P-B"), (1, "P-C"), (2, "P-D")] {
+        let name = json!(format!("card {}", place + 1));
+        assert_eq!(shown(code).await, (id(place), name, json!(code)), "{code}");
+    }
+    let told = site.post("products/bulk", &products([card(1, "P-C"), card(2, "P-D"), card(3, "P-E")])).await.ok();
+    assert_eq!(statuses(&told), ["updated"; 3], "{told}");
+    for (place, code) in [(0, "P-C"), (1, "P-D"), (2, "P-E")] {
+        assert_eq!(shown(code).await.0, id(place), "{code}");
+    }
+    assert_eq!(site.hub.count("commerce.product").await, 3);
+    let levels = "select product_id, sum(quantity)::int as held from commerce.stock_level group by 1 order by 1";
+    let held = |place: usize| json!({ "product_id": id(place), "held": 5 });
+    assert_eq!(site.hub.rows(levels).await, [held(0), held(1), held(2)], "no level is left behind or counted twice");
+    assert_eq!(site.hub.rows(LETTERS).await, [] as [Value; 0]);
+}
+
+#[tokio::test]
 async fn a_former_code_that_comes_again_without_its_number_is_the_same_record() {
     let site = Site::new().await;
     let first = site.post("brands", &json!({ "code": "L1", "name": "l", "logoId": 777 })).await.ok();

@@ -1,6 +1,9 @@
 //! People made directly in the store, and the tokens that they would hold.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicU32, Ordering},
+};
 
 use kopru::{
     audit::Actor,
@@ -13,6 +16,7 @@ use kopru::{
         users::{self, Locale, NewUser, User, UserState},
     },
     principal::{Principal, Role},
+    seal::Sealer,
 };
 use sqlx::PgPool;
 
@@ -21,9 +25,16 @@ pub const PASSWORD: &str = "Kopru-2026";
 
 static COUNTER: AtomicU32 = AtomicU32::new(1);
 
+/// The master key of the tests: keys in the store are sealed with it.
+static SEALER: LazyLock<Sealer> = LazyLock::new(|| Sealer::random().expect("a key"));
+
+pub fn sealer() -> Sealer {
+    SEALER.clone()
+}
+
 /// The people of this database, known by the keys in the store, as the servers of the tests know them.
 pub fn people(pool: &PgPool, clock: &Clock) -> People {
-    People::new(pool.clone(), clock.clone(), KeySource::Store, None)
+    People::new(pool.clone(), clock.clone(), KeySource::Store, Some(sealer()))
 }
 
 pub fn by() -> Actor<'static> {
@@ -38,6 +49,11 @@ pub fn visit() -> Visit {
 pub async fn with_password(pool: &PgPool, clock: &Clock, role: Role, company: Option<i64>, email: &str) -> User {
     let hash = people(pool, clock).passwords().hash(&Password::new(PASSWORD)).await.expect("a hash");
     create(pool, clock, role, company, email, hash).await
+}
+
+/// Somebody whom no password lets in: hashing one takes the time of a test.
+pub async fn without_password(pool: &PgPool, clock: &Clock, role: Role, email: &str) -> i64 {
+    create(pool, clock, role, None, email, "none".to_owned()).await.id
 }
 
 async fn create(pool: &PgPool, clock: &Clock, role: Role, company: Option<i64>, email: &str, hash: String) -> User {

@@ -1,6 +1,10 @@
 //! A hub behind a real socket, as people and keys meet it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use kopru::{
     clock::Clock,
@@ -18,7 +22,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::hub::Hub;
+use super::{hub::Hub, people};
 
 struct Well;
 
@@ -96,7 +100,7 @@ impl Served {
 
     pub async fn over(hub: Hub, rate_limits: RateLimits) -> Served {
         let clock = hub.engine.clock.clone();
-        let sealer = Sealer::random().expect("a key");
+        let sealer = people::sealer();
         let (address, shutdown, server) = serve(&hub, rate_limits, &sealer, None).await;
         let client = Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
         Served { hub, clock, address, client, sealer, shutdown, _server: server }
@@ -176,9 +180,26 @@ pub fn json_of(response: Response, status: StatusCode) -> impl Future<Output = V
 /// A problem document of this status and code.
 pub async fn problem_of(response: Response, status: u16, code: &str) -> Value {
     let got = response.status().as_u16();
+    assert!(is_listed(response.url().path(), code), "{}: {code} is not in its x-error-codes", response.url().path());
     let content_type = response.headers().get("content-type").cloned();
     let problem: Value = response.json().await.unwrap_or(Value::Null);
     assert_eq!((got, problem["code"].as_str()), (status, Some(code)), "{problem}");
     assert_eq!(content_type.expect("a type"), "application/problem+json");
     problem
+}
+
+/// Whether an operation of this path says that it gives this code. What is no path of the API says nothing.
+fn is_listed(path: &str, code: &str) -> bool {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(kopru::http::document()).expect("JSON"));
+    let asked: Vec<&str> = path.split('/').collect();
+    let is_asked = |template: &str| {
+        let parts: Vec<&str> = template.split('/').collect();
+        let fits = |(part, asked): (&&str, &&str)| part.starts_with('{') || part == asked;
+        template.starts_with("/api/") && parts.len() == asked.len() && parts.iter().zip(&asked).all(fits)
+    };
+    let paths = DOCUMENT["paths"].as_object().expect("paths").iter();
+    let operations = paths.filter(|(template, _)| is_asked(template)).flat_map(|(_, item)| item.as_object()).flatten();
+    let mut known = operations.map(|(_, operation)| &operation["x-error-codes"]).peekable();
+    known.peek().is_none()
+        || known.any(|codes| codes.as_array().is_some_and(|codes| codes.iter().any(|one| one == code)))
 }

@@ -1,10 +1,15 @@
 -- Customer $1 as an order must know it: on day $2, for shipping address $3 (null: the default one), with its orders
--- before, counted up to $4.
+-- before, counted up to $4, and what is overdue of its account, as `account/sql/risk.sql` reckons it.
 select c.currency, c.code, c.title, c.is_active, c.is_approved, c.deleted_at is not null as "is_deleted!",
     c.discount_rate, c.credit_limit is not null as "has_limit!", d.base as "day_base?",
     (select count(*) from (
         select from commerce.sales_order o
         where o.customer_id = c.id and o.confirmed_at is not null limit $4) before) as "orders_before!",
+    (select coalesce(sum(e.overdue), 0) from (
+        select greatest(sum(debit) filter (where coalesce(due_date, booked_at) < $2) - sum(credit), 0) as overdue
+        from commerce.ledger_counted
+        where customer_id = c.id
+        group by currency) e) as "overdue!",
     jsonb_strip_nulls(jsonb_build_object(
         'title', c.title, 'taxNumber', c.tax_number, 'taxOffice', c.tax_office, 'line1', b.line1, 'line2', b.line2,
         'district', b.district, 'town', b.town, 'city', b.city, 'country', b.country, 'postalCode', b.postal_code,

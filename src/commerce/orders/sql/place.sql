@@ -1,6 +1,20 @@
--- An order whole: its row, lines, discounts, reservations, what the levels hold, and the first line of its history. The
--- levels are locked already.
-with placed as (
+-- An order whole: its row, lines, discounts, reservations, what the levels hold, and the first line of its history.
+--
+-- All levels of its products $48 are locked first, by rising id. If what is wanted of one is not there any more, nothing is
+-- written and no row comes back; whoever then looks again holds the locks already.
+with locked as materialized (
+    select s.id, s.available
+    from commerce.stock_level s
+    where s.product_id = any($48::bigint[])
+    order by s.id
+    for no key update
+), wanted as materialized (
+    select r.level, sum(r.quantity) as quantity
+    from unnest($45::bigint[], $46::numeric[]) as r (level, quantity)
+    group by r.level
+), short as materialized (
+    select from wanted w left join locked l on l.id = w.level where coalesce(l.available < w.quantity, true)
+), placed as (
     insert into commerce.sales_order (
         customer_id, revision, created_at, updated_at, expires_at, confirmed_at, subtotal, discount, shipping, tax, total,
         number, state, payment_method, currency, origin, placed_by, approval_reasons, note, billing_address,
@@ -10,7 +24,7 @@ with placed as (
         $12::text, $13, $14, $15::text, $15, $16::text[], $17, $18, $19
     from (
         select (nextval('commerce.sales_order_number_seq') - d.base)::text as nnnn
-        from commerce.sales_order_day d where d.day = $11
+        from commerce.sales_order_day d where d.day = $11 and not exists (select from short)
     ) n
     returning id, number, expires_at
 ), lines as (
@@ -42,13 +56,9 @@ with placed as (
     join lines l on l.position = r.line
 ), held as (
     update commerce.stock_level s
-    set held = s.held + r.quantity
-    from (
-        select r.level, sum(r.quantity) as quantity
-        from unnest($45::bigint[], $46::numeric[]) as r (level, quantity)
-        group by r.level
-    ) r
-    where s.id = r.level
+    set held = s.held + w.quantity
+    from wanted w
+    where s.id = w.level and not exists (select from short)
 ), history as (
     insert into commerce.sales_order_history (order_id, revision, at, action, state, actor, correlation_id)
     select o.id, $2, $3, 'placed', $12, $15, $47 from placed o

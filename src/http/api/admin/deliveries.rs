@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::{
     super::{
+        acting::Acting,
         asked,
-        doing::Doing,
         listed::{Listed, PageQuery},
         sent::Sent,
     },
@@ -211,12 +211,12 @@ async fn show_delivery(
         Denied
     )
 )]
-async fn replay_delivery(doing: Doing, request: Idempotent, Path(id): Path<String>) -> Result<Response, Problem> {
-    doing.caller.require(Permission::HubOperate)?;
+async fn replay_delivery(acting: Acting, request: Idempotent, Path(id): Path<String>) -> Result<Response, Problem> {
+    acting.require(Permission::HubOperate)?;
     let id = id_of(&id)?;
-    let doer = Doer::of(&doing);
+    let doer = Doer::of(&acting);
     request
-        .run(&doing.actor, b"", |tx| {
+        .run(acting.actor(), b"", |tx| {
             let doer = doer.clone();
             Box::pin(async move {
                 let done = manage::replay_within(tx, doer.actor(), &[id]).await.map_err(stopped)?;
@@ -248,18 +248,18 @@ async fn replay_delivery(doing: Doing, request: Idempotent, Path(id): Path<Strin
     )
 )]
 async fn discard_delivery(
-    doing: Doing,
+    acting: Acting,
     request: Idempotent,
     Path(id): Path<String>,
     sent: Sent<DiscardIn>,
 ) -> Result<Response, Problem> {
-    doing.caller.require(Permission::HubOperate)?;
+    acting.require(Permission::HubOperate)?;
     let id = id_of(&id)?;
     let reason = sent.value.reason;
     asked::text("reason", &Some(reason.clone()), 500)?;
-    let doer = Doer::of(&doing);
+    let doer = Doer::of(&acting);
     request
-        .run(&doing.actor, &sent.bytes, |tx| {
+        .run(acting.actor(), &sent.bytes, |tx| {
             let (doer, reason) = (doer.clone(), reason.clone());
             Box::pin(async move {
                 let affected = manage::cancel_within(tx, doer.actor(), &[id], &reason).await.map_err(stopped)?;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::super::doing::Doing;
+use super::super::acting::Acting;
 use crate::audit::Actor;
 
 #[derive(Clone)]
@@ -13,9 +13,9 @@ pub(super) struct Doer {
 }
 
 impl Doer {
-    pub(super) fn of(doing: &Doing) -> Doer {
-        let by = doing.by();
-        Doer { name: doing.actor.clone(), correlation_id: by.correlation_id.to_owned(), now: by.now }
+    pub(super) fn of(acting: &Acting) -> Doer {
+        let by = acting.by();
+        Doer { name: acting.actor().to_owned(), correlation_id: by.correlation_id.to_owned(), now: by.now }
     }
 
     pub(super) fn actor(&self) -> Actor<'_> {

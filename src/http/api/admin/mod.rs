@@ -3,11 +3,13 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`deliveries`] | what is told to others |
+//! | [`timeline`] | what touched an object, across systems |
 //! | [`webhook_endpoints`] | addresses that are told of events |
 //! | [`doer`] | who changes something |
 
 mod deliveries;
 mod doer;
+mod timeline;
 mod webhook_endpoints;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -15,5 +17,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::http::router::PublicState;
 
 pub(super) fn routes() -> OpenApiRouter<PublicState> {
-    OpenApiRouter::new().merge(deliveries::routes()).merge(webhook_endpoints::routes())
+    OpenApiRouter::new()
+        .merge(deliveries::routes())
+        .merge(timeline::routes())
+        .merge(webhook_endpoints::routes())
 }

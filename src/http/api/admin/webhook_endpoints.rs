@@ -16,8 +16,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     super::{
+        acting::Acting,
         auth::{secret, wrong},
-        doing::Doing,
         listed::{Listed, PageQuery},
         sent::Sent,
         users::id_of,
@@ -274,11 +274,11 @@ async fn show(
 )]
 async fn create(
     State(state): State<HttpState>,
-    doing: Doing,
+    acting: Acting,
     request: Idempotent,
     sent: Sent<WebhookEndpointIn>,
 ) -> Result<Response, Problem> {
-    doing.caller.require(Permission::HubConfigure)?;
+    acting.caller.require(Permission::HubConfigure)?;
     let given = sent.value;
     let settings = state.engine.settings.webhooks.clone();
     let events = Subscription::parse(&given.events).map_err(problem)?;
@@ -291,9 +291,9 @@ async fn create(
         rate_per_second: given.rate_per_second,
         enabled: given.enabled.unwrap_or(true),
     };
-    let doer = Doer::of(&doing);
+    let doer = Doer::of(&acting);
     request
-        .run(&doing.actor, &sent.bytes, |tx| {
+        .run(acting.actor(), &sent.bytes, |tx| {
             let (settings, new, doer) = (settings.clone(), new.clone(), doer.clone());
             Box::pin(async move {
                 let id = change::add(tx, &settings, doer.actor(), doer.now, &new).await.map_err(stopped)?;
@@ -331,12 +331,12 @@ async fn answer(tx: &mut PgConnection, status: StatusCode, doer: &Doer, id: i64)
 )]
 async fn update(
     State(state): State<HttpState>,
-    doing: Doing,
+    acting: Acting,
     request: Idempotent,
     Path(id): Path<String>,
     sent: Sent<WebhookEndpointChange>,
 ) -> Result<Response, Problem> {
-    doing.caller.require(Permission::HubConfigure)?;
+    acting.caller.require(Permission::HubConfigure)?;
     let id = id_of(&id, "webhook endpoint")?;
     let given = sent.value;
     let address = match &given.url {
@@ -351,9 +351,9 @@ async fn update(
         rate_per_second: given.rate_per_second,
         enabled: given.enabled,
     };
-    let doer = Doer::of(&doing);
+    let doer = Doer::of(&acting);
     request
-        .run(&doing.actor, &sent.bytes, |tx| {
+        .run(acting.actor(), &sent.bytes, |tx| {
             let (wanted, doer) = (wanted.clone(), doer.clone());
             Box::pin(async move {
                 change::change(tx, doer.actor(), id, &wanted).await.map_err(stopped)?;
@@ -381,12 +381,12 @@ async fn update(
         Denied
     )
 )]
-async fn remove(doing: Doing, request: Idempotent, Path(id): Path<String>) -> Result<Response, Problem> {
-    doing.caller.require(Permission::HubConfigure)?;
+async fn remove(acting: Acting, request: Idempotent, Path(id): Path<String>) -> Result<Response, Problem> {
+    acting.caller.require(Permission::HubConfigure)?;
     let id = id_of(&id, "webhook endpoint")?;
-    let doer = Doer::of(&doing);
+    let doer = Doer::of(&acting);
     request
-        .run(&doing.actor, b"", |tx| {
+        .run(acting.actor(), b"", |tx| {
             let doer = doer.clone();
             Box::pin(async move {
                 let told = answer(&mut *tx, StatusCode::OK, &doer, id).await?;
@@ -414,12 +414,12 @@ async fn remove(doing: Doing, request: Idempotent, Path(id): Path<String>) -> Re
 )]
 async fn show_secrets(
     State(state): State<HttpState>,
-    doing: Doing,
+    acting: Acting,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    doing.caller.require(Permission::HubConfigure)?;
+    acting.caller.require(Permission::HubConfigure)?;
     let id = id_of(&id, "webhook endpoint")?;
-    let doer = Doer::of(&doing);
+    let doer = Doer::of(&acting);
     let settings = &state.engine.settings.webhooks;
     let mut tx = state.pool.begin().await?;
     let shown = secrets::show(&mut tx, settings, doer.actor(), doer.now, id).await.map_err(problem)?;
@@ -453,19 +453,19 @@ async fn show_secrets(
 )]
 async fn rotate(
     State(state): State<HttpState>,
-    doing: Doing,
+    acting: Acting,
     request: Idempotent,
     Path(id): Path<String>,
     sent: Sent<RotateIn>,
 ) -> Result<Response, Problem> {
-    doing.caller.require(Permission::HubConfigure)?;
+    acting.caller.require(Permission::HubConfigure)?;
     let id = id_of(&id, "webhook endpoint")?;
     let settings = state.engine.settings.webhooks.clone();
     let hours = sent.value.overlap_hours;
     let overlap = hours.map_or(settings.overlap, |hours| Duration::from_secs(u64::from(hours) * 3600));
-    let doer = Doer::of(&doing);
+    let doer = Doer::of(&acting);
     request
-        .run(&doing.actor, &sent.bytes, |tx| {
+        .run(acting.actor(), &sent.bytes, |tx| {
             let (settings, doer) = (settings.clone(), doer.clone());
             Box::pin(async move {
                 secrets::rotate(tx, &settings, doer.actor(), doer.now, id, overlap).await.map_err(stopped)?;
@@ -490,10 +490,10 @@ async fn rotate(
         Denied
     )
 )]
-async fn test(State(state): State<HttpState>, doing: Doing, Path(id): Path<String>) -> Result<Json<Trial>, Problem> {
-    doing.caller.require(Permission::HubOperate)?;
+async fn test(State(state): State<HttpState>, acting: Acting, Path(id): Path<String>) -> Result<Json<Trial>, Problem> {
+    acting.caller.require(Permission::HubOperate)?;
     let id = id_of(&id, "webhook endpoint")?;
-    let doer = Doer::of(&doing);
+    let doer = Doer::of(&acting);
     let settings = &state.engine.settings.webhooks;
     let told = trial::send(&state.pool, settings, doer.actor(), doer.now, id).await.map_err(problem)?;
     Ok(Json(told))
@@ -519,12 +519,12 @@ async fn test(State(state): State<HttpState>, doing: Doing, Path(id): Path<Strin
     )
 )]
 async fn replay_events(
-    doing: Doing,
+    acting: Acting,
     request: Idempotent,
     Path(id): Path<String>,
     sent: Sent<ReplayIn>,
 ) -> Result<Response, Problem> {
-    doing.caller.require(Permission::HubOperate)?;
+    acting.caller.require(Permission::HubOperate)?;
     let id = id_of(&id, "webhook endpoint")?;
     let given = sent.value;
     for (field, value) in [
@@ -542,9 +542,9 @@ async fn replay_events(
         undelivered: given.undelivered.unwrap_or(false),
     };
     let dry_run = given.dry_run.unwrap_or(false);
-    let doer = Doer::of(&doing);
+    let doer = Doer::of(&acting);
     request
-        .run(&doing.actor, &sent.bytes, |tx| {
+        .run(acting.actor(), &sent.bytes, |tx| {
             let (choice, doer) = (choice.clone(), doer.clone());
             Box::pin(async move {
                 let plan = replay::plan(&mut *tx, id, &choice).await.map_err(stopped)?;

@@ -1,7 +1,5 @@
 //! What people of the house change in customers.
 
-use std::sync::Arc;
-
 use axum::{extract::Path, http::StatusCode, response::Response};
 use sqlx::PgConnection;
 
@@ -20,7 +18,11 @@ use crate::{
         price_lists::{self, AssignError, AssignedList},
     },
     http::{
-        api::{asked, doing::Doing, sent::Sent},
+        api::{
+            acting::{Acting, Deed},
+            asked,
+            sent::Sent,
+        },
         idempotency::{Answer, Idempotent, Stop},
         openapi::{Denied, ProblemDocument},
         problem::{FieldError, Problem},
@@ -41,9 +43,9 @@ use crate::{
     request_body = CustomerIn,
     responses((status = 201, description = "Entered", body = CustomerView), Denied)
 )]
-pub(super) async fn enter(doing: Doing, request: Idempotent, sent: Sent<CustomerIn>) -> Result<Response, Problem> {
-    doing.caller.require(Permission::CustomersEdit)?;
-    perform(doing, &request, &sent.bytes, Deed::Enter(Box::new(sent.value))).await
+pub(super) async fn enter(acting: Acting, request: Idempotent, sent: Sent<CustomerIn>) -> Result<Response, Problem> {
+    acting.require(Permission::CustomersEdit)?;
+    perform(acting, &request, &sent.bytes, CustomerDeed::Enter(Box::new(sent.value))).await
 }
 
 /// Changes a customer. Terms of credit take the permission `credit.edit`, approval `customers.approve`, all else
@@ -73,16 +75,16 @@ pub(super) async fn enter(doing: Doing, request: Idempotent, sent: Sent<Customer
     )
 )]
 pub(super) async fn edit(
-    doing: Doing,
+    acting: Acting,
     request: Idempotent,
     Path(id): Path<i64>,
     sent: Sent<CustomerIn>,
 ) -> Result<Response, Problem> {
     let any = [Permission::CreditEdit, Permission::CustomersApprove];
-    if !any.into_iter().any(|permission| doing.caller.may(permission)) {
-        doing.caller.require(Permission::CustomersEdit)?;
+    if !any.into_iter().any(|permission| acting.caller.may(permission)) {
+        acting.require(Permission::CustomersEdit)?;
     }
-    perform(doing, &request, &sent.bytes, Deed::Edit(id, Box::new(sent.value))).await
+    perform(acting, &request, &sent.bytes, CustomerDeed::Edit(id, Box::new(sent.value))).await
 }
 
 /// Lets a customer order.
@@ -103,9 +105,9 @@ pub(super) async fn edit(
         Denied
     )
 )]
-pub(super) async fn approve(doing: Doing, request: Idempotent, Path(id): Path<i64>) -> Result<Response, Problem> {
-    doing.caller.require(Permission::CustomersApprove)?;
-    perform(doing, &request, b"", Deed::Approve(id)).await
+pub(super) async fn approve(acting: Acting, request: Idempotent, Path(id): Path<i64>) -> Result<Response, Problem> {
+    acting.require(Permission::CustomersApprove)?;
+    perform(acting, &request, b"", CustomerDeed::Approve(id)).await
 }
 
 /// Takes a customer into use again.
@@ -127,9 +129,9 @@ pub(super) async fn approve(doing: Doing, request: Idempotent, Path(id): Path<i6
         Denied
     )
 )]
-pub(super) async fn activate(doing: Doing, request: Idempotent, Path(id): Path<i64>) -> Result<Response, Problem> {
-    doing.caller.require(Permission::CustomersEdit)?;
-    perform(doing, &request, b"", Deed::SetActive(id, true)).await
+pub(super) async fn activate(acting: Acting, request: Idempotent, Path(id): Path<i64>) -> Result<Response, Problem> {
+    acting.require(Permission::CustomersEdit)?;
+    perform(acting, &request, b"", CustomerDeed::SetActive(id, true)).await
 }
 
 /// Takes a customer out of use. It keeps its history.
@@ -151,9 +153,9 @@ pub(super) async fn activate(doing: Doing, request: Idempotent, Path(id): Path<i
         Denied
     )
 )]
-pub(super) async fn deactivate(doing: Doing, request: Idempotent, Path(id): Path<i64>) -> Result<Response, Problem> {
-    doing.caller.require(Permission::CustomersEdit)?;
-    perform(doing, &request, b"", Deed::SetActive(id, false)).await
+pub(super) async fn deactivate(acting: Acting, request: Idempotent, Path(id): Path<i64>) -> Result<Response, Problem> {
+    acting.require(Permission::CustomersEdit)?;
+    perform(acting, &request, b"", CustomerDeed::SetActive(id, false)).await
 }
 
 /// Says which price lists hold for a customer: these, and no others.
@@ -176,12 +178,12 @@ pub(super) async fn deactivate(doing: Doing, request: Idempotent, Path(id): Path
     )
 )]
 pub(super) async fn assign_price_lists(
-    doing: Doing,
+    acting: Acting,
     request: Idempotent,
     Path(id): Path<i64>,
     sent: Sent<PriceListsIn>,
 ) -> Result<Response, Problem> {
-    doing.caller.require(Permission::CustomersEdit)?;
+    acting.require(Permission::CustomersEdit)?;
     let lists = sent.value.price_lists;
     if lists.len() > 100 {
         return Err(asked::wrong("priceLists", "too_many", "a customer has at most 100 price lists"));
@@ -191,11 +193,11 @@ pub(super) async fn assign_price_lists(
         priority: line.priority,
     };
     let lists = lists.iter().map(list).collect();
-    perform(doing, &request, &sent.bytes, Deed::AssignPriceLists(id, lists)).await
+    perform(acting, &request, &sent.bytes, CustomerDeed::AssignPriceLists(id, lists)).await
 }
 
 /// What is done.
-enum Deed {
+enum CustomerDeed {
     Enter(Box<CustomerIn>),
     Edit(i64, Box<CustomerIn>),
     Approve(i64),
@@ -203,47 +205,41 @@ enum Deed {
     AssignPriceLists(i64, Vec<AssignedList>),
 }
 
-async fn perform(doing: Doing, request: &Idempotent, body: &[u8], deed: Deed) -> Result<Response, Problem> {
+async fn perform(acting: Acting, request: &Idempotent, body: &[u8], deed: CustomerDeed) -> Result<Response, Problem> {
     // A dealer's role has none of the permissions above; an API key that has one works for the house.
-    if !doing.caller.scope().is_house() {
+    if !acting.caller.scope().is_house() {
         return Err(Problem::forbidden("customers are looked after by people of the house"));
     }
-    let work = Arc::new((doing, deed));
-    request
-        .run(&work.0.actor, body, |tx| {
-            let work = Arc::clone(&work);
-            Box::pin(async move { work.1.done(tx, &work.0).await })
-        })
-        .await
+    acting.perform(request, body, deed).await
 }
 
-impl Deed {
-    async fn done(&self, conn: &mut PgConnection, doing: &Doing) -> Result<Answer, Stop> {
-        let (by, may) = (doing.by(), doing.caller.permissions);
+impl Deed for CustomerDeed {
+    async fn done(&self, conn: &mut PgConnection, acting: &Acting) -> Result<Answer, Stop> {
+        let (by, may) = (acting.by(), acting.caller.permissions);
         let mut status = StatusCode::OK;
         let id = match self {
-            Deed::Enter(sent) => {
+            CustomerDeed::Enter(sent) => {
                 status = StatusCode::CREATED;
                 let code = sent.code.as_deref().unwrap_or_default();
                 let customer = CustomerUpsert { code, ..sent.upsert() };
                 editing::enter(conn, &by, may, customer).await.map_err(refused)?.id
             }
-            Deed::Edit(id, sent) => {
+            CustomerDeed::Edit(id, sent) => {
                 let customer = CustomerUpsert { id: *id, ..sent.upsert() };
                 let owner = owner(conn, *id).await?;
                 let saved = editing::edit(conn, &by, may, sent.code.as_deref(), customer, owner.as_deref()).await;
                 saved.map_err(refused)?.id
             }
-            Deed::Approve(id) => {
+            CustomerDeed::Approve(id) => {
                 let customer = CustomerUpsert { id: *id, is_approved: Patch::Set(true), ..CustomerUpsert::default() };
                 editing::edit(conn, &by, may, None, customer, None).await.map_err(refused)?.id
             }
-            Deed::SetActive(id, active) => {
+            CustomerDeed::SetActive(id, active) => {
                 let customer = CustomerUpsert { id: *id, is_active: Patch::Set(*active), ..CustomerUpsert::default() };
                 let owner = owner(conn, *id).await?;
                 editing::edit(conn, &by, may, None, customer, owner.as_deref()).await.map_err(refused)?.id
             }
-            Deed::AssignPriceLists(id, lists) => {
+            CustomerDeed::AssignPriceLists(id, lists) => {
                 price_lists::assign(conn, &by, *id, lists).await.map_err(unassigned)?;
                 *id
             }

@@ -7,10 +7,7 @@ use super::shapes::{DecisionIn, OrderIn};
 use crate::{
     commerce::orders::Order,
     http::{
-        api::{
-            acting::{Acting, Deed},
-            sent::Sent,
-        },
+        api::{acting::Acting, ordering::OrderDeed, sent::Sent},
         idempotency::Idempotent,
         openapi::{Denied, ProblemDocument},
         problem::Problem,
@@ -54,7 +51,7 @@ use crate::{
 )]
 pub(super) async fn place(acting: Acting, request: Idempotent, sent: Sent<OrderIn>) -> Result<Response, Problem> {
     acting.require(Permission::OrdersCreate)?;
-    let deed = Deed::Place(sent.value.asked()?);
+    let deed = OrderDeed::Place(sent.value.asked()?);
     acting.perform(&request, &sent.bytes, deed).await
 }
 
@@ -89,12 +86,11 @@ pub(super) async fn cancel(
     Path(order): Path<i64>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    acting.require(Permission::OrdersCancel)?;
-    let note = DecisionIn::read(&body)?;
-    acting.perform(&request, &body, Deed::Cancel { order, note }).await
+    decided(acting, &request, &body, Permission::OrdersCancel, |note| OrderDeed::Cancel { order, note }).await
 }
 
-/// Lets an order through that waits for approval: it is confirmed, or by card waits for its payment.
+/// Lets an order through that waits for approval: it is confirmed, or by card waits for its payment. On account the dealer's
+/// account is asked again, for all that the order was not held for.
 #[utoipa::path(
     post,
     path = "/api/v1/orders/{id}/approve",
@@ -111,7 +107,8 @@ pub(super) async fn cancel(
         (status = 404, description = "None", body = ProblemDocument, content_type = "application/problem+json"),
         (
             status = 409,
-            description = "It does not wait for approval; `allowed` names the states that may follow",
+            description = "`state_conflict`: it does not wait for approval; `allowed` names the states that may follow. \
+                `credit_limit_exceeded`, `payment_overdue`: the account does not bear it any more, and it was not held for that",
             body = ProblemDocument,
             content_type = "application/problem+json"
         ),
@@ -124,9 +121,7 @@ pub(super) async fn approve(
     Path(order): Path<i64>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    acting.require(Permission::OrdersApprove)?;
-    let note = DecisionIn::read(&body)?;
-    acting.perform(&request, &body, Deed::Approve { order, note }).await
+    decided(acting, &request, &body, Permission::OrdersApprove, |note| OrderDeed::Approve { order, note }).await
 }
 
 /// Turns down an order that waits for approval: it is cancelled, and what it reserves is given back.
@@ -159,7 +154,18 @@ pub(super) async fn reject(
     Path(order): Path<i64>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    acting.require(Permission::OrdersApprove)?;
-    let note = DecisionIn::read(&body)?;
-    acting.perform(&request, &body, Deed::Reject { order, note }).await
+    decided(acting, &request, &body, Permission::OrdersApprove, |note| OrderDeed::Reject { order, note }).await
+}
+
+/// What is decided about an order, with the note that the body may hold.
+async fn decided(
+    acting: Acting,
+    request: &Idempotent,
+    body: &Bytes,
+    permission: Permission,
+    deed: impl FnOnce(Option<String>) -> OrderDeed,
+) -> Result<Response, Problem> {
+    acting.require(permission)?;
+    let note = DecisionIn::read(body)?;
+    acting.perform(request, body, deed(note)).await
 }

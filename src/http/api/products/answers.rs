@@ -1,4 +1,5 @@
-//! Answers of the catalogue that were given a moment ago.
+//! Answers of the catalogue that were given a moment ago: of those that cannot be put together from kept parts
+//! (`commerce::catalogue`), lists by price for one.
 //!
 //! Invariants
 //! - No answer is older than [`MAX_AGE`], counted from before its first query began.
@@ -26,8 +27,6 @@ pub(in crate::http) const MAX_AGE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::http::api) enum Asked {
     List(Viewer, Arc<Wanted>),
-    Product(Viewer, i64),
-    BySku(Viewer, String),
     Categories,
     Brands(PageRequest),
 }
@@ -78,7 +77,7 @@ impl Answers {
     }
 
     /// Something was changed here.
-    pub(in crate::http::api) fn forget(&self) {
+    pub(in crate::http) fn forget(&self) {
         if let Some(kept) = &self.kept {
             kept.invalidate_all();
         }

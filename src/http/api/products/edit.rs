@@ -240,7 +240,7 @@ pub(super) async fn save(
     let Sent { value, bytes } = sent;
     let shared = Arc::new((state, caller, correlation_id, value));
     let actor = shared.1.actor();
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
@@ -250,7 +250,7 @@ pub(super) async fn save(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }
 
@@ -342,12 +342,6 @@ fn line(unit: &UnitIn) -> UnitLine<'_> {
     ),
     responses(
         (status = 200, description = "It is out of the catalogue", body = EditedOut),
-        (
-            status = 404,
-            description = "There is no such product",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         Denied
     )
 )]
@@ -362,7 +356,7 @@ pub(super) async fn remove(
     let id = product_id(&id)?;
     let shared = Arc::new((state, caller.actor(), correlation_id));
     let actor = caller.actor();
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, b"", |tx| {
             let shared = Arc::clone(&shared);
@@ -375,7 +369,7 @@ pub(super) async fn remove(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }
 
@@ -394,12 +388,6 @@ pub(super) async fn remove(
     request_body = PricesIn,
     responses(
         (status = 200, description = "The prices are these now", body = EditedOut),
-        (
-            status = 404,
-            description = "There is no such product",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         (
             status = 409,
             description = "A price comes from a source; `owner` names it",
@@ -422,7 +410,7 @@ pub(super) async fn set_prices(
     let Sent { value, bytes } = sent;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, value));
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
@@ -442,7 +430,7 @@ pub(super) async fn set_prices(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }
 
@@ -461,12 +449,6 @@ pub(super) async fn set_prices(
     request_body = StockIn,
     responses(
         (status = 200, description = "The stock is this now", body = EditedOut),
-        (
-            status = 404,
-            description = "There is no such product",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         (
             status = 409,
             description = "The level comes from a source; `owner` names it",
@@ -489,7 +471,7 @@ pub(super) async fn set_stock(
     let Sent { value, bytes } = sent;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, value));
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
@@ -507,6 +489,6 @@ pub(super) async fn set_stock(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }

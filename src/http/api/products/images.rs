@@ -17,7 +17,7 @@ use crate::{
     http::{
         correlation::CorrelationId,
         idempotency::{Answer, Idempotent},
-        openapi::{Denied, ProblemDocument},
+        openapi::Denied,
         problem::{FieldError, Problem},
         router::PublicState,
         signed_in::SignedIn,
@@ -76,12 +76,6 @@ pub(super) struct RemovedOut {
     request_body(content = inline(Vec<u8>), content_type = "application/octet-stream", description = "The file"),
     responses(
         (status = 201, description = "The product has it", body = UploadedOut),
-        (
-            status = 404,
-            description = "There is no such product",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         Denied
     )
 )]
@@ -100,7 +94,7 @@ pub(super) async fn add(
     let url = state.catalogue.media.keep(body.clone()).await.map_err(refused)?;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, url, alt));
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &body, |tx| {
             let shared = Arc::clone(&shared);
@@ -112,7 +106,7 @@ pub(super) async fn add(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }
 
@@ -131,12 +125,6 @@ pub(super) async fn add(
     ),
     responses(
         (status = 200, description = "The product does not have it", body = RemovedOut),
-        (
-            status = 404,
-            description = "There is no such product",
-            body = ProblemDocument,
-            content_type = "application/problem+json"
-        ),
         Denied
     )
 )]
@@ -153,7 +141,7 @@ pub(super) async fn remove(
     let url = query::read::<RemoveQuery>(&uri)?.url;
     let actor = caller.actor();
     let shared = Arc::new((state, actor.clone(), correlation_id, url));
-    let answers = shared.0.catalogue.answers.clone();
+    let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, b"", |tx| {
             let shared = Arc::clone(&shared);
@@ -165,7 +153,7 @@ pub(super) async fn remove(
             })
         })
         .await;
-    answers.forget();
+    catalogue.changed().await;
     answered
 }
 

@@ -10,6 +10,7 @@ mod images;
 mod query;
 mod read;
 mod shapes;
+mod written;
 
 use axum::http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -35,6 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
 
 pub(in crate::http) use answers::Answers;
 pub(super) use answers::Asked;
+pub(in crate::http) use written::forms;
 
 fn unknown() -> Problem {
     Problem::not_found("there is no such product")

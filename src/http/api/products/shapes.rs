@@ -171,7 +171,7 @@ pub(super) struct DetailOut {
     in_stock: bool,
     /// By warehouse; for roles that may see it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    stock: Option<Vec<LevelOut>>,
+    pub(super) stock: Option<Vec<LevelOut>>,
     #[schema(value_type = Option<f64>)]
     minimum_order_quantity: Option<Figure>,
     #[schema(value_type = Option<f64>)]
@@ -263,6 +263,12 @@ impl PageOut {
 impl From<Named> for NamedOut {
     fn from(named: Named) -> NamedOut {
         NamedOut { id: named.id, code: named.code, name: named.name }
+    }
+}
+
+impl PriceOut {
+    pub(super) fn of(amount: Decimal, currency: &str, rule: Rule) -> PriceOut {
+        PriceOut { amount: Figure(amount), currency: currency.to_owned(), rule }
     }
 }
 

@@ -1,10 +1,15 @@
-//! Who did what, and when. The one function that appends audit rows, and the one that lists them.
+//! Who did what, and when. The one function that appends audit rows, the one that lists them, and the chain that seals
+//! them.
 //!
 //! Invariants
 //! - A row is written in the transaction of what it tells of: nothing is done without its row, and no row tells of what
 //!   was not done.
-//! - Rows are only ever inserted.
+//! - Rows are only ever inserted; the database refuses anything else, and the chain shows it ([`sealer`], [`verify`]).
 //! - A detail carries no secret and no payload: what was changed is named, not repeated.
+
+mod chain;
+pub mod sealer;
+pub mod verify;
 
 use std::net::IpAddr;
 
@@ -143,6 +148,52 @@ pub async fn list<'e>(
         filter.subject_kind,
         filter.subject,
         filter.since,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What was done to one thing before `before`, newest first.
+pub async fn about<'e>(
+    db: impl PgExecutor<'e>,
+    subject_kind: &str,
+    subject: &str,
+    before: Option<DateTime<Utc>>,
+    limit: i64,
+) -> Result<Vec<AuditEvent>, sqlx::Error> {
+    sqlx::query_as!(
+        AuditEvent,
+        "select id, at, actor, action, subject_kind, subject, correlation_id, host(address) as address, agent, detail
+         from identity.audit_event
+         where subject_kind = $1 and subject = $2 and ($3::timestamptz is null or at < $3)
+         order by at desc
+         fetch first ($4::bigint) rows with ties",
+        subject_kind,
+        subject,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What was done in one request or run before `before`, newest first.
+pub async fn of_correlation<'e>(
+    db: impl PgExecutor<'e>,
+    correlation_id: &str,
+    before: Option<DateTime<Utc>>,
+    limit: i64,
+) -> Result<Vec<AuditEvent>, sqlx::Error> {
+    sqlx::query_as!(
+        AuditEvent,
+        "select id, at, actor, action, subject_kind, subject, correlation_id, host(address) as address, agent, detail
+         from identity.audit_event
+         where correlation_id = $1 and ($2::timestamptz is null or at < $2)
+         order by at desc
+         fetch first ($3::bigint) rows with ties",
+        correlation_id,
         before,
         limit,
     )
