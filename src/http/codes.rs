@@ -119,7 +119,12 @@ const TABLE: &[Code] = &[
     Code::new(404, "not_found", On::Status, "there is none, or it is not the caller's"),
     Code::new(405, "method_not_allowed", On::Everything, "the address is known by other methods"),
     Code::new(408, "timeout", On::Body, "the body did not come to its end in time"),
-    Code::new(409, "conflict", On::These(&["inviteUserAgain"]), "the present state does not allow it"),
+    Code::new(
+        409,
+        "conflict",
+        On::These(&["inviteUserAgain", "replayDelivery", "discardDelivery"]),
+        "the present state does not allow it",
+    ),
     Code::new(409, "idempotency_key_in_use", On::Repeated, "a request with this `Idempotency-Key` is under way"),
     Code::new(
         409,
@@ -159,6 +164,12 @@ const TABLE: &[Code] = &[
     Code::new(500, "internal", On::Everything, "a failure of ours; the correlation id leads to it"),
     Code::new(503, "unavailable", On::Everything, "not at the moment; `Retry-After` says when to come back"),
     Code::new(503, "mail_not_configured", On::These(&["inviteUser", "inviteUserAgain"]), "no mail can be sent"),
+    Code::new(
+        503,
+        "no_master_key",
+        On::These(&["createWebhookEndpoint", "rotateWebhookSecret", "showWebhookSecrets"]),
+        "no master key is configured, and secrets cannot be kept",
+    ),
     Code::new(503, "not_ready", On::Elsewhere, "the server cannot work"),
     // Any other status of the server below the routes.
     Code::new(400, "refused", On::Elsewhere, "the request was refused"),

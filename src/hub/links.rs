@@ -182,11 +182,7 @@ pub async fn by_internal_id(
 }
 
 /// The records that an external code stands for in any system, under its present name or one that they had.
-pub async fn internal_ids<'e>(
-    db: impl PgExecutor<'e>,
-    entity: Entity,
-    code: &str,
-) -> Result<Vec<i64>, sqlx::Error> {
+pub async fn internal_ids<'e>(db: impl PgExecutor<'e>, entity: Entity, code: &str) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select internal_id as "id!" from hub.external_ref where entity = $1 and external_code = $2
            union

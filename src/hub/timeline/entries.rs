@@ -39,8 +39,7 @@ pub(super) async fn of_keys(
     before: Option<DateTime<Utc>>,
     limit: i64,
 ) -> Result<Vec<Entry>, sqlx::Error> {
-    let (entities, codes): (Vec<&str>, Vec<&str>) =
-        keys.iter().map(|(entity, code)| (*entity, code.as_str())).unzip();
+    let (entities, codes): (Vec<&str>, Vec<&str>) = keys.iter().map(|(entity, code)| (*entity, code.as_str())).unzip();
     let rows = sqlx::query_file_as!(
         Row,
         "src/hub/timeline/sql/of_keys.sql",

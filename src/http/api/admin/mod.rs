@@ -17,8 +17,5 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::http::router::PublicState;
 
 pub(super) fn routes() -> OpenApiRouter<PublicState> {
-    OpenApiRouter::new()
-        .merge(deliveries::routes())
-        .merge(timeline::routes())
-        .merge(webhook_endpoints::routes())
+    OpenApiRouter::new().merge(deliveries::routes()).merge(timeline::routes()).merge(webhook_endpoints::routes())
 }
