@@ -120,7 +120,12 @@ const TABLE: &[Code] = &[
     Code::new(404, "not_found", On::Status, "there is none, or it is not the caller's"),
     Code::new(405, "method_not_allowed", On::Everything, "the address is known by other methods"),
     Code::new(408, "timeout", On::Body, "the body did not come to its end in time"),
-    Code::new(409, "conflict", On::These(&["inviteUserAgain"]), "the present state does not allow it"),
+    Code::new(
+        409,
+        "conflict",
+        On::These(&["inviteUserAgain", "replayDelivery", "discardDelivery"]),
+        "the present state does not allow it",
+    ),
     Code::new(409, "idempotency_key_in_use", On::Repeated, "a request with this `Idempotency-Key` is under way"),
     Code::new(
         409,
@@ -163,8 +168,8 @@ const TABLE: &[Code] = &[
     Code::new(
         503,
         "no_master_key",
-        On::These(&["createWebhookEndpoint", "rotateWebhookSecret"]),
-        "there is no master key to seal a secret with",
+        On::These(&["createWebhookEndpoint", "rotateWebhookSecret", "showWebhookSecrets"]),
+        "no master key is configured, and secrets cannot be kept",
     ),
     Code::new(503, "not_ready", On::Elsewhere, "the server cannot work"),
     // Any other status of the server below the routes.

@@ -67,6 +67,8 @@ impl Receiver {
             .http1_only()
             .tcp_nodelay(true)
             .connect_timeout(policy.connect)
+            // Many servers close what is idle for five seconds: a call must not meet that moment.
+            .pool_idle_timeout(Duration::from_secs(4))
             .dns_resolver(guard.pinned(url))
             .build()
             .map_err(|error| client::chain(&error))?;

@@ -212,7 +212,7 @@ async fn show_delivery(
     )
 )]
 async fn replay_delivery(acting: Acting, request: Idempotent, Path(id): Path<String>) -> Result<Response, Problem> {
-    acting.caller.require(Permission::HubOperate)?;
+    acting.require(Permission::HubOperate)?;
     let id = id_of(&id)?;
     let doer = Doer::of(&acting);
     request
@@ -253,7 +253,7 @@ async fn discard_delivery(
     Path(id): Path<String>,
     sent: Sent<DiscardIn>,
 ) -> Result<Response, Problem> {
-    acting.caller.require(Permission::HubOperate)?;
+    acting.require(Permission::HubOperate)?;
     let id = id_of(&id)?;
     let reason = sent.value.reason;
     asked::text("reason", &Some(reason.clone()), 500)?;
