@@ -84,7 +84,7 @@ pub struct Shown {
     pub goods: Vec<Arc<Goods>>,
     pub next_cursor: Option<String>,
     pub total_count: Option<i64>,
-    terms: Arc<Terms>,
+    terms: Stamped<Arc<Terms>>,
     viewer: Viewer,
 }
 
@@ -93,7 +93,7 @@ impl Shown {
     pub fn items(&self) -> impl Iterator<Item = (&Goods, Option<&Offer>)> {
         self.goods.iter().map(|goods| {
             let offers = goods.offers.as_deref().unwrap_or_default();
-            let offer = pricing::price(offers, &self.terms, self.viewer.day, self.viewer.dealer.allow_zero_price);
+            let offer = pricing::price(offers, &self.terms.1, self.viewer.day, self.viewer.dealer.allow_zero_price);
             (&**goods, offer)
         })
     }
@@ -189,7 +189,7 @@ impl Kept {
         }
         let mut read = false;
         let dealer = Dealer { customer_id: Some(id), allow_zero_price: false };
-        Ok(Some(self.terms(dealer, &mut read).await?.known))
+        Ok(Some(self.terms(dealer, &mut read).await?.1.known))
     }
 
     /// A page of the list; `None`: it has to be read from the store.
@@ -254,14 +254,16 @@ impl Kept {
         Ok(shown)
     }
 
-    /// After a read, which may have taken its time, everything is looked at once more.
+    /// After a read, which may have taken its time, everything is looked at once more: whether what is kept may be shown at all
+    /// first, so that what the same look at the feed found is seen as well.
     fn may_be_shown(&self, shown: &Shown, read: bool) -> bool {
         let fits = |goods: &Arc<Goods>| {
             goods.offers.is_some()
                 && (shown.viewer.sees_all || goods.for_dealers)
                 && (!read || self.watched.stamps().product_holds(goods.id, goods.stamp))
         };
-        shown.goods.iter().all(fits) && (!read || self.watched.is_fresh())
+        let fresh = !read || self.watched.is_fresh();
+        fresh && shown.goods.iter().all(fits) && (!read || self.watched.stamps().dealer_holds(shown.terms.0))
     }
 
     async fn reading(&self, key: &impl Hash) -> MutexGuard<'_, ()> {
@@ -311,15 +313,15 @@ impl Kept {
         Ok(total)
     }
 
-    async fn terms(&self, dealer: Dealer, read: &mut bool) -> Result<Arc<Terms>, sqlx::Error> {
+    async fn terms(&self, dealer: Dealer, read: &mut bool) -> Result<Stamped<Arc<Terms>>, sqlx::Error> {
         if let Some(kept) = self.terms.get(&dealer).filter(|kept| self.watched.stamps().dealer_holds(kept.0)) {
-            return Ok(kept.1);
+            return Ok(kept);
         }
         *read = true;
         let stamp = self.watched.stamps().now();
         let mut conn = self.pool.acquire().await?;
-        let terms = Arc::new(pricing::terms_of(&mut conn, dealer).await?);
-        self.terms.insert(dealer, Stamped(stamp, Arc::clone(&terms)));
+        let terms = Stamped(stamp, Arc::new(pricing::terms_of(&mut conn, dealer).await?));
+        self.terms.insert(dealer, terms.clone());
         Ok(terms)
     }
 
