@@ -139,7 +139,19 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "demo",
-        uses: &["app", "audit", "clock", "commerce", "config", "hub", "identity", "outbox", "principal", "seal"],
+        uses: &[
+            "app",
+            "audit",
+            "clock",
+            "commerce",
+            "config",
+            "hub",
+            "identity",
+            "outbox",
+            "page",
+            "principal",
+            "seal",
+        ],
         never: &["axum", "tower_http"],
     },
     // The composition root sees every room that is not above it.

@@ -87,7 +87,7 @@ async fn work(
 
 async fn once(global: &Global, app: &App, sandbox: &SandboxProcess) -> Result<(), Failure> {
     let expected = sandbox.expected().await.map_err(|error| Failure::Failed(error.to_string()))?;
-    let report = demo::once(app, &expected, |line| {
+    let report = demo::once(app, &expected, &sandbox.hooks(), |line| {
         if !global.json {
             eprintln!("{}: {} in {:.1} s", line.name, line.applied, line.seconds);
         }
@@ -140,6 +140,7 @@ async fn live(app: &App, sandbox: &SandboxProcess, places: &Places) -> Result<()
     let api_key = demo::api_key(app, dir).await?;
     let accounts = demo::accounts_of(app, dir).await?;
     let running = daemon::start(app).await?;
+    demo::register_webhook(&running.engine, &sandbox.hooks()).await?;
     let base_url = format!("http://{}", running.address);
     let path = demo::write_description(dir, &demo::description(&base_url, &api_key, accounts, sandbox))
         .map_err(|error| Failure::Failed(format!("cannot write demo.json in {}: {error}", dir.display())))?;
@@ -150,13 +151,14 @@ async fn live(app: &App, sandbox: &SandboxProcess, places: &Places) -> Result<()
         .collect();
     output::print(&format!(
         "Köprü is running.\n\n  hub      {base_url}/health/ready\n  API      {base_url}/docs\n  metrics  {base_url}/metrics\n\
-         {systems}  faults   {}/faults\n  mails    {}/mails\n  files    {}   (drop XML or CSV here)\n  \
+         {systems}  faults   {}/faults\n  mails    {}/mails\n  webhooks {}\n  files    {}   (drop XML or CSV here)\n  \
          addresses, accounts and keys: {}\n\nIn another terminal:\n  {program} --data-dir {dir} sync list\n  \
          {program} --data-dir {dir} messages list\n  {program} --data-dir {dir} dead-letters list\n  \
          {program} --data-dir {dir} files list\n\n\
          Ctrl-C stops everything.",
         sandbox.control(),
         sandbox.control(),
+        sandbox.hooks(),
         folder.display(),
         path.display(),
         program = program(),

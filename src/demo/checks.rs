@@ -6,7 +6,7 @@ use kopru_sdk::Pass;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::drop;
+use super::{drop, webhook};
 use crate::{
     app::{self, App, AppError},
     hub::{
@@ -17,7 +17,9 @@ use crate::{
         runs::{self, NewRun, Run},
         scheduler,
         states::Trigger,
-        streams, worker,
+        streams,
+        webhooks::EndpointError,
+        worker,
     },
 };
 
@@ -51,12 +53,32 @@ pub struct Report {
 
 /// Runs every stream once, in the order of their references, works off what they made due, and compares with what the
 /// simulated systems say they hold. `told` hears of each finished stream.
-pub async fn once(app: &App, expected: &Value, mut told: impl FnMut(&StreamLine)) -> Result<Report, AppError> {
+pub async fn once(
+    app: &App,
+    expected: &Value,
+    receiver: &str,
+    mut told: impl FnMut(&StreamLine),
+) -> Result<Report, AppError> {
     let engine = app.engine()?;
     let folders = app::folders(&app.config, engine.library.now().library())?;
     let folder = folders.into_iter().find(|folder| folder.name == drop::FOLDER);
     let beat = tokio::spawn(housekeeping::keep_leases(engine.clone()));
-    let outcome = synchronise(&engine, expected, folder, &mut told).await;
+    let outcome = async {
+        // Before anything happens that it is to be told of.
+        let endpoint = webhook::register(&engine, receiver).await;
+        let (streams, mut checks) = synchronise(&engine, expected, folder, &mut told).await?;
+        let received = match endpoint {
+            Ok(id) => webhook::check(&engine, id, receiver).await,
+            Err(error) => Err(error),
+        };
+        checks.push(match received {
+            Ok(check) => check,
+            Err(EndpointError::Database(error)) => return Err(error),
+            Err(error) => Check { name: webhook::CHECK, ok: Some(false), detail: error.to_string() },
+        });
+        Ok((streams, checks))
+    }
+    .await;
     engine.stop.cancel();
     // An error means that it had panicked, which the log has told.
     let _ = beat.await;

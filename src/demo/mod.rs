@@ -10,12 +10,14 @@ mod checks;
 mod drop;
 mod key;
 mod sandbox;
+mod webhook;
 
 pub use accounts::{AccountError, accounts_of};
 pub use checks::{Check, Report, StreamLine, once};
 pub use drop::drop_sample;
 pub use key::api_key;
 pub use sandbox::{SandboxError, SandboxProcess};
+pub use webhook::register as register_webhook;
 
 use std::{
     fs::OpenOptions,
@@ -69,6 +71,7 @@ pub fn write_settings(dir: &Path, sandbox: &SandboxProcess, listen: SocketAddr) 
         "auth": { "master_key_file": key },
         "mail": sandbox.mail_settings(),
         "connectors": sandbox.settings(),
+        "webhooks": { "allow": ["127.0.0.0/8"] },
     });
     let folder = drop::config_toml(dir).map_err(|source| SettingsError::File { path: dir.to_owned(), source })?;
     let text = format!(

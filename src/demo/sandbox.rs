@@ -105,6 +105,11 @@ impl SandboxProcess {
         &self.announcement.control
     }
 
+    /// Where it takes webhooks, and shows them.
+    pub fn hooks(&self) -> String {
+        format!("{}/hooks", self.announcement.control)
+    }
+
     /// Base URL by system.
     pub fn addresses(&self) -> &Map<String, Value> {
         &self.announcement.systems

@@ -25,3 +25,4 @@ mod references;
 mod sandbox;
 mod sweeps;
 mod ways;
+mod webhooks;

@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::{Query, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     routing::{get, post},
 };
 use serde_json::{Value, json};
@@ -28,9 +28,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/_sandbox/change", post(change))
         .route("/_sandbox/clock", post(clock))
         .route("/_sandbox/mails", get(mails))
+        .route("/_sandbox/hooks", get(hooks).post(take_hook))
         .fallback(async || -> Answer {
             let text =
-                "under /_sandbox are health, faults (GET, PUT), state (GET), change and clock (POST), mails (GET)";
+                "under /_sandbox are health, faults (GET, PUT), state (GET), change and clock (POST), mails (GET), hooks (POST, GET)";
             Err((StatusCode::NOT_FOUND, Json(json!({"error": text}))))
         })
         .with_state(shared)
@@ -90,6 +91,15 @@ async fn mails(State(shared): State<Arc<Shared>>, Query(params): Params) -> Answ
     let mailbox = shared.mailbox.as_ref().ok_or_else(|| refused("this sandbox takes no mail"))?;
     let to = params.get("to").map(String::as_str).filter(|text| !text.is_empty());
     Ok(Json(json!({"items": mailbox.mails(to)})))
+}
+
+async fn hooks(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    Json(json!({"items": shared.hooks.all()}))
+}
+
+async fn take_hook(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    shared.hooks.take(&headers, &body);
+    StatusCode::NO_CONTENT
 }
 
 /// The named system, or the only one.

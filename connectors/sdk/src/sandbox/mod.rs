@@ -12,6 +12,7 @@
 //! | `control` | `/_sandbox/…` |
 //! | [`clock`] | the sandbox's own now |
 //! | [`mail`] | a mail server beside the systems |
+//! | [`hooks`] | a receiver of webhooks |
 //! | [`journal`] | what was written to a system, appended to a file |
 //!
 //! Invariants
@@ -23,6 +24,7 @@ pub mod clock;
 mod control;
 mod effect;
 pub mod faults;
+pub mod hooks;
 pub mod journal;
 pub mod mail;
 mod server;

@@ -32,6 +32,7 @@ use tower::ServiceExt as _;
 use super::{
     SandboxSystem, control, effect,
     faults::{BadFaults, Effect, Faults, Seen},
+    hooks::Hooks,
     mail::{self, MailServer, Mailbox},
 };
 
@@ -87,6 +88,7 @@ pub(super) struct Mounted {
 pub(super) struct Shared {
     pub systems: Vec<Mounted>,
     pub mailbox: Option<Arc<Mailbox>>,
+    pub hooks: Hooks,
     faults: Mutex<Faults>,
     /// Why the faults file's last edition was not taken over.
     file_problem: Mutex<Option<String>>,
@@ -140,7 +142,13 @@ impl Sandbox {
             None => Faults::default(),
         };
         let mailbox = mail.as_ref().map(|mail| Arc::clone(&mail.mailbox));
-        let shared = Arc::new(Shared { systems, mailbox, faults: Mutex::new(faults), file_problem: Mutex::new(None) });
+        let shared = Arc::new(Shared {
+            systems,
+            mailbox,
+            hooks: Hooks::default(),
+            faults: Mutex::new(faults),
+            file_problem: Mutex::new(None),
+        });
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(serve(listener, shared, mail, faults_file, stopped));
         Ok(RunningSandbox { addr, mail_addr, stop, server })
