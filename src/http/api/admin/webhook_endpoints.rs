@@ -278,7 +278,7 @@ async fn create(
     request: Idempotent,
     sent: Sent<WebhookEndpointIn>,
 ) -> Result<Response, Problem> {
-    acting.caller.require(Permission::HubConfigure)?;
+    acting.require(Permission::HubConfigure)?;
     let given = sent.value;
     let settings = state.engine.settings.webhooks.clone();
     let events = Subscription::parse(&given.events).map_err(problem)?;
@@ -336,7 +336,7 @@ async fn update(
     Path(id): Path<String>,
     sent: Sent<WebhookEndpointChange>,
 ) -> Result<Response, Problem> {
-    acting.caller.require(Permission::HubConfigure)?;
+    acting.require(Permission::HubConfigure)?;
     let id = id_of(&id, "webhook endpoint")?;
     let given = sent.value;
     let address = match &given.url {
@@ -382,7 +382,7 @@ async fn update(
     )
 )]
 async fn remove(acting: Acting, request: Idempotent, Path(id): Path<String>) -> Result<Response, Problem> {
-    acting.caller.require(Permission::HubConfigure)?;
+    acting.require(Permission::HubConfigure)?;
     let id = id_of(&id, "webhook endpoint")?;
     let doer = Doer::of(&acting);
     request
@@ -417,7 +417,7 @@ async fn show_secrets(
     acting: Acting,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    acting.caller.require(Permission::HubConfigure)?;
+    acting.require(Permission::HubConfigure)?;
     let id = id_of(&id, "webhook endpoint")?;
     let doer = Doer::of(&acting);
     let settings = &state.engine.settings.webhooks;
@@ -458,7 +458,7 @@ async fn rotate(
     Path(id): Path<String>,
     sent: Sent<RotateIn>,
 ) -> Result<Response, Problem> {
-    acting.caller.require(Permission::HubConfigure)?;
+    acting.require(Permission::HubConfigure)?;
     let id = id_of(&id, "webhook endpoint")?;
     let settings = state.engine.settings.webhooks.clone();
     let hours = sent.value.overlap_hours;
@@ -491,7 +491,7 @@ async fn rotate(
     )
 )]
 async fn test(State(state): State<HttpState>, acting: Acting, Path(id): Path<String>) -> Result<Json<Trial>, Problem> {
-    acting.caller.require(Permission::HubOperate)?;
+    acting.require(Permission::HubOperate)?;
     let id = id_of(&id, "webhook endpoint")?;
     let doer = Doer::of(&acting);
     let settings = &state.engine.settings.webhooks;
@@ -524,7 +524,7 @@ async fn replay_events(
     Path(id): Path<String>,
     sent: Sent<ReplayIn>,
 ) -> Result<Response, Problem> {
-    acting.caller.require(Permission::HubOperate)?;
+    acting.require(Permission::HubOperate)?;
     let id = id_of(&id, "webhook endpoint")?;
     let given = sent.value;
     for (field, value) in [
