@@ -106,7 +106,7 @@ const CUSTOMER_SERVICE: Permissions = Permissions::of(&[
     UsersView,
 ]);
 const CONTENT_MANAGER: Permissions =
-    Permissions::of(&[ProductsView, ProductsCreate, ProductsEdit, ProductsDelete, PricesEdit, StockView, StockEdit]);
+    Permissions::of(&[ProductsView, ProductsCreate, ProductsEdit, ProductsDelete, ProductsOverride, PricesEdit, StockView, StockEdit]);
 
 impl Role {
     pub const ALL: [Role; 9] = [
@@ -182,6 +182,7 @@ mod tests {
             ProductsEdit,
             ProductsCreate,
             ProductsDelete,
+            ProductsOverride,
             PricesEdit,
             StockEdit,
             ReturnsDecide,
