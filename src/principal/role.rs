@@ -105,8 +105,16 @@ const CUSTOMER_SERVICE: Permissions = Permissions::of(&[
     ReturnsView,
     UsersView,
 ]);
-const CONTENT_MANAGER: Permissions =
-    Permissions::of(&[ProductsView, ProductsCreate, ProductsEdit, ProductsDelete, ProductsOverride, PricesEdit, StockView, StockEdit]);
+const CONTENT_MANAGER: Permissions = Permissions::of(&[
+    ProductsView,
+    ProductsCreate,
+    ProductsEdit,
+    ProductsDelete,
+    ProductsOverride,
+    PricesEdit,
+    StockView,
+    StockEdit,
+]);
 
 impl Role {
     pub const ALL: [Role; 9] = [

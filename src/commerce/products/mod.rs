@@ -19,8 +19,8 @@ mod upsert;
 
 pub(crate) use deleted::set_deleted;
 pub use entry::{ImageLine, ProductUpsert};
-pub use overrides::{Override, overrides_of};
 pub(crate) use overrides::{OVERRIDABLE, override_row, put_override, stored_value, take_override};
+pub use overrides::{Override, overrides_of};
 pub use queries::{allocate_ids, ids_by_code, shown_images};
 pub(crate) use queries::{code_of, images, lock_code};
 pub use upsert::upsert_products;

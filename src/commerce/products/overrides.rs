@@ -59,13 +59,17 @@ pub async fn overrides_of<'e>(db: impl PgExecutor<'e>, product_id: i64) -> Resul
         r#"
         select o.field, o.reason, o.created_at, o.created_by,
                case o.field
-                   when 'category' then (select to_jsonb(c.code) from commerce.category c where to_jsonb(c.id) = o.value)
-                   when 'brand' then (select to_jsonb(b.code) from commerce.brand b where to_jsonb(b.id) = o.value)
+                   when 'category' then
+                       coalesce((select to_jsonb(c.code) from commerce.category c where to_jsonb(c.id) = o.value), 'null')
+                   when 'brand' then
+                       coalesce((select to_jsonb(b.code) from commerce.brand b where to_jsonb(b.id) = o.value), 'null')
                    else o.value
                end as "value!: Value",
                case o.field
-                   when 'category' then (select to_jsonb(c.code) from commerce.category c where to_jsonb(c.id) = o.source_value)
-                   when 'brand' then (select to_jsonb(b.code) from commerce.brand b where to_jsonb(b.id) = o.source_value)
+                   when 'category' then coalesce(
+                       (select to_jsonb(c.code) from commerce.category c where to_jsonb(c.id) = o.source_value), 'null')
+                   when 'brand' then coalesce(
+                       (select to_jsonb(b.code) from commerce.brand b where to_jsonb(b.id) = o.source_value), 'null')
                    else o.source_value
                end as "source_value!: Value"
         from commerce.product_override o
@@ -160,9 +164,13 @@ pub(crate) async fn take_override(
     .await?;
     if source_value.is_some() {
         let bit = field.bit();
-        sqlx::query!("update commerce.product set overridden = overridden & ~$2::bigint where id = $1", product_id, bit)
-            .execute(conn)
-            .await?;
+        sqlx::query!(
+            "update commerce.product set overridden = overridden & ~$2::bigint where id = $1",
+            product_id,
+            bit
+        )
+        .execute(conn)
+        .await?;
     }
     Ok(source_value)
 }

@@ -7,6 +7,7 @@ mod overrides;
 mod pages;
 mod pictures;
 mod reading;
+mod shelf;
 
 use kopru::principal::Role;
 use reqwest::{Method, StatusCode};

@@ -103,7 +103,8 @@ async fn every_kind_of_field_comes_back_as_it_was() {
     let id = linked(&shop).await;
     shop.category("G1", None).await;
     let category = shop.category("G2", None).await;
-    shop.sql(&format!("update commerce.product set category_id = {category}, options = '{{\"renk\": \"siyah\"}}'")).await;
+    shop.sql(&format!("update commerce.product set category_id = {category}, options = '{{\"renk\": \"siyah\"}}'"))
+        .await;
     let before = shop.get(&format!("/api/v1/products/{id}"), &shop.editor).await;
     let fields = [
         ("categoryCode", json!("G1")),
@@ -200,7 +201,8 @@ async fn what_cannot_be_held_is_refused() {
     let body = json!({"value": "x", "reason": "deneme"});
     let path = format!("/api/v1/products/{own}/overrides/name");
     problem_of(shop.send(Method::PUT, &path, body.clone()).await, 409, "not_source_owned").await;
-    problem_of(shop.send(Method::PUT, "/api/v1/products/999/overrides/name", body.clone()).await, 404, "not_found").await;
+    problem_of(shop.send(Method::PUT, "/api/v1/products/999/overrides/name", body.clone()).await, 404, "not_found")
+        .await;
     let service = shop.served.token(Role::CustomerService, None).await;
     let path = format!("/api/v1/products/{id}/overrides/name");
     for token in [&shop.owner, &service] {
