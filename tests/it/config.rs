@@ -34,6 +34,7 @@ fn the_defaults_are_the_documented_file() {
     assert_eq!(config.retry.delays_secs, [1, 2, 4, 8, 16]);
     assert_eq!(config.retry.defer_for_secs, 86_400);
     assert_eq!((config.retention.payload_days, config.retention.history_days), (30, 180));
+    assert_eq!(config.retention.audit_years, 7);
     assert_eq!(config.hub.timezone.name(), "Europe/Istanbul");
     assert!(config.connectors.is_empty() && config.http.trusted_proxies.is_empty());
     let limits = &config.rate_limit;
