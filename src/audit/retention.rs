@@ -27,10 +27,8 @@ pub async fn once(pool: &PgPool, years: u32) -> Result<u64, sqlx::Error> {
 }
 
 async fn cut(tx: &mut Transaction<'_, Postgres>, years: u32) -> Result<u64, sqlx::Error> {
-    let alone = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "alone!""#, ADVISORY_LOCK);
-    if !alone.fetch_one(&mut **tx).await? {
-        return Ok(0);
-    }
+    // The sealer holds it for a moment, and goes on a moment later when we do.
+    sqlx::query!("select pg_advisory_xact_lock($1)", ADVISORY_LOCK).execute(&mut **tx).await?;
     // The last place of those at the beginning of which all are old enough.
     let place = sqlx::query_scalar!(
         r#"
