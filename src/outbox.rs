@@ -36,6 +36,7 @@ pub enum EventType {
     OrderApproved,
     OrderConfirmed,
     OrderUpdated,
+    OrderShipped,
     OrderCancelled,
     SyncCompleted,
     WebhookEndpointDisabled,
@@ -53,6 +54,7 @@ impl EventType {
         EventType::OrderApproved,
         EventType::OrderConfirmed,
         EventType::OrderUpdated,
+        EventType::OrderShipped,
         EventType::OrderCancelled,
         EventType::SyncCompleted,
         EventType::WebhookEndpointDisabled,
@@ -70,6 +72,7 @@ impl EventType {
             EventType::OrderApproved => "order.approved",
             EventType::OrderConfirmed => "order.confirmed",
             EventType::OrderUpdated => "order.updated",
+            EventType::OrderShipped => "order.shipped",
             EventType::OrderCancelled => "order.cancelled",
             EventType::SyncCompleted => "sync.completed",
             EventType::WebhookEndpointDisabled => "hub.webhook_endpoint.disabled",
@@ -95,6 +98,7 @@ impl EventType {
             | EventType::OrderApproved
             | EventType::OrderConfirmed
             | EventType::OrderUpdated
+            | EventType::OrderShipped
             | EventType::OrderCancelled => "order",
             EventType::SyncCompleted => "sync",
             EventType::WebhookEndpointDisabled => "webhook_endpoint",

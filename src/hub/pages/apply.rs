@@ -38,6 +38,8 @@ pub struct ApplyContext<'a> {
     pub may_create: bool,
     /// Starting over has not helped: what looks like another writer is a record's own fault, and is isolated.
     pub isolate: bool,
+    /// Equal content is written all the same: the store may have been changed behind it.
+    pub compares: bool,
     /// When the records come from a complete pass: its start, by the database's clock.
     pub full_pass_started: Option<DateTime<Utc>>,
 }
@@ -58,7 +60,8 @@ pub enum Verdict {
     Created(i64),
     Updated(i64),
     Unchanged(i64),
-    /// Overtaken by what the record has had; or by what waits for it, and then there may be no record yet.
+    /// Overtaken by what the record has had; or by what waits for it, and then there may be no record yet. Also a record
+    /// that is none of ours ([`entities::is_only_linked`]).
     Stale(Option<i64>),
     /// A newer document of the same code stands in the same page; the record that it made or changed, if it did.
     Superseded(Option<i64>),
@@ -198,6 +201,7 @@ async fn round(
         match held.remove(record.change.code.as_ref()) {
             None => rows.push(Row::new(place, record, None)),
             Some(link) => match standing(record, &link, cx.full_pass_started) {
+                Standing::Unchanged { .. } if cx.compares => rows.push(Row::new(place, record, Some(link))),
                 Standing::Unchanged { note } => {
                     verdicts[place] = Verdict::Unchanged(link.internal_id);
                     if note {
@@ -211,7 +215,15 @@ async fn round(
     }
 
     let mut postponed = Vec::new();
-    if !rows.is_empty() {
+    if entities::is_only_linked(cx.entity) {
+        // Nor is one of ours taken for another: numbers of documents begin anew with a period.
+        rows.retain(|row| {
+            if row.link.is_none() {
+                verdicts[row.place] = Verdict::Stale(None);
+            }
+            row.link.is_some()
+        });
+    } else if !rows.is_empty() {
         let renamed = adopt_renamed(tx, cx, &mut rows, verdicts, &mut postponed).await?;
         seen.extend(renamed.keys());
         let mut given_up: HashSet<i64> = HashSet::new();

@@ -231,7 +231,7 @@ fn systems_are_listed_and_asked_without_a_database() {
     let listed = kopru.run(&["connector", "list", "--json"]).expect(0).json();
     let erp = &listed["items"][0];
     assert_eq!((&erp["name"], &erp["kind"], &erp["breaker"]), (&json!("erp"), &json!("logo"), &Value::Null));
-    assert_eq!(erp["streams"].as_array().map(Vec::len), Some(7));
+    assert_eq!(erp["streams"].as_array().map(Vec::len), Some(10));
     let check = kopru.run(&["connector", "check", "erp", "--json"]).expect(1).json();
     assert_eq!(
         (&check["ok"], &check["class"], &check["cause"]),
