@@ -58,6 +58,8 @@ pub struct OrderSettings {
     pub read_after_write: bool,
     /// Writes at a time: LOGO does them one by one in any case.
     pub write_concurrency: u16,
+    /// How long LOGO may still be at a write that we gave up.
+    pub settle: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -173,6 +175,7 @@ impl LogoSettings {
             status_on_create: order_status(&mut reader),
             read_after_write: reader.flag("read_after_write", true),
             write_concurrency: reader.number("write_concurrency", 1..=16).unwrap_or(1),
+            settle: reader.duration("settle", policy.timeouts.write),
         };
         for key in ["category_field", "brand_field", "sales_vat_field"] {
             reader.elsewhere(key, IN_MAPPING);

@@ -45,6 +45,8 @@ pub(super) const BUILT_IN: &[(&str, &str)] = built_in![
     "logo/items.toml",
     "logo/prices.cases.toml",
     "logo/prices.toml",
+    "logo/sales_orders.cases.toml",
+    "logo/sales_orders.toml",
     "logo/stock.cases.toml",
     "logo/stock.toml",
     "logo/tables.toml",
