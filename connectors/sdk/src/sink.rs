@@ -33,21 +33,18 @@ pub enum What {
     Orders,
     /// A sales order that was made is cancelled.
     Cancellations,
-    /// A dealer who was approved becomes a customer card.
+    /// A dealer who was approved has a customer card, found by its tax number or made.
     Customers,
-    /// Goods that come back.
-    Returns,
 }
 
 impl What {
-    pub const ALL: [What; 4] = [What::Orders, What::Cancellations, What::Customers, What::Returns];
+    pub const ALL: [What; 3] = [What::Orders, What::Cancellations, What::Customers];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             What::Orders => "orders",
             What::Cancellations => "cancellations",
             What::Customers => "customers",
-            What::Returns => "returns",
         }
     }
 

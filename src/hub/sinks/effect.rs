@@ -13,8 +13,6 @@ pub enum Effect {
     OrderGivenBack { order: i64 },
     /// It cancelled the order, or never had it and is not to get it.
     OrderCancelled { order: i64 },
-    /// It has a card of the record.
-    Tied { tie: Tie },
 }
 
 /// Whom it comes from: what the system did is not told back to it.
@@ -36,7 +34,6 @@ pub async fn apply(conn: &mut PgConnection, by: &Provenance<'_>, effect: &Effect
             }
             Ok(())
         }
-        Effect::Tied { tie } => ties::tie(conn, by.origin, tie).await,
     }
 }
 

@@ -5,6 +5,7 @@
 //! | [`target`] | the target: what it wants, and which of the others a delivery is for |
 //! | [`call`] | looking, waiting and sending: what is the same for all documents |
 //! | [`orders`] | orders, and their cancellation |
+//! | [`customers`] | the cards of customers, found or made before an order names them |
 //! | [`effect`] | what follows over here, written with the outcome |
 //! | [`ties`] | links that are made by sending, and the codes that documents name records by |
 //!
@@ -15,6 +16,7 @@
 //! - What was found is adopted or put before a person; nothing is sent beside it.
 
 mod call;
+mod customers;
 pub mod effect;
 mod orders;
 mod target;

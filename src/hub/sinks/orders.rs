@@ -6,8 +6,9 @@ use sqlx::PgConnection;
 
 use super::{
     call::{self, Came, Errand, Looked},
+    customers,
     effect::Effect,
-    target::Work,
+    target::{Work, amended},
     ties::{self, Tie},
 };
 use crate::{
@@ -49,12 +50,22 @@ pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, sqlx::Error> {
     let missing = name(&mut tx, work, &mut record, &reference).await?;
     tx.commit().await?;
 
-    let document = match missing {
-        None => work.map(&record).map(|document| amended(document, &work.told.payload)),
-        Some(fault) => Err(fault),
+    let named = match missing {
+        Some(Missing::Customer { id, ours }) => match customers::card(work, id, &ours).await? {
+            Ok(code) => {
+                record["customer"]["code"] = code.into();
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        },
+        Some(Missing::Product(fault)) => Err(fault),
+        None => Ok(()),
     };
-    let document = match document {
+    let document = named.and_then(|()| work.map(work.outlet, &record));
+    let document = match document.map(|document| amended(document, &work.told.payload)) {
         Ok(document) => document,
+        // What became of the card is not known: the order itself was not sent, and nothing is until that has settled.
+        Err(fault @ Fault::UnknownOutcome { .. }) => return Ok(Tried::not_asked(Err(fault))),
         // What may be there from before was not looked for: it stays handed over.
         Err(fault) if !is_new => return Ok(Tried::not_asked(Err(fault))),
         Err(fault) => return Ok(Tried::not_asked(Err(fault)).with(Effect::OrderGivenBack { order })),
@@ -90,19 +101,6 @@ pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, sqlx::Error> {
             Tried { outcome: Err(fault), asked, answered: None, effect: None }.with(Effect::OrderGivenBack { order })
         }
     })
-}
-
-/// With what a person wrote under `document` when the letter was replayed: field by field, the others stay.
-fn amended(mut document: Value, payload: &Value) -> Value {
-    if let (Value::Object(made), Value::Object(wanted)) = (&mut document, &payload["document"]) {
-        for (name, value) in wanted {
-            match value {
-                Value::Null => made.remove(name),
-                value => made.insert(name.clone(), value.clone()),
-            };
-        }
-    }
-    document
 }
 
 /// An order changed. Only that its cancellation is asked for is told.
@@ -163,7 +161,7 @@ fn patience(why: &str) -> Fault {
     Fault::RateLimited { wait: None, detail: why.to_owned() }
 }
 
-fn not_linked(field: &str, value: String, detail: impl Into<String>) -> Fault {
+pub(super) fn not_linked(field: &str, value: String, detail: impl Into<String>) -> Fault {
     Fault::Permanent(Refusal {
         reason: "not_linked".to_owned(),
         field: Some(field.to_owned()),
@@ -172,13 +170,19 @@ fn not_linked(field: &str, value: String, detail: impl Into<String>) -> Fault {
     })
 }
 
+/// What has no code over there.
+enum Missing {
+    Customer { id: i64, ours: String },
+    Product(Fault),
+}
+
 /// Puts our reference and the codes of over there into the record. Gives what has none.
 async fn name(
     conn: &mut PgConnection,
     work: &Work<'_>,
     record: &mut Value,
     reference: &str,
-) -> Result<Option<Fault>, sqlx::Error> {
+) -> Result<Option<Missing>, sqlx::Error> {
     record["reference"] = reference.into();
     let id = |value: &Value| value.as_i64();
     let mut wanted = Vec::new();
@@ -190,14 +194,6 @@ async fn name(
     let code = |entity: &str, value: &Value| Some(codes.get(&(entity.to_owned(), value.as_i64()?))?.as_str());
     let instance = &work.instance.name;
 
-    match code("customer", &record["customerId"]) {
-        Some(code) => record["customer"]["code"] = code.into(),
-        None => {
-            let ours = record["customer"]["ourCode"].as_str().unwrap_or_default().to_owned();
-            let detail = format!("{instance} has no card of the customer {ours}: it is not linked");
-            return Ok(Some(not_linked("customer", ours, detail)));
-        }
-    }
     if let Some(code) = code("warehouse", &record["warehouseId"]) {
         record["warehouse"] = code.into();
     }
@@ -210,8 +206,15 @@ async fn name(
             None => {
                 let ours = line["ourCode"].as_str().unwrap_or_default().to_owned();
                 let detail = format!("{instance} has no card of the product {ours}: it is not linked");
-                return Ok(Some(not_linked(&format!("lines[{place}].product"), ours, detail)));
+                return Ok(Some(Missing::Product(not_linked(&format!("lines[{place}].product"), ours, detail))));
             }
+        }
+    }
+    match code("customer", &record["customerId"]) {
+        Some(code) => record["customer"]["code"] = code.into(),
+        None => {
+            let ours = record["customer"]["ourCode"].as_str().unwrap_or_default().to_owned();
+            return Ok(record["customerId"].as_i64().map(|id| Missing::Customer { id, ours }));
         }
     }
     Ok(None)

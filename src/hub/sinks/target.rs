@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use kopru_sdk::{Cause, Ctx, Fault, Outlet, Sink, What, async_trait};
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use super::super::{
     deliveries::{Document, Target, Tried, Wants},
     engine::{Engine, Instance, WeakEngine},
     pages::Failure,
 };
-use super::orders;
+use super::{customers, orders};
 use crate::outbox::EventType;
 
 /// The kind of these targets.
@@ -26,6 +27,8 @@ pub struct SinkTarget {
     instance: Arc<Instance>,
     /// Those that the configuration wants.
     outlets: Vec<Outlet>,
+    /// Held by who finds or makes a card, so that of a customer that two deliveries name one is made.
+    cards: Mutex<()>,
 }
 
 /// Makes a target of each instance that can be told things.
@@ -34,7 +37,8 @@ pub fn put_sinks(engine: &Engine) {
         let Some(sink) = instance.connector.sink() else { continue };
         let wanted = |outlet: &Outlet| instance.send.as_ref().is_none_or(|send| send.contains(&outlet.what));
         let outlets = sink.outlets().into_iter().filter(wanted).collect();
-        let target = SinkTarget { engine: engine.downgrade(), instance: Arc::clone(instance), outlets };
+        let target =
+            SinkTarget { engine: engine.downgrade(), instance: Arc::clone(instance), outlets, cards: Mutex::new(()) };
         engine.targets.put(instance.name.clone(), Arc::new(target));
     }
 }
@@ -45,7 +49,6 @@ const fn event_of(what: What) -> EventType {
         What::Orders => EventType::OrderConfirmed,
         What::Cancellations => EventType::OrderUpdated,
         What::Customers => EventType::CustomerRegistered,
-        What::Returns => EventType::ReturnRequested,
     }
 }
 
@@ -55,14 +58,16 @@ pub(super) struct Work<'a> {
     pub instance: &'a Instance,
     pub sink: &'a dyn Sink,
     pub outlet: Outlet,
+    pub outlets: &'a [Outlet],
+    pub cards: &'a Mutex<()>,
     pub cx: &'a Ctx,
     pub told: &'a Document,
 }
 
 impl Work<'_> {
     /// The document of the mapping; without one there is nothing to say.
-    pub fn map(&self, record: &Value) -> Result<Value, Fault> {
-        let Some(name) = self.outlet.mapping else { return Ok(Value::Null) };
+    pub fn map(&self, outlet: Outlet, record: &Value) -> Result<Value, Fault> {
+        let Some(name) = outlet.mapping else { return Ok(Value::Null) };
         let in_force = self.engine.library.now();
         let mapping = in_force.library().outbound(name).ok_or_else(|| Fault::contract(lacking(name)))?;
         let system = name.split_once('/').map_or(name, |(system, _)| system);
@@ -79,6 +84,19 @@ impl Work<'_> {
             })
         })
     }
+}
+
+/// With what a person wrote under `document` when the letter was replayed: field by field, the others stay.
+pub(super) fn amended(mut document: Value, payload: &Value) -> Value {
+    if let (Value::Object(made), Value::Object(wanted)) = (&mut document, &payload["document"]) {
+        for (name, value) in wanted {
+            match value {
+                Value::Null => made.remove(name),
+                value => made.insert(name.clone(), value.clone()),
+            };
+        }
+    }
+    document
 }
 
 fn lacking(mapping: &str) -> String {
@@ -130,11 +148,12 @@ impl Target for SinkTarget {
         let Some(outlet) = outlet.copied() else {
             return Tried::not_asked(Ok(Some("not sent: the configuration leaves it out".to_owned())));
         };
-        let work = Work { engine: &engine, instance: &self.instance, sink, outlet, cx, told };
+        let (outlets, cards) = (self.outlets.as_slice(), &self.cards);
+        let work = Work { engine: &engine, instance: &self.instance, sink, outlet, outlets, cards, cx, told };
         let tried = match outlet.what {
             What::Orders => orders::confirmed(&work).await,
             What::Cancellations => orders::cancelled(&work).await,
-            What::Customers | What::Returns => Ok(Tried::not_asked(Ok(None))),
+            What::Customers => customers::registered(&work).await,
         };
         tried.unwrap_or_else(|error| {
             // Nothing was sent: each of them reads the store first, and the outcome of a call is never lost in it.

@@ -15,15 +15,18 @@ pub struct Tie {
     pub external_id: String,
 }
 
-/// Writes the link, or what of it is new.
-pub async fn tie(conn: &mut PgConnection, connector: &str, tie: &Tie) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+/// Writes the link, or what of it is new. A code or an id that is linked to another record of ours stays with that one: a
+/// person has to look, and what was done is done. `false`: so it is.
+pub async fn tie(conn: &mut PgConnection, connector: &str, tie: &Tie) -> Result<bool, sqlx::Error> {
+    let written = sqlx::query!(
         "insert into hub.external_ref as r (connector, entity, internal_id, external_code, external_id)
-         values ($1, $2, $3, $4, $5)
+         select $1, $2, $3, $4, $5
+         where not exists (select from hub.external_ref o
+                           where o.connector = $1 and o.entity = $2 and o.internal_id <> $3
+                             and (o.external_code = $4 or o.external_id = $5))
          on conflict (internal_id, connector, entity) do update
              set external_code = excluded.external_code, external_id = excluded.external_id,
-                 last_synced_at = clock_timestamp()
-             where (r.external_code, r.external_id) is distinct from (excluded.external_code, excluded.external_id)",
+                 last_synced_at = clock_timestamp()",
         connector,
         tie.entity,
         tie.internal_id,
@@ -31,8 +34,13 @@ pub async fn tie(conn: &mut PgConnection, connector: &str, tie: &Tie) -> Result<
         tie.external_id,
     )
     .execute(conn)
-    .await?;
-    Ok(())
+    .await?
+    .rows_affected();
+    if written == 0 {
+        let Tie { entity, internal_id, code, external_id } = tie;
+        tracing::error!(connector, entity, internal_id, code, external_id, "another record of ours has this link");
+    }
+    Ok(written > 0)
 }
 
 /// Code and id of a record over there; `None`: it is not there, as far as we know.
@@ -71,4 +79,22 @@ pub async fn codes<'e>(
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(|row| ((row.entity, row.internal_id), row.external_code)).collect())
+}
+
+/// Whether something that is to make it over there is open, a letter included.
+pub async fn is_being_made<'e>(
+    db: impl PgExecutor<'e>,
+    target: &str,
+    aggregate: &str,
+    id: i64,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from hub.delivery
+                          where target = $1 and aggregate = $2 and aggregate_id = $3) as "open!""#,
+        target,
+        aggregate,
+        id,
+    )
+    .fetch_one(db)
+    .await
 }

@@ -37,6 +37,8 @@ pub(super) const BUILT_IN: &[(&str, &str)] = built_in![
     "integration/stock.toml",
     "logo/brands.cases.toml",
     "logo/brands.toml",
+    "logo/customer_cards.cases.toml",
+    "logo/customer_cards.toml",
     "logo/customers.cases.toml",
     "logo/customers.toml",
     "logo/group_codes.cases.toml",

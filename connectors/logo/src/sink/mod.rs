@@ -1,11 +1,13 @@
-//! What LOGO is told: sales orders, and that they are cancelled.
+//! What LOGO is told: sales orders, that they are cancelled, and customers that it does not have.
 //!
 //! | module | subject |
 //! | --- | --- |
 //! | [`orders`] | made, looked for, cancelled |
+//! | [`cards`] | customer cards: found by tax number, or made |
 //! | [`slip`] | the body that is sent: our reference, parameters, the lengths of LOGO's fields |
 //! | [`compare`] | whether a slip is the one that was sent |
 
+mod cards;
 mod compare;
 mod orders;
 mod slip;
@@ -25,6 +27,7 @@ impl Sink for Logo {
         vec![
             Outlet { what: What::Orders, mapping: Some("logo/sales_orders"), idempotent: false },
             Outlet { what: What::Cancellations, mapping: None, idempotent: true },
+            Outlet { what: What::Customers, mapping: Some("logo/customer_cards"), idempotent: false },
         ]
     }
 
@@ -45,7 +48,8 @@ impl Sink for Logo {
     async fn find(&self, _cx: &Ctx, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
         match outgoing.what {
             What::Orders => orders::find(&self.client, outgoing).await,
-            other => Err(unknown(other)),
+            What::Customers => cards::find(&self.client, outgoing).await,
+            What::Cancellations => Err(unknown(outgoing.what)),
         }
     }
 
@@ -53,11 +57,11 @@ impl Sink for Logo {
         match outgoing.what {
             What::Orders => orders::create(&self.client, outgoing).await,
             What::Cancellations => orders::cancel(&self.client, outgoing).await,
-            other => Err(unknown(other)),
+            What::Customers => cards::create(&self.client, outgoing).await,
         }
     }
 }
 
 fn unknown(what: What) -> Fault {
-    Fault::contract(format!("LOGO is not told of {}", what.as_str()))
+    Fault::contract(format!("nothing is looked for of {}", what.as_str()))
 }

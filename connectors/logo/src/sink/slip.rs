@@ -31,6 +31,30 @@ const LINE_CODES: [(&str, usize); 5] =
     [("MASTER_CODE", 24), ("UNIT_CODE", 10), ("AUXIL_CODE", 10), ("DELVRY_CODE", 10), ("VARIANTCODE", 24)];
 const LINE_TEXTS: [(&str, usize); 1] = [("TRANS_DESCRIPTION", 250)];
 
+const CARD_CODES: [(&str, usize); 7] = [
+    ("CODE", 16),
+    ("TAX_ID", 15),
+    ("TCKNO", 15),
+    ("PAYMENT_CODE", 16),
+    ("TRADING_GRP", 16),
+    ("AUXIL_CODE", 10),
+    ("AUTH_CODE", 10),
+];
+const CARD_TEXTS: [(&str, usize); 12] = [
+    ("TITLE", 200),
+    ("ADDRESS1", 200),
+    ("ADDRESS2", 200),
+    ("DISTRICT", 50),
+    ("TOWN", 50),
+    ("CITY", 50),
+    ("COUNTRY", 50),
+    ("POSTAL_CODE", 10),
+    ("TELEPHONE1", 15),
+    ("TAX_OFFICE", 30),
+    ("CONTACT", 50),
+    ("E_MAIL", 250),
+];
+
 /// Of one of NOTES1 to NOTES6.
 const NOTE: usize = 50;
 const NOTES: [&str; 6] = ["NOTES1", "NOTES2", "NOTES3", "NOTES4", "NOTES5", "NOTES6"];
@@ -62,6 +86,11 @@ pub fn order(outgoing: &Outgoing<'_>, settings: &OrderSettings) -> Result<Value,
         }
     }
     Ok(Value::Object(body))
+}
+
+/// The lengths of a customer card.
+pub fn fit_card(body: &mut Map<String, Value>) -> Result<(), Fault> {
+    fit(body, "", &CARD_CODES, &CARD_TEXTS)
 }
 
 fn fit(
