@@ -121,6 +121,6 @@ entity_routes!(
     record = "/api/integration/invoices/{externalCode}",
     item = InvoiceIn,
     items = InvoicesIn,
-    names = ["pushInvoice", "pushInvoices", "showInvoice", "cancelInvoice"],
+    names = ["pushInvoice", "pushInvoices", "showPushedInvoice", "cancelPushedInvoice"],
     also = []
 );

@@ -94,7 +94,9 @@ impl Shop {
     }
 
     pub async fn says_sent(&self, order: i64) {
-        self.hub.execute(&format!("update commerce.sales_order set handed_at = now(), sent_at = now() where id = {order}")).await;
+        self.hub
+            .execute(&format!("update commerce.sales_order set handed_at = now(), sent_at = now() where id = {order}"))
+            .await;
     }
 
     pub async fn reads(&self, stream: &str, records: impl IntoIterator<Item = Value>) -> Run {
