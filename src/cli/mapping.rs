@@ -31,6 +31,10 @@ pub fn check(dir: Option<&Path>, paths: &[PathBuf], as_json: bool, out: &mut dyn
         sound.extend(named.map(
             |mapping| json!({ "name": mapping.name(), "entity": mapping.entity().as_str(), "hash": mapping.hash() }),
         ));
+        let named = library.outbounds().filter(|mapping| wanted.includes(mapping.name()));
+        sound.extend(named.map(
+            |mapping| json!({ "name": mapping.name(), "document": mapping.told().as_str(), "hash": mapping.hash() }),
+        ));
         problems.extend(found.into_iter().filter(|problem| wanted.concerns(problem)));
         // A case file that cannot be understood is a problem as well.
         problems.extend(run_cases(&library, |name| wanted.includes(name)).err().unwrap_or_default());

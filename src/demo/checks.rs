@@ -6,7 +6,7 @@ use kopru_sdk::Pass;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{drop, webhook};
+use super::{drop, orders, webhook};
 use crate::{
     app::{self, App, AppError},
     hub::{
@@ -67,6 +67,7 @@ pub async fn once(
         // Before anything happens that it is to be told of.
         let endpoint = webhook::register(&engine, receiver).await;
         let (streams, mut checks) = synchronise(&engine, expected, folder, &mut told).await?;
+        checks.push(orders::check(app, &engine).await?);
         let received = match endpoint {
             Ok(id) => webhook::check(&engine, id, receiver).await,
             Err(error) => Err(error),
@@ -84,7 +85,7 @@ pub async fn once(
     let _ = beat.await;
     daemon::leave(&engine).await;
     let (streams, mut checks) = outcome.map_err(crate::hub::engine::EngineError::from)?;
-    for name in ["order_sent", "order_paid", "order_shipped", "order_invoiced"] {
+    for name in ["order_paid", "order_shipped", "order_invoiced"] {
         checks.push(Check { name, ok: None, detail: "not built yet".to_owned() });
     }
     let arrived =

@@ -9,6 +9,7 @@ mod accounts;
 mod checks;
 mod drop;
 mod key;
+mod orders;
 mod sandbox;
 mod webhook;
 

@@ -11,6 +11,7 @@
 //! | [`intake`] | documents that a caller hands over and waits for |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
 //! | [`deliveries`] | what is told to others: router, worker, targets |
+//! | [`sinks`], [`installation`] | connectors that are told things, and under which name |
 //! | [`webhooks`] | addresses that people register to be told of events |
 //! | [`sweeps`] | what complete passes do not find any more |
 //! | [`patience`] | what starts over when another writer was faster |
@@ -47,6 +48,7 @@ pub mod entities;
 pub mod files;
 pub mod history;
 pub mod housekeeping;
+pub mod installation;
 pub mod intake;
 pub mod leases;
 pub mod letter_ids;
@@ -64,6 +66,7 @@ pub mod retention;
 pub mod retry;
 pub mod runs;
 pub mod scheduler;
+pub mod sinks;
 pub mod states;
 pub mod streams;
 pub mod sweeps;

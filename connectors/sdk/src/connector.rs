@@ -13,6 +13,7 @@ use crate::{
     reading::{Operation, Reading, Recorded},
     sandbox::{SandboxOptions, SandboxSystem},
     settings::{BadSettings, Settings},
+    sink::Sink,
 };
 
 /// One per connector crate; `connectors/bundle` lists them. The hub never names a connector.
@@ -51,6 +52,11 @@ pub trait Connector: Send + Sync + 'static {
 
     /// The streams that can be pulled, when there are any.
     fn source(&self) -> Option<&dyn Source> {
+        None
+    }
+
+    /// What it can be told, when it can.
+    fn sink(&self) -> Option<&dyn Sink> {
         None
     }
 

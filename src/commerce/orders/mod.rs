@@ -7,6 +7,7 @@
 //! - A level of stock never holds more for orders than it had to sell when each was placed: reservations are made under
 //!   the levels' row locks, taken by rising id.
 //! - Totals are sums of lines ([`totals`]); what a product was called and cost then stands in its line.
+//! - An order that may be with an ERP is cancelled by the ERP's word alone ([`outgoing`]).
 //! - What is read is read in a scope; what is not covered is not there.
 
 mod allocate;
@@ -17,6 +18,7 @@ mod events;
 mod invoiced;
 pub mod lines;
 mod moves;
+pub mod outgoing;
 mod place;
 pub(crate) mod queries;
 mod read;

@@ -192,6 +192,7 @@ impl Build {
             connector: Arc::new(TestConnector { system: Arc::clone(system), streams: specs.clone() }),
             exclusive: self.exclusive,
             master: self.master.clone(),
+            send: None,
             streams: specs
                 .into_iter()
                 .map(|spec| Stream {
@@ -210,6 +211,7 @@ impl Build {
             connector: Arc::new(PushOnly),
             exclusive: false,
             master: None,
+            send: None,
             streams: Vec::new(),
         });
         let instances = std::iter::once(instance).chain(beside).collect();

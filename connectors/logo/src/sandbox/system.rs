@@ -372,6 +372,7 @@ impl SandboxSystem for LogoSandbox {
             "password": self.switches.password,
             "firm": self.switches.firm,
             "period": self.switches.period,
+            "new_customer_code": "120.WEB.{id:5}",
             // A simulation bears any rate.
             "rate_per_second": 0,
         })
