@@ -38,6 +38,7 @@ pub enum EventType {
     OrderUpdated,
     OrderCancelled,
     SyncCompleted,
+    DeadLetterCreated,
     WebhookEndpointDisabled,
 }
 
@@ -55,6 +56,7 @@ impl EventType {
         EventType::OrderUpdated,
         EventType::OrderCancelled,
         EventType::SyncCompleted,
+        EventType::DeadLetterCreated,
         EventType::WebhookEndpointDisabled,
     ];
 
@@ -72,6 +74,7 @@ impl EventType {
             EventType::OrderUpdated => "order.updated",
             EventType::OrderCancelled => "order.cancelled",
             EventType::SyncCompleted => "sync.completed",
+            EventType::DeadLetterCreated => "hub.dead_letter.created",
             EventType::WebhookEndpointDisabled => "hub.webhook_endpoint.disabled",
         }
     }
@@ -97,6 +100,7 @@ impl EventType {
             | EventType::OrderUpdated
             | EventType::OrderCancelled => "order",
             EventType::SyncCompleted => "sync",
+            EventType::DeadLetterCreated => "dead_letter",
             EventType::WebhookEndpointDisabled => "webhook_endpoint",
         }
     }
