@@ -39,6 +39,7 @@ pub enum EventType {
     OrderShipped,
     OrderCancelled,
     SyncCompleted,
+    DeadLetterCreated,
     WebhookEndpointDisabled,
 }
 
@@ -57,6 +58,7 @@ impl EventType {
         EventType::OrderShipped,
         EventType::OrderCancelled,
         EventType::SyncCompleted,
+        EventType::DeadLetterCreated,
         EventType::WebhookEndpointDisabled,
     ];
 
@@ -75,6 +77,7 @@ impl EventType {
             EventType::OrderShipped => "order.shipped",
             EventType::OrderCancelled => "order.cancelled",
             EventType::SyncCompleted => "sync.completed",
+            EventType::DeadLetterCreated => "hub.dead_letter.created",
             EventType::WebhookEndpointDisabled => "hub.webhook_endpoint.disabled",
         }
     }
@@ -101,6 +104,7 @@ impl EventType {
             | EventType::OrderShipped
             | EventType::OrderCancelled => "order",
             EventType::SyncCompleted => "sync",
+            EventType::DeadLetterCreated => "dead_letter",
             EventType::WebhookEndpointDisabled => "webhook_endpoint",
         }
     }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Pass};
 use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor, PgPool};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::states::{RunState, Trigger};
@@ -21,7 +22,7 @@ pub struct NewRun<'a> {
     pub since: Option<DateTime<Utc>>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
     pub id: Uuid,
@@ -50,6 +51,7 @@ pub struct Run {
     pub cause: Option<String>,
     pub error: Option<String>,
     /// Of a dry run: what it would change, see [`super::sweeps::Preview`].
+    #[schema(value_type = Option<Object>)]
     pub preview: Option<serde_json::Value>,
 }
 

@@ -48,6 +48,10 @@ const fn told(kind: EventType) -> (&'static str, &'static str) {
             "A first or full run is complete; its single changes were told only to endpoints with `bulk`",
             include_str!("schemas/sync_completed.json"),
         ),
+        EventType::DeadLetterCreated => (
+            "Something could not go in, or could not be told to somebody else",
+            include_str!("schemas/dead_letter.json"),
+        ),
         EventType::WebhookEndpointDisabled => {
             ("A webhook endpoint was switched off by itself", include_str!("schemas/webhook_endpoint_disabled.json"))
         }

@@ -7,18 +7,20 @@ use axum::{
     response::Response,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
     super::{
-        acting::Acting,
+        acting::{Acting, Deed},
         asked,
         listed::{Listed, PageQuery},
         sent::Sent,
     },
-    doer::Doer,
+    none_of, uuid_of,
 };
 use crate::{
     audit,
@@ -87,9 +89,7 @@ struct ReconciliationIn {
     repair: bool,
 }
 
-fn nobody() -> Problem {
-    Problem::not_found("there is no such reconciliation; its run may have been trimmed")
-}
+const WHAT: &str = "reconciliation";
 
 fn stopped(error: AskError) -> Stop {
     match error {
@@ -147,8 +147,8 @@ async fn show_reconciliation(
 ) -> Result<Json<ReconciliationDetail>, Problem> {
     const LIST: &str = "findings";
     caller.require(Permission::HubView)?;
-    let id: Uuid = id.parse().map_err(|_| nobody())?;
-    let report = reconcile::show(&state.pool, id).await?.ok_or_else(nobody)?;
+    let id = uuid_of(&id, WHAT)?;
+    let report = reconcile::show(&state.pool, id).await?.ok_or_else(|| none_of(WHAT))?;
     let after: Option<(String, String)> = page.after(LIST)?;
     let after = after.as_ref().map(|(kind, code)| (kind.as_str(), code.as_str()));
     let rows = reconcile::findings(&state.pool, id, after, page.rows()).await?;
@@ -169,36 +169,37 @@ async fn show_reconciliation(
     responses((status = 202, description = "It will be worked off", body = Report), Denied)
 )]
 async fn start_reconciliation(
-    State(engine): State<Engine>,
+    State(state): State<HttpState>,
     acting: Acting,
     request: Idempotent,
     sent: Sent<ReconciliationIn>,
 ) -> Result<Response, Problem> {
     acting.require(Permission::HubOperate)?;
-    let wanted = sent.value;
-    let doer = Doer::of(&acting);
-    request
-        .run(acting.actor(), &sent.bytes, |tx| {
-            let (engine, doer, wanted) = (engine.clone(), doer.clone(), wanted.clone());
-            Box::pin(async move {
-                let Some((connector, stream)) = wanted.stream.split_once('.') else {
-                    return Err(
-                        asked::wrong("stream", "format", "it must be CONNECTOR.STREAM, as in logo.items").into()
-                    );
-                };
-                let id = reconcile::ask(&mut *tx, &engine, connector, stream, wanted.repair).await.map_err(stopped)?;
-                let entry = audit::Entry {
-                    action: "reconciliation.started",
-                    subject_kind: "stream",
-                    subject: wanted.stream.clone(),
-                    detail: serde_json::json!({ "id": id, "repair": wanted.repair }),
-                };
-                audit::record(&mut *tx, doer.actor(), &[entry]).await?;
-                let report = reconcile::show(&mut *tx, id).await?.ok_or_else(nobody)?;
-                Ok(Answer::json(StatusCode::ACCEPTED, &report)?)
-            })
-        })
-        .await
+    acting.perform(&request, &sent.bytes, Start { engine: state.engine, wanted: sent.value }).await
+}
+
+struct Start {
+    engine: Engine,
+    wanted: ReconciliationIn,
+}
+
+impl Deed for Start {
+    async fn done(&self, conn: &mut PgConnection, acting: &Acting) -> Result<Answer, Stop> {
+        let wanted = &self.wanted;
+        let Some((connector, stream)) = wanted.stream.split_once('.') else {
+            return Err(asked::wrong("stream", "format", "it must be CONNECTOR.STREAM, as in logo.items").into());
+        };
+        let id = reconcile::ask(&mut *conn, &self.engine, connector, stream, wanted.repair).await.map_err(stopped)?;
+        let entry = audit::Entry {
+            action: "reconciliation.started",
+            subject_kind: "stream",
+            subject: wanted.stream.clone(),
+            detail: json!({ "id": id, "repair": wanted.repair }),
+        };
+        audit::record(&mut *conn, acting.by_actor(), &[entry]).await?;
+        let report = reconcile::show(&mut *conn, id).await?.ok_or_else(|| none_of(WHAT))?;
+        Ok(Answer::json(StatusCode::ACCEPTED, &report)?)
+    }
 }
 
 /// Where the orders of an ERP say something else than ours, until the two agree again.
