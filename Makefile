@@ -35,6 +35,7 @@ bench: setup
 	cargo bench --bench letters
 	cargo bench --bench catalogue -- --browse-seconds 30
 	cargo bench --bench orders
+	cargo bench --bench orders_to_logo
 	cargo bench --bench deliveries
 
 prepare: setup

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::NaiveTime;
-use kopru_sdk::{Connector, Descriptor, StreamSpec, outbound::Guard, settings::unknown_key};
+use kopru_sdk::{Connector, Descriptor, StreamSpec, What, outbound::Guard, settings::unknown_key};
 
 use crate::{
     canonical::Entity,
@@ -22,6 +22,7 @@ use crate::{
         files::{Folder, Take},
         push_only::{self, PushOnly},
         retry::RetrySchedule,
+        sinks::put_sinks,
         sweeps::{Mode, SweepPolicy},
         webhooks::WebhookSettings,
     },
@@ -87,6 +88,7 @@ impl App {
             ..engine_settings(&self.config)
         };
         let engine = Engine::new(pool, self.clock.clone(), Arc::new(library), instances, handlers, settings)?;
+        put_sinks(&engine);
         engine.targets.put(mail::TARGET, Arc::new(mail_target(&self.config, self.sealer()?)?));
         Ok(engine)
     }
@@ -260,6 +262,7 @@ fn instance(config: &Config, name: String, connector: Arc<dyn Connector>) -> Ins
         kind: configured.kind.clone(),
         exclusive: configured.exclusive.unwrap_or_else(|| connector.exclusive()),
         master: configured.master.as_ref().map(|names| names.iter().filter_map(|name| Entity::parse(name)).collect()),
+        send: configured.send.as_ref().map(|names| names.iter().filter_map(|name| What::parse(name)).collect()),
         streams: streams.into_iter().map(|spec| stream(config, &configured, spec)).collect(),
         name,
         connector,
@@ -395,6 +398,12 @@ fn unknown_names(connector: &ConnectorConfig, known_streams: &[&str], path: &str
         key: format!("{path}.streams.{stream}"),
         text: unknown(stream, known_streams, "stream"),
     });
+    let documents = What::ALL.map(What::as_str);
+    let sent = connector.send.iter().flatten().filter(|name| What::parse(name).is_none()).map(|name| Problem {
+        origin: None,
+        key: format!("{path}.send"),
+        text: format!("`{name}`: {}", unknown(name, &documents, "document")),
+    });
     let entities = Entity::ALL.map(Entity::as_str);
     let named = connector.master.iter().flatten().filter(|name| Entity::parse(name).is_none());
     let named = named.map(|name| Problem {
@@ -402,7 +411,7 @@ fn unknown_names(connector: &ConnectorConfig, known_streams: &[&str], path: &str
         key: format!("{path}.master"),
         text: format!("`{name}`: {}", unknown(name, &entities, "entity").replace("entitys", "entities")),
     });
-    streams.chain(named).collect()
+    streams.chain(sent).chain(named).collect()
 }
 
 /// Reads the configuration as `serve` needs it: with everything that is wrong with any connector told as well.

@@ -36,6 +36,7 @@ pub enum EventType {
     OrderApproved,
     OrderConfirmed,
     OrderUpdated,
+    OrderShipped,
     OrderCancelled,
     SyncCompleted,
     DeadLetterCreated,
@@ -54,6 +55,7 @@ impl EventType {
         EventType::OrderApproved,
         EventType::OrderConfirmed,
         EventType::OrderUpdated,
+        EventType::OrderShipped,
         EventType::OrderCancelled,
         EventType::SyncCompleted,
         EventType::DeadLetterCreated,
@@ -72,6 +74,7 @@ impl EventType {
             EventType::OrderApproved => "order.approved",
             EventType::OrderConfirmed => "order.confirmed",
             EventType::OrderUpdated => "order.updated",
+            EventType::OrderShipped => "order.shipped",
             EventType::OrderCancelled => "order.cancelled",
             EventType::SyncCompleted => "sync.completed",
             EventType::DeadLetterCreated => "hub.dead_letter.created",
@@ -98,6 +101,7 @@ impl EventType {
             | EventType::OrderApproved
             | EventType::OrderConfirmed
             | EventType::OrderUpdated
+            | EventType::OrderShipped
             | EventType::OrderCancelled => "order",
             EventType::SyncCompleted => "sync",
             EventType::DeadLetterCreated => "dead_letter",

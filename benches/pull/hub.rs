@@ -1,5 +1,7 @@
 //! The hub under measurement: the release binary with a private cluster and a sandbox, each a process of its own.
 
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
 use std::{
     error::Error,
     io::{BufRead, BufReader},
@@ -37,10 +39,16 @@ impl Deref for Hub {
 
 impl Hub {
     pub async fn start(items: u64, via: &str) -> Result<Hub, Box<dyn Error>> {
+        Hub::start_with(items, via, None).await
+    }
+
+    /// With a LOGO of other habits.
+    pub async fn start_with(items: u64, via: &str, switches: Option<&Value>) -> Result<Hub, Box<dyn Error>> {
         let cluster = Cluster::new(&format!("{via}-{items}"))?;
         let mut sandbox = Command::new(KOPRU)
             .current_dir(cluster.dir())
             .args(["sandbox", "--json", "--listen", "127.0.0.1:0", "--die-with-parent", "--items", &items.to_string()])
+            .args(switches.iter().flat_map(|switches| ["--switches".to_owned(), switches.to_string()]))
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = sandbox.stdout.take().ok_or("no output")?;

@@ -16,6 +16,7 @@ use crate::{
         checkup::{self, Checkup, Reach},
         deliveries::targets::TargetRow,
         files::Folder,
+        installation,
     },
     mail,
     mapping::Library,
@@ -270,6 +271,8 @@ async fn inside(
         let (payload_days, history_days) = (retention.payload_days, retention.history_days);
         let lease = config.retry.lease();
         let found = checkup::look(&database.pool, health.now, lease, payload_days, history_days).await?;
+        let code = installation::code(&database.pool).await?;
+        checks.push(Check::info("installation", format!("{code}: our orders are called {code}-… over there")));
         checks.extend(hub(config, &found));
         checks.extend(systems(config, connectors, Some(database)).await);
     }

@@ -89,6 +89,16 @@ fn rows(shelf: &Shelf, daemons: &[DaemonMappings]) -> Vec<Row> {
         };
         rows.insert(row.name.clone(), row);
     }
+    for mapping in now.library().outbounds() {
+        let row = Row {
+            name: mapping.name().to_owned(),
+            entity: mapping.told().as_str().to_owned(),
+            hash: Some(mapping.hash().to_owned()),
+            source: Some(source_of(&now, mapping.name())),
+            tables: Vec::new(),
+        };
+        rows.insert(row.name.clone(), row);
+    }
     for (name, held) in daemons.iter().flat_map(|daemon| &daemon.mappings) {
         rows.entry(name.clone()).or_insert_with(|| Row {
             name: name.clone(),

@@ -43,6 +43,7 @@ fn connector(name: &str, table: Table, problems: &mut Vec<Problem>) -> Connector
     let enabled = section.optional("enabled").unwrap_or(true);
     let exclusive = section.optional("exclusive");
     let master = section.optional("master");
+    let send = section.optional("send");
     let streams = section.take("streams");
     section.require("kind", is_name(&kind), NAME_RULE);
     let mut rest = section.rest();
@@ -64,7 +65,17 @@ fn connector(name: &str, table: Table, problems: &mut Vec<Problem>) -> Connector
     let secrets = if enabled { resolve_files(&mut rest, &path, problems) } else { BTreeSet::new() };
     origins.extend(rest.iter().map(|(key, node)| (key.clone(), node.origin.clone())));
     let settings = rest.into_iter().map(|(key, node)| (key, json(node.into_value()))).collect();
-    ConnectorConfig { kind, enabled, exclusive, master, streams, settings: Json::Object(settings), origins, secrets }
+    ConnectorConfig {
+        kind,
+        enabled,
+        exclusive,
+        master,
+        send,
+        streams,
+        settings: Json::Object(settings),
+        origins,
+        secrets,
+    }
 }
 
 fn stream(mut section: Section<'_>) -> StreamConfig {

@@ -197,6 +197,8 @@ pub struct ConnectorConfig {
     pub exclusive: Option<bool>,
     /// Entities that this instance may create. `None`: all.
     pub master: Option<Vec<String>>,
+    /// What it is told. `None`: all that its connector can be told.
+    pub send: Option<Vec<String>>,
     pub streams: BTreeMap<String, StreamConfig>,
     /// An object; `_file` keys are resolved.
     pub settings: serde_json::Value,
@@ -214,6 +216,7 @@ impl Default for ConnectorConfig {
             enabled: true,
             exclusive: None,
             master: None,
+            send: None,
             streams: BTreeMap::new(),
             settings: serde_json::Value::Object(serde_json::Map::new()),
             origins: BTreeMap::new(),
@@ -229,6 +232,7 @@ impl fmt::Debug for ConnectorConfig {
             .field("enabled", &self.enabled)
             .field("exclusive", &self.exclusive)
             .field("master", &self.master)
+            .field("send", &self.send)
             .field("streams", &self.streams)
             .finish_non_exhaustive()
     }

@@ -128,6 +128,9 @@ fn show_connector(connector: &ConnectorConfig) -> Json {
     if let Some(master) = &connector.master {
         shown.insert("master".to_owned(), json!(master));
     }
+    if let Some(send) = &connector.send {
+        shown.insert("send".to_owned(), json!(send));
+    }
     if let Json::Object(settings) = &connector.settings {
         for (key, value) in settings {
             // A value that came out of a file of its own was meant to be kept from sight, whatever its key.

@@ -120,6 +120,12 @@ pub async fn accounts_of(app: &App, dir: &Path) -> Result<Value, AccountError> {
     Ok(Value::Array(listed))
 }
 
+/// The first company of the demo.
+pub(super) async fn first_company(app: &App) -> Result<i64, AccountError> {
+    let (code, title, tax_number) = COMPANIES[0];
+    company(app, code, title, tax_number).await
+}
+
 async fn company(app: &App, code: &str, title: &str, tax_number: &str) -> Result<i64, AccountError> {
     let mut tx = app.database.pool.begin().await?;
     if let Some((_, id)) = customers::ids_by_code(&mut tx, &[code]).await?.first() {

@@ -8,7 +8,9 @@
 mod accounts;
 mod checks;
 mod drop;
+mod invoiced;
 mod key;
+mod orders;
 mod sandbox;
 mod webhook;
 

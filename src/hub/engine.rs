@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
-use kopru_sdk::{Connector, Ctx, StreamSpec, async_trait, settings::unknown_key};
+use kopru_sdk::{Connector, Ctx, StreamSpec, What, async_trait, settings::unknown_key};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -82,6 +82,8 @@ pub struct Instance {
     pub exclusive: bool,
     /// Entities of which this instance may create records; others it matches by code. `None`: all.
     pub master: Option<Vec<Entity>>,
+    /// What it is told of what its connector can be told. `None`: all of it.
+    pub send: Option<Vec<What>>,
     pub streams: Vec<Stream>,
 }
 
@@ -169,6 +171,16 @@ impl Drop for InHand {
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
+/// An engine as its own parts know it, so that it ends when nobody else holds it.
+#[derive(Clone)]
+pub struct WeakEngine(Weak<Inner>);
+
+impl WeakEngine {
+    pub fn upgrade(&self) -> Option<Engine> {
+        self.0.upgrade().map(Engine)
+    }
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("id", &self.0.id).finish_non_exhaustive()
@@ -240,6 +252,10 @@ impl Engine {
             reload_asked: AtomicBool::new(false),
             in_hand: Mutex::default(),
         })))
+    }
+
+    pub fn downgrade(&self) -> WeakEngine {
+        WeakEngine(Arc::downgrade(&self.0))
     }
 
     /// Has the mapping files read at once.

@@ -26,6 +26,25 @@ pub async fn acquire<'e>(db: impl PgExecutor<'e>, name: &str, owner: Uuid, ttl: 
     Ok(taken.is_some())
 }
 
+/// The same, written only when it is not ours for a while yet: for what is asked often.
+pub async fn keep<'e>(
+    db: impl PgExecutor<'e> + Copy,
+    name: &str,
+    owner: Uuid,
+    ttl: Duration,
+) -> Result<bool, sqlx::Error> {
+    let held = sqlx::query_scalar!(
+        r#"select exists (select from hub.lease
+                          where name = $1 and owner = $2 and expires_at > clock_timestamp() + $3) as "held!""#,
+        name,
+        owner,
+        interval(ttl / 2),
+    )
+    .fetch_one(db)
+    .await?;
+    if held { Ok(true) } else { acquire(db, name, owner, ttl).await }
+}
+
 /// Gives the lease back, if it is still ours.
 pub async fn release<'e>(db: impl PgExecutor<'e>, name: &str, owner: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!("delete from hub.lease where name = $1 and owner = $2", name, owner).execute(db).await?;

@@ -11,15 +11,18 @@
 //! | [`intake`] | documents that a caller hands over and waits for |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
 //! | [`deliveries`] | what is told to others: router, worker, targets |
+//! | [`sinks`], [`installation`] | connectors that are told things, and under which name |
 //! | [`webhooks`] | addresses that people register to be told of events |
 //! | [`sweeps`] | what complete passes do not find any more |
 //! | [`patience`] | what starts over when another writer was faster |
 //! | [`deferral`], [`dead_letters`], [`letter_ids`] | what waits, and what could not go in |
 //! | [`deactivate`] | what a source no longer has |
+//! | `handover` | reservations that a system's own figures of stock contain |
 //! | [`mappings`] | the mappings in force, edits and answers; what a document would change |
 //! | [`verdict`], [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
 //! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
 //! | [`timeline`], [`history`] | what touched an object; what became of a message |
+//! | [`reconcile`] | passes that compare both sides, and what they found |
 //! | [`reading`] | a recorded answer, read without its system |
 //! | [`retention`] | history by dropped partitions |
 //! | [`meters`], [`checkup`] | what the monitoring and `kopru doctor` are told |
@@ -45,8 +48,10 @@ pub mod documents;
 pub mod engine;
 pub mod entities;
 pub mod files;
+mod handover;
 pub mod history;
 pub mod housekeeping;
+pub mod installation;
 pub mod intake;
 pub mod leases;
 pub mod letter_ids;
@@ -60,10 +65,12 @@ pub mod patience;
 pub mod pull;
 pub mod push_only;
 pub mod reading;
+pub mod reconcile;
 pub mod retention;
 pub mod retry;
 pub mod runs;
 pub mod scheduler;
+pub mod sinks;
 pub mod states;
 pub mod streams;
 pub mod sweeps;

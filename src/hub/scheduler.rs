@@ -207,7 +207,7 @@ pub async fn may_call(engine: &Engine, instance: &Instance) -> Result<bool, sqlx
     if !instance.exclusive {
         return Ok(true);
     }
-    leases::acquire(&engine.pool, &connector_lease(&instance.name), engine.id, engine.settings.lease).await
+    leases::keep(&engine.pool, &connector_lease(&instance.name), engine.id, engine.settings.lease).await
 }
 
 /// The name of the lease of an instance that only one daemon may call.

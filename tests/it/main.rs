@@ -10,6 +10,7 @@ mod config;
 mod deliveries;
 mod e2e;
 mod embedded;
+mod erp;
 mod files;
 mod http;
 mod hub;

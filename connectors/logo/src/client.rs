@@ -5,20 +5,22 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
+use bytes::Bytes;
 use chrono::NaiveDate;
 use kopru_sdk::{
     Fault,
-    outbound::{Answer, Call, HeaderValue, Method, Outbound, header},
+    outbound::{Answer, Call, Effect, HeaderValue, Method, Outbound, header},
 };
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
-    read,
+    faults, read,
     settings::{LogoSettings, SqlCall, Via},
     sql::{self, Query},
     streams::Stream,
     token::Tokens,
     wire::{self, List, Period},
+    write::{self, NotWritten, Record, Unsigned},
 };
 
 pub struct LogoClient {
@@ -26,6 +28,7 @@ pub struct LogoClient {
     outbound: Outbound,
     tokens: Tokens,
     reads: Semaphore,
+    writes: Semaphore,
     /// The period in whose tables we read, as long as it covers the day that is asked for.
     period: Mutex<Option<Period>>,
     /// Streams whose pages were too large: how many rows are asked for until their pass ends.
@@ -36,11 +39,13 @@ impl LogoClient {
     pub fn new(settings: LogoSettings) -> Result<LogoClient, String> {
         let outbound = Outbound::new(&settings.base_url, settings.policy.clone())?;
         let reads = Semaphore::new(usize::from(settings.read_concurrency));
+        let writes = Semaphore::new(usize::from(settings.orders.write_concurrency));
         Ok(LogoClient {
             settings,
             outbound,
             tokens: Tokens::default(),
             reads,
+            writes,
             period: Mutex::new(None),
             smaller: std::sync::Mutex::default(),
         })
@@ -120,6 +125,34 @@ impl LogoClient {
         Ok(period)
     }
 
+    /// `GET /{resource}/{reference}` with its lines; `None`: it is not there, which builds tell by 404 or by 400.
+    pub async fn record(&self, resource: &str, reference: &str) -> Result<Option<Record>, Fault> {
+        let call = Call::read(Method::GET, format!("/api/v1/{resource}/{reference}")).query("expandLevel", "full");
+        let answer =
+            self.with_token(&self.reads, call, |answer| match faults::classify(&answer, Effect::Read, self.texts()) {
+                Some(fault) => Err(fault),
+                None => Ok(answer),
+            });
+        match answer.await {
+            Ok(answer) => write::record_of(&answer).map(Some),
+            Err(Fault::NotFound { .. }) => Ok(None),
+            Err(Fault::Permanent(refusal)) if refusal.reason == "refused" => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// A call that changes something over there, with its JSON body. What comes back is the record of the answer.
+    pub async fn write(&self, method: Method, path: String, body: Bytes) -> Result<Record, NotWritten> {
+        let call = Call::change(method, path)
+            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))
+            .body(body);
+        self.with_token(&self.writes, call, |answer| write::judge(&answer, self.texts())).await
+    }
+
+    fn texts(&self) -> &[String] {
+        &self.settings.transient_error_texts
+    }
+
     /// Gives the token back, so that its licence seat is free.
     pub async fn sign_out(&self) -> Result<(), Fault> {
         let Some(bearer) = self.tokens.take().await else { return Ok(()) };
@@ -141,22 +174,31 @@ impl LogoClient {
 
     /// A call with the token; a token that is refused is renewed once, and the call repeated once.
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
+        self.with_token(&self.reads, call, |answer| read::accepted(answer, &self.settings)).await
+    }
+
+    /// In its turn, with the token, once more with a new one if the first is refused: LOGO looks at the token before it
+    /// does anything.
+    async fn with_token<T, E: From<Fault> + Unsigned>(
+        &self,
+        turn: &Semaphore,
+        call: Call,
+        judge: impl Fn(Answer) -> Result<T, E>,
+    ) -> Result<T, E> {
         let call = call.header(header::ACCEPT, HeaderValue::from_static("application/json"));
-        let _permit = self.reads.acquire().await.map_err(|_| Fault::transient("the connector is closing"))?;
+        let _permit = turn.acquire().await.map_err(|_| Fault::transient("the connector is closing"))?;
         let bearer = self.bearer().await?;
-        match self.attempt(call.clone(), &bearer).await {
-            Err(Fault::Unauthenticated { .. }) => {
+        let attempt = async |call: Call, bearer: &HeaderValue| {
+            judge(self.outbound.send(call.header(header::AUTHORIZATION, bearer.clone())).await?)
+        };
+        match attempt(call.clone(), &bearer).await {
+            Err(refused) if refused.is_unsigned() => {
                 self.tokens.forget(&bearer).await;
                 let bearer = self.bearer().await?;
-                self.attempt(call, &bearer).await
+                attempt(call, &bearer).await
             }
             outcome => outcome,
         }
-    }
-
-    async fn attempt(&self, call: Call, bearer: &HeaderValue) -> Result<Answer, Fault> {
-        let answer = self.outbound.send(call.header(header::AUTHORIZATION, bearer.clone())).await?;
-        read::accepted(answer, &self.settings)
     }
 }
 

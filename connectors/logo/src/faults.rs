@@ -44,7 +44,7 @@ impl Refused {
     }
 
     /// One line for a person: the entries when there are any, else the message.
-    fn summary(&self) -> String {
+    pub fn summary(&self) -> String {
         let entries: Vec<&str> = self.entries().map(|(_, text)| text.trim()).filter(|text| !text.is_empty()).collect();
         let text = if entries.is_empty() {
             [&self.exception, &self.message, &self.error_description, &self.error]

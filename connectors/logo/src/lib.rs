@@ -10,6 +10,7 @@
 //! | [`streams`] | what each stream is, by REST and by SQL |
 //! | `pull` | passes and pages |
 //! | `read` | what an answer means, live or recorded |
+//! | `sink`, `write` | orders towards LOGO; what an answer to a write means |
 //! | [`sql`] | every SQL text that is sent, and the way back |
 //! | [`sandbox`] | the simulated LOGO |
 //!
@@ -22,23 +23,26 @@ mod pull;
 mod read;
 pub mod sandbox;
 pub mod settings;
+mod sink;
 pub mod sql;
 pub mod streams;
 mod token;
 pub mod wire;
+mod write;
 
 use std::sync::Arc;
 
 use chrono_tz::Europe::Istanbul;
 use kopru_sdk::{
-    BadSettings, Connector, Ctx, Descriptor, Fault, Operation, Page, PullRequest, Reading, Recorded, Settings, Source,
-    StreamSpec, async_trait, settings::BadSetting,
+    BadSettings, Connector, Ctx, Descriptor, Fault, Operation, Page, PullRequest, Reading, Recorded, Settings, Sink,
+    Source, StreamSpec, TakesOff, async_trait, settings::BadSetting,
 };
 use serde_json::{Value, json};
 
 use self::{
     client::LogoClient,
     settings::{LogoSettings, SqlCall},
+    sql::StockColumn,
     streams::Stream,
 };
 
@@ -87,6 +91,17 @@ impl Connector for Logo {
     }
 
     fn source(&self) -> Option<&dyn Source> {
+        Some(self)
+    }
+
+    /// The formula says it: what open orders hold is in it, or only what has left the warehouse.
+    fn takes_off(&self) -> TakesOff {
+        let formula = &self.client.settings.stock_formula;
+        let holds_orders = formula.terms().any(|(add, column)| !add && column == StockColumn::SalesOrders);
+        if holds_orders { TakesOff::OnTaking } else { TakesOff::OnShipping }
+    }
+
+    fn sink(&self) -> Option<&dyn Sink> {
         Some(self)
     }
 

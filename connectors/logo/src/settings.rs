@@ -11,7 +11,7 @@ use kopru_sdk::{
 use serde_json::Value;
 
 use crate::{
-    sql::{StockFormula, StockTable, Warehouses},
+    sql::{StockColumn, StockFormula, StockTable, Warehouses},
     streams::Stream,
 };
 
@@ -58,6 +58,8 @@ pub struct OrderSettings {
     pub read_after_write: bool,
     /// Writes at a time: LOGO does them one by one in any case.
     pub write_concurrency: u16,
+    /// How long LOGO may still be at a write that we gave up.
+    pub settle: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -95,6 +97,8 @@ pub struct LogoSettings {
     pub transient_error_texts: Vec<String>,
     pub overlap: Duration,
     pub orders: OrderSettings,
+    /// What a new customer card is called, with `{id}` or `{id:5}`; `None`: a person says.
+    pub new_customer_code: Option<String>,
 }
 
 /// Wordings of "someone else holds the record"; LOGO's own is in the user's language and not documented.
@@ -173,7 +177,9 @@ impl LogoSettings {
             status_on_create: order_status(&mut reader),
             read_after_write: reader.flag("read_after_write", true),
             write_concurrency: reader.number("write_concurrency", 1..=16).unwrap_or(1),
+            settle: reader.duration("settle", policy.timeouts.write),
         };
+        let new_customer_code = new_customer_code(&mut reader);
         for key in ["category_field", "brand_field", "sales_vat_field"] {
             reader.elsewhere(key, IN_MAPPING);
         }
@@ -211,6 +217,7 @@ impl LogoSettings {
             transient_error_texts,
             overlap,
             orders,
+            new_customer_code,
         })
     }
 
@@ -326,9 +333,9 @@ fn via(reader: &mut Reader<'_>, sql_call: SqlCall) -> BTreeMap<Stream, Via> {
         for stream in Stream::ALL {
             let named = table.value(stream.name()).is_some();
             let via = if named { table.choice(stream.name(), &WAYS) } else { default };
-            if stream == Stream::Stock {
+            if stream.resource().is_none() {
                 if named && via == Via::Rest {
-                    table.refuse(stream.name(), "has no REST resource: stock is read by SQL");
+                    table.refuse(stream.name(), "has no REST resource: it is read by SQL");
                 }
                 chosen.insert(stream, Via::Sql);
             } else {
@@ -337,7 +344,7 @@ fn via(reader: &mut Reader<'_>, sql_call: SqlCall) -> BTreeMap<Stream, Via> {
         }
         chosen
     });
-    let by_sql = chosen.iter().any(|(stream, via)| *stream != Stream::Stock && *via == Via::Sql);
+    let by_sql = chosen.iter().any(|(stream, via)| stream.resource().is_some() && *via == Via::Sql);
     if sql_call == SqlCall::Off && by_sql {
         reader.refuse("stock_source", "is off, so via and stream_via must say rest for every stream");
     }
@@ -345,6 +352,22 @@ fn via(reader: &mut Reader<'_>, sql_call: SqlCall) -> BTreeMap<Stream, Via> {
 }
 
 fn stock_formula(reader: &mut Reader<'_>) -> StockFormula {
+    let formula = written_formula(reader);
+    // The hub stops holding an order's goods back once the formula has them off; where the formula puts them on, they would be
+    // sold twice.
+    let puts_on = |column| formula.terms().any(|term| term == (true, column));
+    if puts_on(StockColumn::SalesOrders) || puts_on(StockColumn::Reserved) {
+        reader.refuse(
+            "stock_formula",
+            "adds RESERVED or ACTSORDER: what orders hold would be sold a second time; subtract them, or leave them out",
+        );
+    } else if !puts_on(StockColumn::OnHand) {
+        reader.refuse("stock_formula", "lacks ONHAND: what is not there would be sold");
+    }
+    formula
+}
+
+fn written_formula(reader: &mut Reader<'_>) -> StockFormula {
     match reader.text("stock_formula") {
         None => StockFormula::default(),
         Some(text) => StockFormula::parse(&text).unwrap_or_else(|| {
@@ -380,6 +403,29 @@ fn warehouses(reader: &mut Reader<'_>) -> Warehouses {
         );
         Warehouses::default()
     })
+}
+
+fn new_customer_code(reader: &mut Reader<'_>) -> Option<String> {
+    let pattern = reader.text("new_customer_code").filter(|pattern| !pattern.is_empty())?;
+    if coded(&pattern, 1).is_none_or(|code| code.len() > 16) {
+        reader.refuse(
+            "new_customer_code",
+            "must contain {id} or {id:DIGITS} once, as in \"120.WEB.{id:5}\", in 16 characters",
+        );
+    }
+    Some(pattern)
+}
+
+/// The pattern with our number of the customer in it, filled with zeros to as many digits as it says.
+pub fn coded(pattern: &str, id: i64) -> Option<String> {
+    let (before, rest) = pattern.split_once("{id")?;
+    let (digits, after) = rest.split_once('}')?;
+    let width = match digits.strip_prefix(':') {
+        Some(digits) => digits.parse::<usize>().ok().filter(|width| (1..=15).contains(width))?,
+        None if digits.is_empty() => 0,
+        None => return None,
+    };
+    (!after.contains('{')).then(|| format!("{before}{id:0width$}{after}"))
 }
 
 fn order_status(reader: &mut Reader<'_>) -> u8 {
@@ -460,12 +506,21 @@ mod tests {
     }
 
     #[test]
+    fn new_codes_bear_our_number() {
+        assert_eq!(coded("120.WEB.{id:5}", 42).as_deref(), Some("120.WEB.00042"));
+        assert_eq!(coded("W{id}X", 1_234_567).as_deref(), Some("W1234567X"));
+        assert_eq!(coded("{id:x}", 1), None);
+    }
+
+    #[test]
     fn closed_vocabularies_are_closed() {
         for (extra, key) in [
             (json!({"stock_formula": "ONHAND * 2"}), "stock_formula"),
             (json!({"warehouses": [-1, 0]}), "warehouses"),
             (json!({"query_date_format": "d.M.yy"}), "query_date_format"),
             (json!({"order_status_on_create": 3}), "order_status_on_create"),
+            (json!({"new_customer_code": "120.WEB"}), "new_customer_code"),
+            (json!({"new_customer_code": "120.MÜŞTERİ.WEB.{id:9}"}), "new_customer_code"),
             (json!({"rest_change_filter": "X gt 1"}), "rest_change_filter"),
             (json!({"base_url": "http://logo.local/api/v1"}), "base_url"),
         ] {

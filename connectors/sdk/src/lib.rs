@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`connector`] | the traits, and what is passed through them |
 //! | [`fault`] | how a call failed, which is to say: what the engine does next |
+//! | [`sink`] | what a connector can be told, and what it answers |
 //! | [`settings`] | a connector's own block of the configuration, checked as a whole |
 //! | [`outbound`] | the one HTTP stack towards other systems: time-outs, rate, size limit, encoding, classing |
 //! | [`encoding`] | Turkish code pages |
@@ -22,10 +23,14 @@ pub mod outbound;
 pub mod reading;
 pub mod sandbox;
 pub mod settings;
+pub mod sink;
 
-pub use connector::{Connector, Ctx, Cursor, Descriptor, Format, Page, Pass, PullRequest, Source, StreamSpec};
+pub use connector::{
+    Connector, Ctx, Cursor, Descriptor, Format, Page, Pass, PullRequest, Source, StreamSpec, TakesOff,
+};
 pub use fault::{Cause, Fault, Refusal};
 pub use reading::{Operation, ReadRecords, Reading, Recorded};
 pub use settings::{BadSettings, Secret, Settings};
+pub use sink::{Outgoing, Outlet, Sent, Sink, Taken, What};
 
 pub use async_trait::async_trait;

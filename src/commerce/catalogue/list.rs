@@ -286,6 +286,17 @@ pub(super) async fn ids(
     Ok(Ok(ids.map(|row| row.id)))
 }
 
+/// Products that dealers see, by their ids, behind this one.
+pub(super) async fn seen_by_dealers(db: &PgPool, after: i64, most: i64) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select id from commerce.product where is_active and deleted_at is null and id > $1 order by id limit $2",
+        after,
+        most,
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// Products as lists show them, with their stock and without prices, and whether dealers see them.
 pub(super) async fn cores(db: &mut PgConnection, ids: &[i64]) -> Result<Vec<(Listed, bool)>, sqlx::Error> {
     let statement = concat!(

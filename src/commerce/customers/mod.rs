@@ -17,6 +17,6 @@ mod upsert;
 
 pub use addresses::AddressLine;
 pub use entry::CustomerUpsert;
-pub use queries::{allocate_ids, ids_by_code};
+pub use queries::{allocate_ids, ids_by_code, outgoing};
 pub use register::{NewCompany, RegisterError, TaxMatch, by_tax_number, join, register};
 pub use upsert::upsert_customers;

@@ -185,3 +185,11 @@ pub(super) async fn write_addresses(conn: &mut PgConnection, entries: &[&Entry<'
     .await?;
     Ok(())
 }
+
+/// An approved customer as another system is to be told of it.
+pub async fn outgoing<'e>(
+    db: impl sqlx::PgExecutor<'e>,
+    customer: i64,
+) -> Result<Option<serde_json::Value>, sqlx::Error> {
+    sqlx::query_file_scalar!("src/commerce/customers/sql/outgoing.sql", customer).fetch_optional(db).await
+}

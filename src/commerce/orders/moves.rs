@@ -30,17 +30,18 @@ const BATCH: i64 = 100;
 /// An order under its row's lock.
 #[derive(Debug)]
 pub(super) struct Held {
-    id: i64,
+    pub(super) id: i64,
     customer_id: i64,
-    revision: i64,
+    pub(super) revision: i64,
     number: String,
-    state: String,
+    pub(super) state: String,
     payment_method: String,
     currency: String,
     total: Decimal,
     approval_reasons: Vec<String>,
-    is_sent: bool,
-    cancel_requested: bool,
+    /// It may be with an ERP.
+    is_handed: bool,
+    pub(super) cancel_requested: bool,
 }
 
 impl Held {
@@ -134,7 +135,7 @@ pub async fn reject(
     shown(conn, cx, order).await
 }
 
-/// Cancels an order that no ERP has; of one that was sent it is asked for, and the ERP's word decides.
+/// Cancels an order that no ERP has; of one that was handed over it is asked for, and the ERP's word decides.
 pub async fn cancel(
     conn: &mut PgConnection,
     cx: &OrderContext<'_>,
@@ -144,7 +145,7 @@ pub async fn cancel(
     let note = checked(note)?;
     let held = lock(conn, cx.principal.scope(), order).await?;
     held.state()?.to(State::Cancelled)?;
-    if held.is_sent {
+    if held.is_handed {
         // Asked for once; again changes nothing.
         if !held.cancel_requested {
             request_cancel(conn, &cx.by, &held, note.as_deref()).await?;
@@ -194,7 +195,7 @@ pub async fn expire(pool: &PgPool, clock: &Clock) -> Result<usize, OrderError> {
             Held,
             r#"
             select id, customer_id, revision, number, state, payment_method, currency, total,
-                approval_reasons, sent_at is not null as "is_sent!", cancel_requested_at is not null as "cancel_requested!"
+                approval_reasons, handed_at is not null as "is_handed!", cancel_requested_at is not null as "cancel_requested!"
             from commerce.sales_order
             where expires_at <= clock_timestamp()
             order by expires_at
@@ -240,7 +241,7 @@ pub(super) async fn lock(conn: &mut PgConnection, scope: Scope, order: i64) -> R
         Held,
         r#"
         select id, customer_id, revision, number, state, payment_method, currency, total,
-            approval_reasons, sent_at is not null as "is_sent!", cancel_requested_at is not null as "cancel_requested!"
+            approval_reasons, handed_at is not null as "is_handed!", cancel_requested_at is not null as "cancel_requested!"
         from commerce.sales_order
         where id = $1 and ($2 or customer_id = $3)
         for no key update
@@ -296,7 +297,7 @@ async fn make(
     Ok(())
 }
 
-/// Row, history, events and audit of a change of state.
+/// Row, history, events and audit of a change of state, or of what changed within one.
 pub(super) async fn write(
     conn: &mut PgConnection,
     by: &Provenance<'_>,
@@ -305,7 +306,7 @@ pub(super) async fn write(
     expires_in: Option<std::time::Duration>,
 ) -> Result<(), OrderError> {
     let from = held.state()?;
-    let to = from.to(change.to)?;
+    let to = if change.to == from { from } else { from.to(change.to)? };
     let revision = held.revision + i64::try_from(change.events.len()).unwrap_or(1);
     sqlx::query!(
         "with changed as (
@@ -371,7 +372,7 @@ async fn request_cancel(
     announce(conn, by, held, state, &change).await
 }
 
-async fn announce(
+pub(super) async fn announce(
     conn: &mut PgConnection,
     by: &Provenance<'_>,
     held: &Held,

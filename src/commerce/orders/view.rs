@@ -173,7 +173,7 @@ pub struct OrderDiscount {
 pub struct HistoryLine {
     pub revision: i64,
     pub at: DateTime<Utc>,
-    /// `placed`, `approved`, `rejected`, `paid`, `cancelled`, `cancel_requested`, `expired`.
+    /// `placed`, `approved`, `rejected`, `paid`, `cancelled`, `cancel_requested`, `expired`, `sent`.
     #[schema(example = "approved")]
     pub action: String,
     pub from_state: Option<String>,

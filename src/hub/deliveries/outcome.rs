@@ -3,6 +3,7 @@
 //! Invariants
 //! - Only outcomes of deliveries whose lease is still ours are written.
 //! - What is finished moves to history in the statement that finishes it; what died stays beside its letter.
+//! - What follows from an outcome over here is written with it, or neither.
 //! - Behind a dead fact that blocks, what is open on its key is `blocked`, and goes on when the dead one is gone.
 
 use std::time::Duration;
@@ -18,10 +19,12 @@ use super::{
         leases::interval,
         messages::pack,
         pages::Failure,
+        sinks::{Effect, effect},
     },
     KIND,
     store::Claimed,
 };
+use crate::outbox::Provenance;
 
 /// What became of a claimed delivery.
 #[derive(Debug, Clone)]
@@ -81,13 +84,19 @@ pub struct Outcome {
     pub started_at: DateTime<Utc>,
     pub asked: Option<String>,
     pub answered: Option<String>,
+    pub effect: Option<Effect>,
 }
 
 /// The longest text that is kept of a request or an answer.
 const KEPT: usize = 2_000;
 
 /// Writes outcomes; those whose lease was lost are passed over. Returns how many were written.
-pub async fn write(tx: &mut PgConnection, owner: Uuid, mut outcomes: Vec<Outcome>) -> Result<usize, sqlx::Error> {
+pub async fn write(
+    tx: &mut PgConnection,
+    owner: Uuid,
+    now: DateTime<Utc>,
+    mut outcomes: Vec<Outcome>,
+) -> Result<usize, sqlx::Error> {
     let ids: Vec<Uuid> = outcomes.iter().map(|outcome| outcome.delivery.document.id).collect();
     let ours: Vec<Uuid> = sqlx::query_scalar!(
         "select id from hub.delivery where id = any($1) and state = 'working' and lease_owner = $2
@@ -107,6 +116,7 @@ pub async fn write(tx: &mut PgConnection, owner: Uuid, mut outcomes: Vec<Outcome
     requeue(tx, &outcomes).await?;
     bury(tx, &outcomes).await?;
     finish(tx, &outcomes).await?;
+    follow(tx, now, &mut outcomes).await?;
     let again: Vec<Uuid> = outcomes
         .iter()
         .filter(|outcome| outcome.delivery.newest_only && !matches!(outcome.finish, Finish::Done { .. }))
@@ -114,6 +124,19 @@ pub async fn write(tx: &mut PgConnection, owner: Uuid, mut outcomes: Vec<Outcome
         .collect();
     supersede(tx, &again).await?;
     Ok(ours.len())
+}
+
+/// What follows over here. By rising record, as whoever locks several of them does.
+async fn follow(tx: &mut PgConnection, now: DateTime<Utc>, outcomes: &mut [Outcome]) -> Result<(), sqlx::Error> {
+    outcomes.sort_by_key(|outcome| outcome.delivery.document.aggregate_id);
+    for outcome in outcomes.iter() {
+        let Some(effect) = &outcome.effect else { continue };
+        let delivery = &outcome.delivery;
+        let correlation_id = &delivery.correlation_id;
+        let by = Provenance { origin: &delivery.target, bulk: false, correlation_id, now };
+        effect::apply(tx, &by, effect).await?;
+    }
+    Ok(())
 }
 
 async fn release(tx: &mut PgConnection, outcomes: &[Outcome]) -> Result<(), sqlx::Error> {
@@ -192,8 +215,7 @@ async fn requeue(tx: &mut PgConnection, outcomes: &[Outcome]) -> Result<(), sqlx
         "update hub.delivery d
          set state = u.state, due_at = clock_timestamp() + u.wait, attempts = d.attempts + (u.state = 'waiting')::int,
              first_attempt_at = coalesce(d.first_attempt_at, clock_timestamp()), lease_owner = null, lease_until = null,
-             unknown_since = case when u.unknown then coalesce(d.unknown_since, clock_timestamp())
-                                  else d.unknown_since end,
+             unknown_since = case when u.unknown then clock_timestamp() else d.unknown_since end,
              claims = 0, cause = u.cause, reason = u.reason, detail = u.detail
          from unnest($1::uuid[], $2::text[], $3::interval[], $4::bool[], $5::text[], $6::text[], $7::text[])
               as u (id, state, wait, unknown, cause, reason, detail)

@@ -140,7 +140,7 @@ impl Target for Smtp {
     }
 
     async fn deliver(&self, cx: &Ctx, document: &Document) -> Tried {
-        let not_asked = |fault| Tried { outcome: Err(fault), asked: None, answered: None };
+        let not_asked = |fault| Tried::not_asked(Err(fault));
         let Some(sender) = &self.0 else { return not_asked(Fault::transient("no mail server is configured")) };
         let stored: Stored = match serde_json::from_value(document.payload.clone()) {
             Ok(stored) => stored,
@@ -157,13 +157,13 @@ impl Target for Smtp {
                 let lines: Vec<&str> = response.message().collect();
                 let said = clean(&lines.join(" "), &stored.to);
                 let answered = format!("{} {said}", response.code());
-                Tried { outcome: Ok(Some(said)), asked, answered: Some(answered) }
+                Tried { outcome: Ok(Some(said)), asked, answered: Some(answered), effect: None }
             }
             Err(error) => {
                 let fault = fault_of(&error, &stored.to);
                 let answered = error.is_response().then(|| fault.to_string());
                 let answered = answered.or_else(|| error.status().map(|_| fault.to_string()));
-                Tried { outcome: Err(fault), asked, answered }
+                Tried { outcome: Err(fault), asked, answered, effect: None }
             }
         }
     }

@@ -89,6 +89,7 @@ pub async fn claim<'e>(
                 created_at: row.created_at,
                 expires_at: row.expires_at,
                 unknown_since: row.unknown_since,
+                attempt: u32::try_from(row.attempts + 1).unwrap_or(1),
             },
             first_attempt_at: row.first_attempt_at,
             attempts: row.attempts,
@@ -150,7 +151,7 @@ pub async fn reap_expired<'e>(db: impl PgExecutor<'e>, owner: Uuid, in_hand: &[U
     let done = sqlx::query!(
         "update hub.delivery
          set state = 'received', lease_owner = null, lease_until = null,
-             unknown_since = coalesce(unknown_since, clock_timestamp())
+             unknown_since = clock_timestamp()
          where id in (select id from hub.delivery where state = 'working' and lease_until < clock_timestamp()
                         and not (lease_owner = $1 and id = any($2))
                       for update skip locked)",

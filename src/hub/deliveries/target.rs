@@ -11,7 +11,7 @@ use kopru_sdk::{Ctx, Fault, async_trait};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::pages::Failure;
+use super::super::{pages::Failure, sinks::Effect};
 
 /// Which events a target is told, and what a dead one means for the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Document {
     pub expires_at: Option<DateTime<Utc>>,
     /// Set when an earlier call may have been worked on: look before it is done again.
     pub unknown_since: Option<DateTime<Utc>>,
+    /// From 1.
+    pub attempt: u32,
 }
 
 /// One attempt. What it says is kept for people: short, and without secrets.
@@ -48,6 +50,20 @@ pub struct Tried {
     pub outcome: Result<Option<String>, Fault>,
     pub asked: Option<String>,
     pub answered: Option<String>,
+    /// What follows over here, in the transaction of the outcome.
+    pub effect: Option<Effect>,
+}
+
+impl Tried {
+    /// Nothing was sent.
+    pub const fn not_asked(outcome: Result<Option<String>, Fault>) -> Tried {
+        Tried { outcome, asked: None, answered: None, effect: None }
+    }
+
+    #[must_use]
+    pub fn with(self, effect: Effect) -> Tried {
+        Tried { effect: Some(effect), ..self }
+    }
 }
 
 #[async_trait]

@@ -12,6 +12,7 @@ use super::{
         breaker,
         engine::{Engine, InHand},
         pages::Failure,
+        scheduler,
         verdict::{self, Tries, Verdict, failure_of},
         webhooks::{change::Off, keep},
     },
@@ -112,6 +113,7 @@ async fn claim(
     let names: Vec<String> = free.iter().map(|free| free.target.clone()).collect();
     let callable = targets::callable(&engine.pool, &names).await?;
     free.retain(|free| callable.contains(&free.target));
+    keep_exclusive(engine, &mut free).await?;
     if free.is_empty() {
         return Ok(0);
     }
@@ -141,16 +143,29 @@ async fn claim(
     Ok(count)
 }
 
+/// Leaves out the systems that only one process may call and another one does.
+async fn keep_exclusive(engine: &Engine, free: &mut Vec<Free>) -> Result<(), sqlx::Error> {
+    let mut elsewhere = Vec::new();
+    for name in free.iter().map(|free| &free.target) {
+        if let Some(instance) = engine.instances.get(name)
+            && !scheduler::may_call(engine, instance).await?
+        {
+            elsewhere.push(name.clone());
+        }
+    }
+    free.retain(|free| !elsewhere.contains(&free.target));
+    Ok(())
+}
+
 /// The call itself, unless there is no use in it.
 async fn attempt(engine: &Engine, target: Arc<dyn Target>, delivery: &Claimed) -> Tried {
-    let not_asked = |outcome| Tried { outcome, asked: None, answered: None };
     if useless(engine, delivery).is_some() || hopeless(engine, delivery) {
-        return not_asked(Ok(None));
+        return Tried::not_asked(Ok(None));
     }
     let cx = engine.context(delivery.correlation_id.clone());
     match timeout(target.timeout(), target.deliver(&cx, &delivery.document)).await {
         Ok(tried) => tried,
-        Err(_) => not_asked(Err(Fault::UnknownOutcome {
+        Err(_) => Tried::not_asked(Err(Fault::UnknownOutcome {
             detail: format!("no answer within {} s", target.timeout().as_secs_f32()),
         })),
     }
@@ -218,8 +233,8 @@ async fn write(engine: &Engine, made: Vec<Made>) -> Result<(), sqlx::Error> {
             }
         };
         down = down || matches!(finish, Finish::Hold { .. });
-        let Tried { asked, answered, .. } = tried;
-        outcomes.push(Outcome { delivery, finish, started_at, asked, answered });
+        let Tried { asked, answered, effect, .. } = tried;
+        outcomes.push(Outcome { delivery, finish, started_at, asked, answered, effect });
     }
     for target in worked.iter().filter(|(_, worked)| **worked).map(|(target, _)| target) {
         breaker::record_success(db, target).await?;
@@ -242,7 +257,7 @@ async fn write(engine: &Engine, made: Vec<Made>) -> Result<(), sqlx::Error> {
 
 async fn write_down(engine: &Engine, outcomes: Vec<Outcome>) -> Result<(), sqlx::Error> {
     let mut tx = engine.pool.begin().await?;
-    outcome::write(&mut tx, engine.id, outcomes).await?;
+    outcome::write(&mut tx, engine.id, engine.clock.now(), outcomes).await?;
     tx.commit().await
 }
 

@@ -36,11 +36,15 @@ impl State {
             let held = Held { entity: mapping.entity().to_string(), hash: mapping.hash().to_owned() };
             (mapping.name().to_owned(), held)
         };
+        let made = in_force.library().outbounds().map(|mapping| {
+            let held = Held { entity: mapping.told().as_str().to_owned(), hash: mapping.hash().to_owned() };
+            (mapping.name().to_owned(), held)
+        });
         State {
             source: source.to_owned(),
             hash: in_force.library().hash().to_owned(),
             overlay_version: in_force.overlay_version(),
-            mappings: in_force.iter().map(held).collect(),
+            mappings: in_force.iter().map(held).chain(made).collect(),
             error: error.map(str::to_owned),
         }
     }

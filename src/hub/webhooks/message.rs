@@ -70,6 +70,7 @@ mod tests {
             created_at: DateTime::from_timestamp(1_800_000_000 + minute * 60, 0).expect("a time"),
             expires_at: None,
             unknown_since: None,
+            attempt: 1,
         };
         let body = body_of(&document(1, 0)).expect("a body");
         assert_eq!(body, body_of(&document(2, 9)).expect("a body"));

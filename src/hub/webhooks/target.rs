@@ -114,7 +114,7 @@ impl Webhook {
     /// One signed call, whatever the state of the endpoint is.
     pub(super) async fn call(&self, cx: &Ctx, document: &Document) -> (Tried, Option<u16>) {
         let id = message::id_of(document).to_string();
-        let not_asked = |fault| (Tried { outcome: Err(fault), asked: None, answered: None }, None);
+        let not_asked = |fault| (Tried::not_asked(Err(fault)), None);
         let body = match message::body_of(document) {
             Ok(body) => Bytes::from(body),
             Err(error) => return not_asked(Fault::contract(error.to_string())),
@@ -127,9 +127,9 @@ impl Webhook {
         match self.receiver.post(headers, body).await {
             Ok(answer) => {
                 let answered = Some(shown(&answer));
-                (Tried { outcome: meaning(&answer), asked, answered }, Some(answer.status.as_u16()))
+                (Tried { outcome: meaning(&answer), asked, answered, effect: None }, Some(answer.status.as_u16()))
             }
-            Err(fault) => (Tried { outcome: Err(fault), asked, answered: None }, None),
+            Err(fault) => (Tried { outcome: Err(fault), asked, answered: None, effect: None }, None),
         }
     }
 }

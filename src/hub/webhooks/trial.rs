@@ -66,6 +66,7 @@ pub async fn send(
                 created_at: now,
                 expires_at: None,
                 unknown_since: None,
+                attempt: 1,
             };
             let cx = Ctx { now, correlation_id: by.correlation_id.to_owned() };
             let began = Instant::now();

@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::compare;
+use super::{compare, made};
 use crate::mapping::compiled::{Mapped, Mapping, Rejected};
 use crate::mapping::file::{CaseFile, Library, Section, parse_document};
 use crate::mapping::problem::{Problem, Report, place};
@@ -24,12 +24,16 @@ pub fn run_cases(library: &Library, wanted: impl Fn(&str) -> bool) -> Result<Vec
     let mut results = Vec::new();
     let mut problems = Vec::new();
     for file in library.cases().iter().filter(|file| wanted(&file.mapping)) {
-        let Some(mapping) = library.get(&file.mapping) else { continue };
+        let (mapping, outbound) = (library.get(&file.mapping), library.outbound(&file.mapping));
         let mut report = Report::new(&file.file, &file.text);
         let document = parse_document(&file.text, &mut report);
         let mut root = Section::new(&document, 0..0, "the file");
         for case in root.sections("case", &mut report) {
-            results.extend(run_case(&mapping, file, case, &mut report));
+            match (&mapping, &outbound) {
+                (Some(mapping), _) => results.extend(run_case(mapping, file, case, &mut report)),
+                (None, Some(outbound)) => results.extend(made::run_case(outbound, file, case, &mut report)),
+                (None, None) => {}
+            }
         }
         root.finish(&mut report);
         problems.extend(report.into_problems());
@@ -98,11 +102,11 @@ fn run_case<'d>(
     Some(CaseResult { mapping: mapping.name().to_owned(), name: name?, file: file.file.clone(), line, misses })
 }
 
-fn tables<'d>(case: &mut Section<'d>, key: &'static str, report: &mut Report<'_>) -> Vec<&'d DeTable<'d>> {
+pub(super) fn tables<'d>(case: &mut Section<'d>, key: &'static str, report: &mut Report<'_>) -> Vec<&'d DeTable<'d>> {
     case.sections(key, report).into_iter().map(|section| section.table()).collect()
 }
 
-fn overlay(case: &mut Section<'_>, report: &mut Report<'_>) -> Overlay {
+pub(super) fn overlay(case: &mut Section<'_>, report: &mut Report<'_>) -> Overlay {
     let mut overlay = Overlay::new();
     if let Some(section) = case.section("overlay", report) {
         for (table, _, codes) in section.entries() {

@@ -4,6 +4,7 @@
 
 mod case;
 mod compare;
+mod made;
 #[cfg(test)]
 mod tests;
 

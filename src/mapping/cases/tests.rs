@@ -22,4 +22,7 @@ fn every_mapping_has_cases() {
     for mapping in library().iter() {
         assert!(results.iter().any(|result| result.mapping == mapping.name()), "{}", mapping.name());
     }
+    for mapping in library().outbounds() {
+        assert!(results.iter().any(|result| result.mapping == mapping.name()), "{}", mapping.name());
+    }
 }

@@ -171,7 +171,7 @@ fn skips(root: &mut Section<'_>, shape: &mut Shape, report: &mut Report<'_>) -> 
     skips
 }
 
-fn content_hash(text: &str, tables: &Tables) -> String {
+pub(super) fn content_hash(text: &str, tables: &Tables) -> String {
     let mut hasher = Sha256::new();
     hasher.update(text.as_bytes());
     for table in tables.used() {

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::mapping::compiled::Mapping;
+use crate::mapping::outbound::Outbound;
 use crate::mapping::parts;
 use crate::mapping::problem::{Problem, Report};
 
 use super::compile::compile;
 use super::files::Files;
+use super::outbound;
 use super::section::{Section, parse_document};
 use super::tables::Tables;
 
@@ -17,6 +19,7 @@ use super::tables::Tables;
 #[derive(Debug, Default)]
 pub struct Library {
     mappings: BTreeMap<String, Arc<Mapping>>,
+    outbound: BTreeMap<String, Arc<Outbound>>,
     cases: Vec<CaseFile>,
     shared: BTreeMap<String, Tables>,
     hash: String,
@@ -77,6 +80,16 @@ impl Library {
         self.mappings.get(name).cloned()
     }
 
+    /// One that makes documents for its system.
+    pub fn outbound(&self, name: &str) -> Option<Arc<Outbound>> {
+        self.outbound.get(name).cloned()
+    }
+
+    /// All that make documents.
+    pub fn outbounds(&self) -> impl Iterator<Item = &Arc<Outbound>> {
+        self.outbound.values()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Mapping>> {
         self.mappings.values()
     }
@@ -121,6 +134,14 @@ impl Library {
             };
             let system = name.split_once('/').map(|(system, _)| system).unwrap_or_default();
             let mut report = Report::new(file.shown, file.text);
+            if outbound::is_outbound(file.text) {
+                let tables = shared.get(system).unwrap_or(&none);
+                if let Some(made) = outbound::compile(name, file.text, tables, &mut report) {
+                    library.outbound.insert(name.to_owned(), Arc::new(made));
+                }
+                problems.extend(report.into_problems());
+                continue;
+            }
             if let Some(mapping) = compile(name, file.text, shared.get(system).unwrap_or(&none), &mut report) {
                 compiled.insert(name.to_owned(), mapping);
             }
@@ -137,7 +158,8 @@ impl Library {
         }
         let all_sound = problems.is_empty();
         for case in &library.cases {
-            if all_sound && !library.mappings.contains_key(&case.mapping) {
+            let known = library.mappings.contains_key(&case.mapping) || library.outbound.contains_key(&case.mapping);
+            if all_sound && !known {
                 problems.push(Problem {
                     file: case.file.clone(),
                     line: 1,

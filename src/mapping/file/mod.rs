@@ -7,6 +7,7 @@ mod field;
 mod files;
 mod library;
 mod origin;
+mod outbound;
 mod section;
 mod tables;
 mod version;

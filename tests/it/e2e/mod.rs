@@ -16,6 +16,7 @@ mod files;
 mod installation;
 mod mails;
 mod mapping_edits;
+mod orders_out;
 mod outage;
 mod paging;
 pub mod process;

@@ -123,6 +123,11 @@ pub fn streams() -> Vec<StreamSpec> {
         spec("made_categories", "test/made_categories", &[]),
         spec("products", "test/products", &[]),
         spec("stock", "test/stock", &[]),
+        // Of LOGO's own mappings, for who loads those.
+        spec("orders", "logo/orders", &[]),
+        spec("invoices", "logo/invoices", &[]),
+        spec("ledger", "logo/ledger", &[]),
+        spec("levels", "logo/stock", &[]),
     ]
 }
 
@@ -192,6 +197,7 @@ impl Build {
             connector: Arc::new(TestConnector { system: Arc::clone(system), streams: specs.clone() }),
             exclusive: self.exclusive,
             master: self.master.clone(),
+            send: None,
             streams: specs
                 .into_iter()
                 .map(|spec| Stream {
@@ -210,6 +216,7 @@ impl Build {
             connector: Arc::new(PushOnly),
             exclusive: false,
             master: None,
+            send: None,
             streams: Vec::new(),
         });
         let instances = std::iter::once(instance).chain(beside).collect();

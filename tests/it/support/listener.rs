@@ -138,7 +138,12 @@ impl Target for Listener {
             Some(fault) => Err(fault),
             None => Ok(Some(format!("ok {}@{}", told.0, told.1))),
         };
-        Tried { outcome, asked: Some(document.payload.to_string()), answered: Some("an answer".to_owned()) }
+        Tried {
+            outcome,
+            asked: Some(document.payload.to_string()),
+            answered: Some("an answer".to_owned()),
+            effect: None,
+        }
     }
 }
 

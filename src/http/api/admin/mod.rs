@@ -6,6 +6,7 @@
 //! | [`streams`], [`connectors`], [`mappings`] | the systems, what is polled of them, by which rules |
 //! | [`dead_letters`], [`replays`] | what could not go in, and mending many of them |
 //! | [`deliveries`] | what is told to others |
+//! | [`reconciliation`] | both sides compared |
 //! | [`webhook_endpoints`] | addresses that are told of events |
 //! | [`timeline`] | what touched an object, across systems |
 //! | [`api_keys`], [`users`], [`audit`], [`settings`] | who may do what, who did what, how it is set up |
@@ -19,6 +20,7 @@ mod deliveries;
 mod letter_filter;
 mod mappings;
 mod messages;
+mod reconciliation;
 mod replays;
 mod runs;
 mod settings;
@@ -42,6 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
         .merge(dead_letters::routes())
         .merge(replays::routes())
         .merge(deliveries::routes())
+        .merge(reconciliation::routes())
         .merge(timeline::routes())
         .merge(webhook_endpoints::routes())
         .merge(api_keys::routes())

@@ -1,0 +1,137 @@
+//! Sales orders: made, looked for, cancelled.
+
+use kopru_sdk::{Fault, Outgoing, Refusal, Sent, Taken, outbound::Method};
+use serde_json::{Value, json};
+
+use super::{compare, slip};
+use crate::{
+    client::LogoClient,
+    write::{NotWritten, Record, reference_of},
+};
+
+const RESOURCE: &str = "salesOrders";
+const PATH: &str = "/api/v1/salesOrders";
+
+/// Makes the slip, and reads it back: the echo of a create knows neither its number nor whether its lines were kept.
+pub async fn create(client: &LogoClient, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
+    let body = slip::order(outgoing, &client.settings.orders)?;
+    let echo = match client.write(Method::POST, PATH.to_owned(), body.to_string().into()).await {
+        Ok(echo) => echo,
+        Err(NotWritten { fault, is_doubtful: false }) => return Err(as_create(fault)),
+        Err(NotWritten { fault, is_doubtful: true }) => {
+            // What is found is ours; what cannot be looked for now is looked for later.
+            return match find(client, outgoing).await {
+                Ok(Sent::Nothing) => Err(as_create(fault)),
+                Ok(found) => Ok(found),
+                Err(unseen) => Err(Fault::UnknownOutcome { detail: format!("{fault}; and {unseen}") }),
+            };
+        }
+    };
+    let unknown = |detail: String| Fault::UnknownOutcome { detail };
+    let Some(reference) = reference_of(&echo) else {
+        return Err(unknown(format!("POST {PATH}: the answer names no INTERNAL_REFERENCE")));
+    };
+    if !client.settings.orders.read_after_write {
+        return Ok(Sent::Done(taken(reference, &echo, None)));
+    }
+    match client.record(RESOURCE, &reference.to_string()).await {
+        Ok(Some(record)) => Ok(compared(reference, &record, outgoing)),
+        Ok(None) => Err(unknown(format!("LOGO made the order {reference}, and does not show it"))),
+        Err(fault) => Err(unknown(format!("LOGO made the order {reference}, and it could not be read back: {fault}"))),
+    }
+}
+
+/// A path that is not there is a service that is not the one we think.
+fn as_create(fault: Fault) -> Fault {
+    match fault {
+        Fault::NotFound { detail } => Fault::Contract { detail },
+        fault => fault,
+    }
+}
+
+/// The slip that carries our reference.
+pub async fn find(client: &LogoClient, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
+    let settings = &client.settings;
+    let key = settings.orders.key_field.as_str();
+    let mut query =
+        vec![("q", format!("{key} eq '{}'", outgoing.reference)), ("limit", settings.page_limit.to_string())];
+    if !settings.sort.is_empty() {
+        query.push(("sort", settings.sort.clone()));
+    }
+    let list = client.records(RESOURCE, query).await?;
+    let rows: Value = serde_json::from_slice(&list.body)
+        .map_err(|_| Fault::transient(format!("GET {PATH}: the list of orders cannot be read")))?;
+    let ours = |row: &&Value| match row.get(key) {
+        // A build that does not filter shows other slips as well.
+        Some(Value::String(text)) => text.trim_end() == outgoing.reference,
+        _ => false,
+    };
+    let found = rows["items"].as_array().into_iter().flatten().filter(ours);
+    let references: Vec<i64> = found.filter_map(|row| reference_of(row.as_object()?)).collect();
+    match references[..] {
+        [] => Ok(Sent::Nothing),
+        [reference] => match client.record(RESOURCE, &reference.to_string()).await? {
+            Some(record) => Ok(compared(reference, &record, outgoing)),
+            None => Ok(Sent::Nothing),
+        },
+        _ => {
+            let all: Vec<String> = references.iter().map(i64::to_string).collect();
+            Ok(Sent::Parked(Refusal {
+                reason: "twice_there".to_owned(),
+                field: Some(key.to_owned()),
+                value: Some(outgoing.reference.to_owned()),
+                detail: format!(
+                    "LOGO has {} slips with our reference {} ({}): delete all but one and replay",
+                    all.len(),
+                    outgoing.reference,
+                    all.join(", ")
+                ),
+            }))
+        }
+    }
+}
+
+fn compared(reference: i64, record: &Record, outgoing: &Outgoing<'_>) -> Sent {
+    match compare::order(record, outgoing) {
+        Ok(note) => Sent::Done(taken(reference, record, note)),
+        Err(differs) => Sent::Parked(Refusal {
+            reason: differs.reason.to_owned(),
+            field: Some(differs.field),
+            value: differs.there,
+            detail: format!(
+                "LOGO has the order {} as {reference}, and it is not as it was sent: {}; mend it in LOGO and replay",
+                outgoing.reference, differs.text
+            ),
+        }),
+    }
+}
+
+fn taken(reference: i64, record: &Record, note: Option<String>) -> Taken {
+    let number = record.get("NUMBER").and_then(Value::as_str).map(str::trim_end);
+    let number = number.filter(|number| !number.is_empty() && *number != "~").map(str::to_owned);
+    Taken { external_id: reference.to_string(), number, note }
+}
+
+/// Marks the slip as cancelled. One that is gone, or is marked already, is cancelled.
+pub async fn cancel(client: &LogoClient, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
+    let reference = outgoing.external_id.unwrap_or_default();
+    let gone = |number: Option<&Value>, note: &str| {
+        let number = number.and_then(Value::as_str).map(|number| number.trim_end().to_owned());
+        Ok(Sent::Done(Taken { external_id: reference.to_owned(), number, note: Some(note.to_owned()) }))
+    };
+    let Some(record) = client.record(RESOURCE, reference).await? else {
+        return gone(None, "it is not there any more");
+    };
+    if is_cancelled(&record) {
+        return gone(record.get("NUMBER"), "it was cancelled there already");
+    }
+    let body = json!({ "INTERNAL_REFERENCE": reference.parse::<i64>().ok(), "CANCELLED": 1 });
+    match client.write(Method::PATCH, format!("{PATH}/{reference}"), body.to_string().into()).await {
+        Ok(_) => gone(record.get("NUMBER"), "cancelled"),
+        Err(NotWritten { fault, .. }) => Err(fault),
+    }
+}
+
+pub(super) fn is_cancelled(record: &Record) -> bool {
+    record.get("CANCELLED").is_some_and(|flag| flag.as_i64() == Some(1) || flag.as_bool() == Some(true))
+}
