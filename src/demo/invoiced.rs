@@ -32,7 +32,7 @@ pub(super) async fn check(engine: &Engine, control: &str, order: Option<i64>) ->
     }
     checks::read(engine, &["orders", "invoices", "ledger"]).await?;
     let found = orders::find(&mut db, Scope::house(), OrderKey::Id(order)).await?;
-    let state = found.map_or("gone", |order| order.summary.state.as_str());
+    let state = found.map_or_else(|| "gone".to_owned(), |order| order.summary.state);
     let Ok(page) = PageRequest::new(None, None) else { return Ok(failed("no page of invoices")) };
     let filter = InvoiceFilter { order: Some(order), ..InvoiceFilter::default() };
     let found = invoices::invoices(&mut db, Scope::house(), &filter, &page).await;
