@@ -366,7 +366,7 @@ fn shared_masters(config: &Config, built: &BTreeMap<String, Arc<dyn Connector>>)
         let chosen = config.connectors.get(name).and_then(|connector| connector.master.as_ref());
         let is_master = |entity: &Entity| chosen.is_none_or(|names| names.iter().any(|name| name == entity.as_str()));
         let mut shared: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for entity in Entity::ALL.into_iter().filter(is_master) {
+        for entity in Entity::ALL.into_iter().filter(|entity| !entity.is_document() && is_master(entity)) {
             match masters.get(&entity) {
                 Some(other) => shared.entry(other).or_default().push(entity.as_str()),
                 None => {

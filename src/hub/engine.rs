@@ -305,10 +305,8 @@ impl Engine {
 
     /// Whether this instance may create records of `entity`.
     pub fn is_master(&self, instance: &str, entity: Entity) -> bool {
-        self.instances
-            .get(instance)
-            .and_then(|instance| instance.master.as_ref())
-            .is_none_or(|entities| entities.contains(&entity))
+        let listed = self.instances.get(instance).and_then(|instance| instance.master.as_ref());
+        entity.is_document() || listed.is_none_or(|entities| entities.contains(&entity))
     }
 
     pub fn instance_names(&self) -> Vec<String> {

@@ -200,7 +200,7 @@ async fn pass(
     let now = engine.database_now().await.map_err(lost)?;
     // A dry run looks at the whole pass without disturbing one that is under way.
     let compares = reconcile::is_one(run);
-    let begun = held.filter(|_| !(run.dry_run && pass == Pass::Full) && !compares);
+    let begun = held.filter(|_| !(compares || run.dry_run && pass == Pass::Full));
     let pass_started_at = match (pass, &begun) {
         (Pass::Full, Some(position)) => position.pass_started_at,
         _ => now,

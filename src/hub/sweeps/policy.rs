@@ -74,7 +74,7 @@ impl SweepPolicy {
 /// Whether records of this entity can be swept at all. Documents cannot: a system that begins a new period does not list
 /// those of the old one any more, and they stand all the same.
 pub const fn is_swept(entity: Entity) -> bool {
-    !matches!(entity, Entity::UnitSet | Entity::Stock | Entity::Order | Entity::Invoice | Entity::Ledger)
+    !entity.is_document() && !matches!(entity, Entity::UnitSet | Entity::Stock)
 }
 
 #[cfg(test)]
