@@ -15,7 +15,7 @@ use crate::{
     app::{self, App, AppError},
     audit::sealer,
     clock::Clock,
-    commerce::{products, upkeep},
+    commerce::{catalogue::keep_shelf, products, upkeep},
     database,
     http::{Catalogue, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     hub::{
@@ -61,6 +61,7 @@ pub struct Running {
     tending: tokio::task::JoinHandle<()>,
     sealing: tokio::task::JoinHandle<()>,
     sweeping: tokio::task::JoinHandle<()>,
+    shelving: tokio::task::JoinHandle<()>,
     shutdown: CancellationToken,
 }
 
@@ -89,6 +90,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         clock: app.clock.clone(),
         people: people.clone(),
         order_rules: app::order_rules(&app.config.orders),
+        settings: Arc::new(app.config.masked()),
         metrics,
         probes: Arc::new(HubProbes { pool: app.database.pool.clone(), engine: engine.clone() }),
     };
@@ -119,7 +121,8 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let sealing = tokio::spawn(sealer::run(app.database.pool.clone(), shutdown.clone()));
     let sweeping = sweep_pictures(media, app.database.pool.clone(), app.clock.clone(), shutdown.clone());
     let sweeping = tokio::spawn(sweeping);
-    Ok(Running { address, engine, daemon, server, trimming, tending, sealing, sweeping, shutdown })
+    let shelving = tokio::spawn(keep_shelf(app.database.pool.clone(), shutdown.clone()));
+    Ok(Running { address, engine, daemon, server, trimming, tending, sealing, sweeping, shelving, shutdown })
 }
 
 impl Running {
@@ -140,6 +143,9 @@ impl Running {
         }
         if self.sweeping.await.is_err() {
             tracing::warn!("the removal of pictures that nobody shows ended badly");
+        }
+        if self.shelving.await.is_err() {
+            tracing::warn!("the ordering of products by their prices ended badly");
         }
         self.daemon.stop().await;
     }

@@ -36,8 +36,10 @@ pub enum EventType {
     OrderApproved,
     OrderConfirmed,
     OrderUpdated,
+    OrderShipped,
     OrderCancelled,
     SyncCompleted,
+    DeadLetterCreated,
     WebhookEndpointDisabled,
 }
 
@@ -53,8 +55,10 @@ impl EventType {
         EventType::OrderApproved,
         EventType::OrderConfirmed,
         EventType::OrderUpdated,
+        EventType::OrderShipped,
         EventType::OrderCancelled,
         EventType::SyncCompleted,
+        EventType::DeadLetterCreated,
         EventType::WebhookEndpointDisabled,
     ];
 
@@ -70,8 +74,10 @@ impl EventType {
             EventType::OrderApproved => "order.approved",
             EventType::OrderConfirmed => "order.confirmed",
             EventType::OrderUpdated => "order.updated",
+            EventType::OrderShipped => "order.shipped",
             EventType::OrderCancelled => "order.cancelled",
             EventType::SyncCompleted => "sync.completed",
+            EventType::DeadLetterCreated => "hub.dead_letter.created",
             EventType::WebhookEndpointDisabled => "hub.webhook_endpoint.disabled",
         }
     }
@@ -95,8 +101,10 @@ impl EventType {
             | EventType::OrderApproved
             | EventType::OrderConfirmed
             | EventType::OrderUpdated
+            | EventType::OrderShipped
             | EventType::OrderCancelled => "order",
             EventType::SyncCompleted => "sync",
+            EventType::DeadLetterCreated => "dead_letter",
             EventType::WebhookEndpointDisabled => "webhook_endpoint",
         }
     }

@@ -17,6 +17,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 const LONGEST_AGENT: usize = 300;
@@ -64,7 +65,7 @@ pub struct Entry {
 }
 
 /// A row as it is listed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEvent {
     pub id: Uuid,
@@ -77,6 +78,7 @@ pub struct AuditEvent {
     /// Null: not over the network, or not known.
     pub address: Option<String>,
     pub agent: Option<String>,
+    #[schema(value_type = Object)]
     pub detail: Value,
 }
 

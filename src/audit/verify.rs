@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgExecutor, PgPool};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::chain::{self, BEGINNING, Hash, Row};
@@ -11,8 +12,9 @@ use super::chain::{self, BEGINNING, Hash, Row};
 const PAGE: i64 = 1_000;
 
 /// Where the chain ends. Noted elsewhere, it proves later that nothing before it was made anew.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AuditHead)]
 pub struct Head {
     pub place: i64,
     /// In hexadecimal digits.
@@ -21,8 +23,9 @@ pub struct Head {
 }
 
 /// Rows that wait for the sealer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AuditUnsealed)]
 pub struct Unsealed {
     pub count: i64,
     pub oldest_at: Option<DateTime<Utc>>,
@@ -44,20 +47,24 @@ pub enum What {
 }
 
 /// The first thing that does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AuditBroken)]
 pub struct Broken {
     /// In the chain; null where it has none.
     pub place: Option<i64>,
     /// The row; null where not even that is known.
     pub id: Option<Uuid>,
+    /// `changed`, `missing`, `moved` or `unlisted`
+    #[schema(value_type = String)]
     pub what: What,
     pub detail: String,
 }
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AuditVerdict)]
 pub struct Verdict {
     pub ok: bool,
     /// The first place that was looked at.

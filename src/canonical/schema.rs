@@ -14,6 +14,11 @@ pub enum Entity {
     Price,
     Stock,
     Customer,
+    /// An order of ours as an ERP has it. Nothing but a link that was made when it was sent leads to one.
+    Order,
+    Invoice,
+    /// A movement of a current account.
+    Ledger,
 }
 
 /// The type of a field, with the bounds that the store enforces as well.
@@ -181,9 +186,92 @@ const CUSTOMER: &[FieldSpec] = &[
     may("isActive", FieldType::Bool),
 ];
 
+/// What an ERP says of one of our orders. `quantity` and `shipped` are in the line's own unit; amounts are after discounts.
+const ORDER: &[FieldSpec] = &[
+    may("number", FieldType::Text(50)),
+    may("isCancelled", FieldType::Bool),
+    may("total", MONEY),
+    need("lines", FieldType::List(ORDER_LINE_FIELDS)),
+];
+
+const ORDER_LINE_FIELDS: &[FieldSpec] = &[
+    need("externalId", FieldType::Text(50)),
+    may("product", FieldType::Text(100)),
+    may("isService", FieldType::Bool),
+    may("unit", FieldType::Text(20)),
+    need("quantity", QUANTITY),
+    may("shipped", QUANTITY),
+    may("isClosed", FieldType::Bool),
+    may("vatBase", MONEY),
+    may("vat", MONEY),
+];
+
+/// `kind`: sale or return; `status`: issued, sent, accepted, rejected, cancelled. `orderNumber`: the number of an order of ours,
+/// or our reference of it.
+const INVOICE: &[FieldSpec] = &[
+    need("customer", FieldType::Ref(Entity::Customer)),
+    need("number", FieldType::Text(100)),
+    may("orderNumber", FieldType::Text(100)),
+    may("ettn", FieldType::Text(36)),
+    need("kind", FieldType::Text(20)),
+    need("status", FieldType::Text(20)),
+    may("profile", FieldType::Text(50)),
+    need("issuedOn", FieldType::Date),
+    may("dueDate", FieldType::Date),
+    need("currency", FieldType::Text(3)),
+    may("exchangeRate", FACTOR),
+    may("subtotal", MONEY),
+    may("discount", MONEY),
+    may("tax", MONEY),
+    need("total", MONEY),
+    may("pdfUrl", FieldType::Text(1000)),
+    may("note", FieldType::Text(2000)),
+    may("lines", FieldType::List(INVOICE_LINE_FIELDS)),
+    may("payments", FieldType::List(INVOICE_PAYMENT_FIELDS)),
+];
+
+/// `orderLine`: the source's own reference of the order's line; `orderPosition`: the place of the line in an order of ours.
+/// `vatBase`: what is left of `amount` after discounts, where the source tells that in the place of `discount`.
+const INVOICE_LINE_FIELDS: &[FieldSpec] = &[
+    may("orderLine", FieldType::Text(50)),
+    may("orderPosition", FieldType::Int),
+    may("product", FieldType::Text(100)),
+    may("description", FieldType::Text(200)),
+    may("quantity", QUANTITY),
+    may("unit", FieldType::Text(20)),
+    may("numerator", FACTOR),
+    may("denominator", FACTOR),
+    may("unitPrice", UNIT_PRICE),
+    may("amount", MONEY),
+    may("discount", MONEY),
+    may("vatBase", MONEY),
+    may("vatRate", PERCENT),
+    may("vat", MONEY),
+];
+
+/// What of an invoice is due when.
+const INVOICE_PAYMENT_FIELDS: &[FieldSpec] = &[need("dueDate", FieldType::Date), need("amount", MONEY)];
+
+/// One of `debit` and `credit` is 0. `order`: our reference of an order that an invoice's movement is of; `reference`: a
+/// reference of ours that the movement was made with.
+const LEDGER: &[FieldSpec] = &[
+    need("customer", FieldType::Ref(Entity::Customer)),
+    need("kind", FieldType::Text(20)),
+    need("debit", MONEY),
+    need("credit", MONEY),
+    need("currency", FieldType::Text(3)),
+    need("bookedAt", FieldType::Date),
+    may("dueDate", FieldType::Date),
+    may("documentNumber", FieldType::Text(100)),
+    may("description", FieldType::Text(500)),
+    may("reference", FieldType::Text(100)),
+    may("order", FieldType::Text(100)),
+    may("isCancelled", FieldType::Bool),
+];
+
 impl Entity {
     /// In the order in which a page transaction may touch their tables, and a full synchronisation runs them.
-    pub const ALL: [Entity; 9] = [
+    pub const ALL: [Entity; 12] = [
         Entity::Category,
         Entity::Brand,
         Entity::UnitSet,
@@ -193,6 +281,9 @@ impl Entity {
         Entity::Product,
         Entity::Price,
         Entity::Stock,
+        Entity::Order,
+        Entity::Invoice,
+        Entity::Ledger,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -206,6 +297,9 @@ impl Entity {
             Entity::Price => "price",
             Entity::Stock => "stock",
             Entity::Customer => "customer",
+            Entity::Order => "order",
+            Entity::Invoice => "invoice",
+            Entity::Ledger => "ledger",
         }
     }
 
@@ -224,6 +318,9 @@ impl Entity {
             Entity::Price => PRICE,
             Entity::Stock => STOCK,
             Entity::Customer => CUSTOMER,
+            Entity::Order => ORDER,
+            Entity::Invoice => INVOICE,
+            Entity::Ledger => LEDGER,
         }
     }
 

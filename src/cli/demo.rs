@@ -87,7 +87,7 @@ async fn work(
 
 async fn once(global: &Global, app: &App, sandbox: &SandboxProcess) -> Result<(), Failure> {
     let expected = sandbox.expected().await.map_err(|error| Failure::Failed(error.to_string()))?;
-    let report = demo::once(app, &expected, &sandbox.hooks(), |line| {
+    let report = demo::once(app, &expected, sandbox.control(), &sandbox.hooks(), |line| {
         if !global.json {
             eprintln!("{}: {} in {:.1} s", line.name, line.applied, line.seconds);
         }

@@ -27,6 +27,7 @@ mod openapi;
 mod output;
 mod password;
 mod preview;
+mod reconcile;
 mod run;
 mod sandbox;
 mod serve;

@@ -10,8 +10,8 @@ use super::{
     failure::Failure,
     files,
     logging::{self, Voice},
-    mapping, mapping_list, messages, migrate, openapi, output, preview, sandbox, serve, sync, timeline, unmapped, user,
-    webhook_endpoints,
+    mapping, mapping_list, messages, migrate, openapi, output, preview, reconcile, sandbox, serve, sync, timeline,
+    unmapped, user, webhook_endpoints,
 };
 use crate::{
     app::{self, App},
@@ -77,6 +77,8 @@ enum Command {
     Messages(messages::Command),
     /// Everything that touched an order, a product, a customer, an invoice or a return, across systems
     Timeline(timeline::TimelineArgs),
+    /// Both sides of a stream compared, with a report that is kept: `kopru reconcile logo.items [--repair]`
+    Reconcile(reconcile::ReconcileArgs),
     /// What could not go in, and mending it
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
@@ -207,6 +209,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Mapping(MappingCommand::List) => Box::pin(interruptible(mapping_list::run(global))).await,
         Command::Mapping(MappingCommand::Preview(args)) => interruptible(preview::run(global, args)).await,
         Command::Mapping(MappingCommand::Unmapped(command)) => interruptible(unmapped::unmapped(global, command)).await,
+        Command::Reconcile(args) => reconcile::run(global, args).await,
         Command::Timeline(args) => interruptible(timeline::run(global, args)).await,
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,
         Command::Files(command) => interruptible(files::files(global, command)).await,

@@ -87,7 +87,7 @@ pub(super) async fn sync(global: &Global, command: Command) -> Result<(), Failur
     outcome
 }
 
-fn split(target: &str) -> Result<(&str, &str), Failure> {
+pub(super) fn split(target: &str) -> Result<(&str, &str), Failure> {
     target.split_once('.').ok_or_else(|| {
         Failure::Usage(format!("`{target}` is not CONNECTOR.STREAM; `kopru sync list` shows the streams"))
     })
@@ -108,9 +108,14 @@ async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Fai
         since: args.since,
     };
     let id = runs::create(&engine.pool, &new, None).await?;
+    tell(global, &work_off(global, engine, id, &args.target).await?)
+}
+
+/// Follows a run that was asked for to its end, and works it off here when no daemon does.
+pub(super) async fn work_off(global: &Global, engine: &Engine, id: uuid::Uuid, target: &str) -> Result<Run, Failure> {
     let keeper = tokio::spawn(housekeeping::keep_leases(engine.clone()));
     let stopped = stop_signal()?;
-    let working = async { tokio::try_join!(follow(global, engine, id), stand_in(engine, id, &args.target)) };
+    let working = async { tokio::try_join!(follow(global, engine, id), stand_in(engine, id, target)) };
     tokio::pin!(working);
     let outcome = tokio::select! {
         outcome = &mut working => outcome,
@@ -124,7 +129,7 @@ async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Fai
     // An error means that it had panicked, which the log has told.
     let _ = keeper.await;
     daemon::leave(engine).await;
-    tell(global, &outcome?.0)
+    Ok(outcome?.0)
 }
 
 /// Works a run off here, and the records that it makes due or that have waited too long, when there is no daemon to do

@@ -127,3 +127,35 @@ pub async fn stock<'e>(db: impl PgExecutor<'e>, id: i64) -> Result<Option<Value>
     .fetch_optional(db)
     .await
 }
+
+pub async fn invoice<'e>(db: impl PgExecutor<'e>, id: i64) -> Result<Option<Value>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        select jsonb_strip_nulls(jsonb_build_object(
+            'number', i.number, 'customerCode', c.code, 'orderNumber', o.number, 'ettn', i.ettn, 'kind', i.kind,
+            'status', i.status, 'profile', i.profile, 'issuedOn', i.issued_on, 'dueDate', i.due_date,
+            'currency', i.currency, 'exchangeRate', i.exchange_rate, 'subtotal', i.subtotal, 'discount', i.discount,
+            'tax', i.tax, 'total', i.total, 'pdfUrl', i.pdf_url, 'note', i.note,
+            'lines', (
+                select jsonb_agg(jsonb_build_object(
+                    'productCode', l.code, 'description', l.description, 'quantity', l.quantity, 'unit', l.unit,
+                    'unitPrice', l.unit_price, 'amount', l.amount, 'discount', l.discount, 'vatRate', l.vat_rate,
+                    'vat', l.vat, 'orderLine', ol.position) order by l.position)
+                from commerce.invoice_line l
+                left join commerce.sales_order_line ol on ol.id = l.order_line_id
+                where l.invoice_id = i.id),
+            'payments', (
+                select jsonb_agg(jsonb_build_object('dueDate', p.due_date, 'amount', p.amount) order by p.position)
+                from commerce.invoice_payment p where p.invoice_id = i.id),
+            'updatedAt', i.updated_at
+        )) as "record!"
+        from commerce.invoice i
+        join commerce.customer c on c.id = i.customer_id
+        left join commerce.sales_order o on o.id = i.order_id
+        where i.id = $1
+        "#,
+        id
+    )
+    .fetch_optional(db)
+    .await
+}

@@ -77,6 +77,33 @@ const fn statement(entity: Entity) -> &'static str {
              left join commerce.warehouse w on w.id = t.warehouse_id
              where t.id = any($1)"
         }
+        Entity::Order => {
+            "select t.id, jsonb_build_object('number', t.external_number, 'isCancelled', t.state = 'cancelled', 'total', t.total,
+                 'lines', (select jsonb_agg(jsonb_build_object('product', l.code, 'unit', l.unit, 'quantity', l.ordered - l.cancelled,
+                                                              'shipped', l.shipped) order by l.position)
+                           from commerce.sales_order_line l where l.order_id = t.id))
+             from commerce.sales_order t where t.id = any($1)"
+        }
+        Entity::Invoice => {
+            "select t.id, to_jsonb(t) - 'order_id' - 'origin' - 'external_id' || jsonb_build_object('customer', c.code, 'orderNumber', o.number,
+                 'lines', (select jsonb_agg(to_jsonb(l) - 'invoice_id' - 'position' - 'order_line_id' - 'code'
+                                            || jsonb_build_object('product', l.code) order by l.position)
+                           from commerce.invoice_line l where l.invoice_id = t.id),
+                 'payments', (select jsonb_agg(to_jsonb(p) - 'invoice_id' - 'position' order by p.position)
+                              from commerce.invoice_payment p where p.invoice_id = t.id))
+             from commerce.invoice t
+             join commerce.customer c on c.id = t.customer_id
+             left join commerce.sales_order o on o.id = t.order_id
+             where t.id = any($1)"
+        }
+        Entity::Ledger => {
+            "select t.id, to_jsonb(t) - 'order_id' - 'origin' - 'external_id' - 'replaced_by' - 'is_provisional'
+                 || jsonb_build_object('customer', c.code, 'order', o.number)
+             from commerce.ledger_entry t
+             join commerce.customer c on c.id = t.customer_id
+             left join commerce.sales_order o on o.id = t.order_id
+             where t.id = any($1)"
+        }
     }
 }
 

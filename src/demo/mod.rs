@@ -8,6 +8,7 @@
 mod accounts;
 mod checks;
 mod drop;
+mod invoiced;
 mod key;
 mod orders;
 mod sandbox;

@@ -22,12 +22,13 @@ use crate::{
 pub(super) const CHECK: &str = "order_sent";
 
 /// Places an order and has it sent.
-pub(super) async fn check(app: &App, engine: &Engine) -> Result<Check, sqlx::Error> {
+/// Gives the order that was sent.
+pub(super) async fn check(app: &App, engine: &Engine) -> Result<(Check, Option<i64>), sqlx::Error> {
     // LOGO is to be told what happens from here on.
     targets::register(engine).await?;
     let order = match place(app).await {
         Ok(order) => order,
-        Err(why) => return Ok(told(false, why)),
+        Err(why) => return Ok((told(false, why), None)),
     };
     while !matches!(router::turn(engine).await?, router::Routed::Elsewhere | router::Routed::Events(0)) {}
     while worker::turn(engine).await? > 0 {}
@@ -35,8 +36,8 @@ pub(super) async fn check(app: &App, engine: &Engine) -> Result<Check, sqlx::Err
     let found = orders::find(&mut db, Scope::house(), OrderKey::Id(order)).await?;
     let summary = found.map(|order| order.summary);
     Ok(match summary.and_then(|order| Some((order.number, order.logo_number?))) {
-        Some((number, there)) => told(true, format!("{number} is {there} in LOGO")),
-        None => told(false, "the order has no number of LOGO; see kopru deliveries list".to_owned()),
+        Some((number, there)) => (told(true, format!("{number} is {there} in LOGO")), Some(order)),
+        None => (told(false, "the order has no number of LOGO; see kopru deliveries list".to_owned()), None),
     })
 }
 

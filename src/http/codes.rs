@@ -76,7 +76,26 @@ const OWNED: &[&str] = &[
     "addImage",
     "removeImage",
 ];
-const CUSTOMERS: &[&str] = &[
+const CHANGE_USER: &[&str] = &["changeUser", "adminChangeUser"];
+const INVITE: &[&str] = &["inviteUser", "inviteUserAgain", "adminInviteUser", "adminInviteUserAgain"];
+const USERS: &[&str] =
+    &["inviteUser", "inviteUserAgain", "changeUser", "adminInviteUser", "adminInviteUserAgain", "adminChangeUser"];
+const CONFLICTS: &[&str] = &[
+    "inviteUserAgain",
+    "adminInviteUserAgain",
+    "replayDelivery",
+    "discardDelivery",
+    "editDeadLetter",
+    "startReplayPlan",
+    "cancelReplayPlan",
+    "revokeApiKey",
+];
+const HOUSE: &[&str] = &[
+    "adminListUsers",
+    "adminShowUser",
+    "adminInviteUser",
+    "adminChangeUser",
+    "adminInviteUserAgain",
     "enterCustomer",
     "editCustomer",
     "approveCustomer",
@@ -107,35 +126,25 @@ const TABLE: &[Code] = &[
     Code::new(403, "instance_not_configured", On::Pushed, "the API key's system is not configured"),
     Code::new(403, "permission_missing", On::Permission, "the caller's role may not do this"),
     Code::new(403, "person_needed", On::Person, "an API key cannot do this"),
-    Code::new(403, "forbidden", On::These(CUSTOMERS), "not for this caller"),
+    Code::new(403, "forbidden", On::These(HOUSE), "not for this caller"),
     Code::new(403, "account_pending", On::These(&["login"]), "the registration waits for approval"),
     Code::new(403, "account_disabled", On::These(&["login"]), "the account is switched off"),
-    Code::new(
-        403,
-        "role_not_yours",
-        On::These(&["inviteUser", "inviteUserAgain", "changeUser"]),
-        "the caller may not give or take this role",
-    ),
+    Code::new(403, "role_not_yours", On::These(USERS), "the caller may not give or take this role"),
     Code::new(403, "no_cart", On::These(CART), "the caller has no cart"),
     Code::new(404, "not_found", On::Status, "there is none, or it is not the caller's"),
     Code::new(405, "method_not_allowed", On::Everything, "the address is known by other methods"),
     Code::new(408, "timeout", On::Body, "the body did not come to its end in time"),
-    Code::new(
-        409,
-        "conflict",
-        On::These(&["inviteUserAgain", "replayDelivery", "discardDelivery"]),
-        "the present state does not allow it",
-    ),
+    Code::new(409, "conflict", On::These(CONFLICTS), "the present state does not allow it"),
     Code::new(409, "idempotency_key_in_use", On::Repeated, "a request with this `Idempotency-Key` is under way"),
     Code::new(
         409,
         "email_taken",
-        On::These(&["inviteUser", "approveRegistration"]),
+        On::These(&["inviteUser", "adminInviteUser", "approveRegistration"]),
         "the address belongs to another user",
     ),
-    Code::new(409, "last_owner", On::These(&["changeUser"]), "a company keeps an active owner"),
-    Code::new(409, "last_super_admin", On::These(&["changeUser"]), "the house keeps an active super admin"),
-    Code::new(409, "not_yet_active", On::These(&["changeUser"]), "the user has no password yet"),
+    Code::new(409, "last_owner", On::These(CHANGE_USER), "a company keeps an active owner"),
+    Code::new(409, "last_super_admin", On::These(CHANGE_USER), "the house keeps an active super admin"),
+    Code::new(409, "not_yet_active", On::These(CHANGE_USER), "the user has no password yet"),
     Code::new(
         409,
         "registration_decided",
@@ -143,6 +152,7 @@ const TABLE: &[Code] = &[
         "somebody has decided before",
     ),
     Code::new(409, "source_owned", On::These(OWNED), "a source owns these fields; `owner` names it"),
+    Code::new(409, "not_source_owned", On::These(&["setOverride"]), "no source writes this record: change it itself"),
     Code::new(409, "state_conflict", On::These(MOVES), "the state does not allow it; `allowed` names what may follow"),
     Code::new(409, "insufficient_stock", On::These(ORDER), "there is not enough in stock; `errors` names the lines"),
     Code::new(409, "cart_changed", On::These(ORDER), "prices of the cart have changed; `errors` names the items"),
@@ -164,7 +174,7 @@ const TABLE: &[Code] = &[
     ),
     Code::new(500, "internal", On::Everything, "a failure of ours; the correlation id leads to it"),
     Code::new(503, "unavailable", On::Everything, "not at the moment; `Retry-After` says when to come back"),
-    Code::new(503, "mail_not_configured", On::These(&["inviteUser", "inviteUserAgain"]), "no mail can be sent"),
+    Code::new(503, "mail_not_configured", On::These(INVITE), "no mail can be sent"),
     Code::new(
         503,
         "no_master_key",

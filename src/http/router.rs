@@ -45,6 +45,8 @@ pub struct HttpState {
     pub clock: Clock,
     pub people: People,
     pub order_rules: OrderRules,
+    /// The configuration in force, secrets masked.
+    pub settings: Arc<serde_json::Value>,
     pub metrics: PrometheusHandle,
     pub probes: Arc<dyn Probes>,
 }

@@ -8,13 +8,17 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgExecutor;
+use utoipa::ToSchema;
 
 use super::{leases::interval, states::BreakerState};
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CircuitBreaker)]
 pub struct Breaker {
     pub connector: String,
+    /// `closed`, `open` or `half_open`
+    #[schema(value_type = String)]
     pub state: BreakerState,
     pub faults_in_a_row: i32,
     pub opened_at: Option<DateTime<Utc>>,
@@ -136,6 +140,22 @@ pub async fn answered_since<'e>(
     )
     .fetch_one(db)
     .await
+}
+
+/// It asks for patience: no fault, but nothing went well either.
+pub async fn record_patience<'e>(db: impl PgExecutor<'e>, connector: &str, detail: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into hub.breaker as b (connector, last_fault, last_fault_at, failing_since)
+         values ($1, $2, clock_timestamp(), clock_timestamp())
+         on conflict (connector) do update
+             set last_fault = excluded.last_fault, last_fault_at = excluded.last_fault_at,
+                 failing_since = coalesce(b.failing_since, excluded.failing_since)",
+        connector,
+        detail,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// A probe came back: the system answers.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::messages::unpack;
@@ -19,8 +20,9 @@ pub struct MessageFilter {
     pub since: Option<DateTime<Utc>>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Message)]
 pub struct MessageRow {
     pub id: Uuid,
     pub kind: String,
@@ -43,8 +45,9 @@ pub struct MessageRow {
     pub detail: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = MessageAttempt)]
 pub struct AttemptRow {
     pub number: i32,
     pub started_at: DateTime<Utc>,
@@ -55,8 +58,9 @@ pub struct AttemptRow {
     pub detail: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = MessageRecord)]
 pub struct ItemRow {
     pub ordinal: i32,
     pub outcome: String,
@@ -64,15 +68,16 @@ pub struct ItemRow {
     pub internal_id: Option<i64>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = MessageWait)]
 pub struct WaitRow {
     pub entity: String,
     pub code: String,
 }
 
 /// A message with everything that is known about it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageDetail {
     #[serde(flatten)]

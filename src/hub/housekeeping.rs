@@ -205,22 +205,28 @@ async fn probe_one(engine: &Engine, name: &str) -> Result<(), sqlx::Error> {
                 Some(_) => breaker::let_try(db, name, settings.breaker_threshold).await?,
                 None => breaker::close(db, name).await?,
             }
-            let released = messages::release_held(db, name, settings.release_per_second).await?;
-            let released =
-                released + deliveries::store::release_held(db, &[name.to_owned()], settings.release_per_second).await?;
-            streams::forgive(db, name).await?;
-            if released > 0 {
-                tracing::info!(connector = name, messages = released, "held messages are released");
-            }
-            engine.due.notify_one();
-            engine.work.notify_waiters();
-            engine.deliveries.notify_waiters();
-            return Ok(());
+            return let_go(engine, name).await;
         }
         Ok(Err(fault)) => fault.to_string(),
         Err(_) => format!("no answer to a probe within {} s", PROBE_TIMEOUT.as_secs()),
     };
     breaker::record_fault(db, name, &detail, settings.breaker_threshold, engine.probing(name)).await?;
+    Ok(())
+}
+
+/// The breaker of a system is closed: what was held for it goes on.
+pub async fn let_go(engine: &Engine, name: &str) -> Result<(), sqlx::Error> {
+    let (db, settings) = (&engine.pool, &engine.settings);
+    let released = messages::release_held(db, name, settings.release_per_second).await?;
+    let released =
+        released + deliveries::store::release_held(db, &[name.to_owned()], settings.release_per_second).await?;
+    streams::forgive(db, name).await?;
+    if released > 0 {
+        tracing::info!(connector = name, messages = released, "held messages are released");
+    }
+    engine.due.notify_one();
+    engine.work.notify_waiters();
+    engine.deliveries.notify_waiters();
     Ok(())
 }
 

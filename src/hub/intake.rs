@@ -339,6 +339,7 @@ async fn drop_waiting(
         write,
         may_create: false,
         isolate: false,
+        compares: false,
         full_pass_started: None,
     };
     let receipt = submission.receipt();

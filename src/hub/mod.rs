@@ -17,10 +17,12 @@
 //! | [`patience`] | what starts over when another writer was faster |
 //! | [`deferral`], [`dead_letters`], [`letter_ids`] | what waits, and what could not go in |
 //! | [`deactivate`] | what a source no longer has |
+//! | `handover` | reservations that a system's own figures of stock contain |
 //! | [`mappings`] | the mappings in force, edits and answers; what a document would change |
 //! | [`verdict`], [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
 //! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
 //! | [`timeline`], [`history`] | what touched an object; what became of a message |
+//! | [`reconcile`] | passes that compare both sides, and what they found |
 //! | [`reading`] | a recorded answer, read without its system |
 //! | [`retention`] | history by dropped partitions |
 //! | [`meters`], [`checkup`] | what the monitoring and `kopru doctor` are told |
@@ -46,6 +48,7 @@ pub mod documents;
 pub mod engine;
 pub mod entities;
 pub mod files;
+mod handover;
 pub mod history;
 pub mod housekeeping;
 pub mod installation;
@@ -62,6 +65,7 @@ pub mod patience;
 pub mod pull;
 pub mod push_only;
 pub mod reading;
+pub mod reconcile;
 pub mod retention;
 pub mod retry;
 pub mod runs;

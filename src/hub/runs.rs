@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Pass};
 use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor, PgPool};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::states::{RunState, Trigger};
@@ -21,7 +22,7 @@ pub struct NewRun<'a> {
     pub since: Option<DateTime<Utc>>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
     pub id: Uuid,
@@ -50,6 +51,7 @@ pub struct Run {
     pub cause: Option<String>,
     pub error: Option<String>,
     /// Of a dry run: what it would change, see [`super::sweeps::Preview`].
+    #[schema(value_type = Option<Object>)]
     pub preview: Option<serde_json::Value>,
 }
 
@@ -361,7 +363,10 @@ async fn ask_again(tx: &mut PgConnection, orphan: &Orphan) -> Result<(), sqlx::E
         connector: &orphan.connector,
         stream: &orphan.stream,
         pass: if orphan.pass == Pass::Full.as_str() { Pass::Full } else { Pass::Incremental },
-        trigger: Trigger::Resume,
+        trigger: match orphan.trigger == Trigger::Reconcile.as_str() {
+            true => Trigger::Reconcile,
+            false => Trigger::Resume,
+        },
         dry_run: orphan.dry_run,
         since: orphan.since,
     };
@@ -374,4 +379,19 @@ async fn ask_again(tx: &mut PgConnection, orphan: &Orphan) -> Result<(), sqlx::E
 pub async fn heir<'e>(db: impl PgExecutor<'e>, id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
     let found = sqlx::query_scalar!("select heir_id from hub.run where id = $1", id).fetch_optional(db).await?;
     Ok(found.flatten())
+}
+
+/// Whether the run before this one, of the same stream, came to the end of its pass, or there was none.
+pub async fn follows_a_whole_one<'e>(db: impl PgExecutor<'e>, run: &Run) -> Result<bool, sqlx::Error> {
+    let before = sqlx::query_scalar!(
+        "select state from hub.run
+         where connector = $1 and stream = $2 and not dry_run and id < $3
+         order by id desc limit 1",
+        run.connector,
+        run.stream,
+        run.id,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(before.is_none_or(|state| state == RunState::Done.as_str()))
 }

@@ -113,6 +113,8 @@ words! {
         Manual = "manual",
         /// Takes up a full pass that was interrupted.
         Resume = "resume",
+        /// Compares every record with the store.
+        Reconcile = "reconcile",
     }
 }
 

@@ -42,6 +42,10 @@ pub async fn judge(engine: &Engine, system: &str, tries: Tries, fault: &Fault) -
         Next::Retry | Next::FindFirst => {}
         // However often it asks for patience, the work is not to blame.
         Next::Wait { at_least } => {
+            // Who does nothing else for days is given up like who fails.
+            if engine.targets.get(system).is_some_and(|target| target.given_up_after().is_some()) {
+                breaker::record_patience(&engine.pool, system, &fault.to_string()).await?;
+            }
             let delay = settings.retry.delay_after(number).or(settings.retry.delays.last().copied());
             return Ok(Verdict::Retry { after: delay.unwrap_or_default().max(at_least) });
         }

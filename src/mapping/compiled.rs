@@ -241,8 +241,12 @@ impl Mapping {
                 Err(failure) => faults.push(Fault::new("version".to_owned(), failure)),
             }
         }
-        let mut values = vec![Value::Absent; self.entity.fields().len()];
+        let mut values = Vec::new();
+        values.resize_with(self.entity.fields().len(), Value::default);
         for field in &self.fields {
+            if field.is_untouched(row, page.format) {
+                continue;
+            }
             match field.value(row, page) {
                 Ok(value) => {
                     if let Some(place) = values.get_mut(field.target) {

@@ -27,7 +27,7 @@ pub(super) struct PartSet {
     mappings: Vec<Arc<Mapping>>,
     /// The keys that any of them needs.
     shape: Shape,
-    /// For the mapping itself and each part: where its own slots are among those.
+    /// For each part: where its own slots are among those. The mapping's own come first, in their order.
     slots: Vec<Vec<u16>>,
 }
 
@@ -37,9 +37,9 @@ impl PartSet {
     }
 
     fn linked(own: &Mapping, mappings: Vec<Arc<Mapping>>) -> PartSet {
-        let mut shape = Shape::default();
-        let mut slots = Vec::with_capacity(mappings.len() + 1);
-        for mapping in std::iter::once(own).chain(mappings.iter().map(AsRef::as_ref)) {
+        let mut shape = own.shape.clone();
+        let mut slots = Vec::with_capacity(mappings.len());
+        for mapping in &mappings {
             let mut places = vec![0; mapping.shape.len()];
             for (key, slot) in mapping.shape.iter() {
                 if let Some(place) = places.get_mut(usize::from(slot)) {
@@ -65,52 +65,59 @@ impl Mapping {
         body: &'a [u8],
         overlay: &Overlay,
     ) -> Result<Vec<Mapped<'a>>, Unreadable> {
-        if self.parts.mappings.is_empty() {
-            return Ok(vec![self.map(format, body, overlay)?]);
-        }
-        let all = std::iter::once(self).chain(self.parts.mappings.iter().map(AsRef::as_ref));
-        let needs_whole = all.clone().any(|mapping| mapping.needs_whole);
-        let mut reading = Reading {
-            runs: all.enumerate().map(|(part, mapping)| Run::new(mapping, format, overlay, part == 0)).collect(),
-            set: &self.parts,
-            widest: self.parts.shape.len(),
-        };
-        read_page(format, body, &self.records, &self.parts.shape, needs_whole, &mut reading)?;
-        Ok(reading.runs.into_iter().map(Run::ended).collect())
+        let mut reading = Reading::new(self, format, overlay);
+        let shape = if self.parts.mappings.is_empty() { &self.shape } else { &self.parts.shape };
+        let needs_whole = self.needs_whole || self.parts.mappings.iter().any(|part| part.needs_whole);
+        read_page(format, body, &self.records, shape, needs_whole, &mut reading)?;
+        Ok(std::iter::once(reading.own).chain(reading.parts).map(Run::ended).collect())
     }
 }
 
+/// One pass over a page by a mapping and its parts.
 struct Reading<'m, 'a> {
-    runs: Vec<Run<'m, 'a>>,
-    set: &'m PartSet,
-    widest: usize,
+    own: Run<'m, 'a>,
+    parts: Vec<Run<'m, 'a>>,
+    mapping: &'m Mapping,
+    /// The slots of one part, while it has its turn.
+    slots: Vec<Option<&'a str>>,
 }
 
-impl<'a> Reading<'_, 'a> {
-    fn take<'r>(&mut self, found: Found<'_, 'r>, keep: impl Fn(Change<'r>) -> Change<'a>) {
-        let Some((own, parts)) = self.runs.split_first_mut() else { return };
-        let Found::Record(row) = found else { return own.take(found, keep) };
-        let mut slots: Vec<Option<&'r str>> = Vec::with_capacity(self.widest);
-        let before = own.taken();
-        for (place, run) in std::iter::once(own).chain(parts).enumerate() {
-            slots.clear();
-            let mine = self.set.slots.get(place).map(Vec::as_slice).unwrap_or_default();
-            slots.extend(mine.iter().map(|slot| row.slots.get(usize::from(*slot)).copied().flatten()));
-            run.take(Found::Record(Row { ordinal: row.ordinal, slots: &slots, whole: row.whole }), &keep);
-            if place == 0 && run.taken() == before {
-                return;
-            }
-        }
+impl<'m, 'a> Reading<'m, 'a> {
+    fn new(mapping: &'m Mapping, format: Format, overlay: &'m Overlay) -> Self {
+        let parts = mapping.parts.mappings.iter().map(|part| Run::new(part, format, overlay, false)).collect();
+        Reading { own: Run::new(mapping, format, overlay, true), parts, mapping, slots: Vec::new() }
+    }
+}
+
+/// Takes a record by a mapping and its parts. `slots`: empty ones, for the parts' use.
+fn take<'r, 'a>(
+    (own, parts): (&mut Run<'_, 'a>, &mut [Run<'_, 'a>]),
+    set: &PartSet,
+    found: Found<'_, 'r>,
+    slots: &mut Vec<Option<&'r str>>,
+    keep: impl Fn(Change<'r>) -> Change<'a>,
+) {
+    let Found::Record(row) = found else { return own.take(found, keep) };
+    let before = own.taken();
+    own.take(Found::Record(row), &keep);
+    if own.taken() == before {
+        return;
+    }
+    for (run, mine) in parts.iter_mut().zip(&set.slots) {
+        slots.clear();
+        slots.extend(mine.iter().map(|slot| row.slots.get(usize::from(*slot)).copied().flatten()));
+        run.take(Found::Record(Row { ordinal: row.ordinal, slots, whole: row.whole }), &keep);
     }
 }
 
 impl<'a> Taker<'a> for Reading<'_, 'a> {
     fn lasting(&mut self, found: Found<'_, 'a>) {
-        self.take(found, |change| change);
+        take((&mut self.own, &mut self.parts), &self.mapping.parts, found, &mut self.slots, |change| change);
     }
 
     fn passing(&mut self, found: Found<'_, '_>) {
-        self.take(found, |change| change.into_owned());
+        let runs = (&mut self.own, self.parts.as_mut_slice());
+        take(runs, &self.mapping.parts, found, &mut Vec::new(), |change| change.into_owned());
     }
 }
 

@@ -23,6 +23,8 @@ permissions! {
     ProductsCreate "products.create",
     ProductsEdit "products.edit",
     ProductsDelete "products.delete",
+    /// Hold a field of a product against its source.
+    ProductsOverride "products.override",
     /// Prices and stock of a product by hand.
     PricesEdit "prices.edit",
     StockEdit "stock.edit",

@@ -105,8 +105,16 @@ const CUSTOMER_SERVICE: Permissions = Permissions::of(&[
     ReturnsView,
     UsersView,
 ]);
-const CONTENT_MANAGER: Permissions =
-    Permissions::of(&[ProductsView, ProductsCreate, ProductsEdit, ProductsDelete, PricesEdit, StockView, StockEdit]);
+const CONTENT_MANAGER: Permissions = Permissions::of(&[
+    ProductsView,
+    ProductsCreate,
+    ProductsEdit,
+    ProductsDelete,
+    ProductsOverride,
+    PricesEdit,
+    StockView,
+    StockEdit,
+]);
 
 impl Role {
     pub const ALL: [Role; 9] = [
@@ -182,6 +190,7 @@ mod tests {
             ProductsEdit,
             ProductsCreate,
             ProductsDelete,
+            ProductsOverride,
             PricesEdit,
             StockEdit,
             ReturnsDecide,

@@ -1,6 +1,7 @@
 //! Integration tests: one binary, one module a surface. Each test that needs a database gets one of its own.
 
 mod access;
+mod admin;
 mod audit;
 mod catalogue;
 mod commands;
@@ -9,6 +10,7 @@ mod config;
 mod deliveries;
 mod e2e;
 mod embedded;
+mod erp;
 mod files;
 mod http;
 mod hub;

@@ -35,13 +35,14 @@ use std::sync::Arc;
 use chrono_tz::Europe::Istanbul;
 use kopru_sdk::{
     BadSettings, Connector, Ctx, Descriptor, Fault, Operation, Page, PullRequest, Reading, Recorded, Settings, Sink,
-    Source, StreamSpec, async_trait, settings::BadSetting,
+    Source, StreamSpec, TakesOff, async_trait, settings::BadSetting,
 };
 use serde_json::{Value, json};
 
 use self::{
     client::LogoClient,
     settings::{LogoSettings, SqlCall},
+    sql::StockColumn,
     streams::Stream,
 };
 
@@ -91,6 +92,13 @@ impl Connector for Logo {
 
     fn source(&self) -> Option<&dyn Source> {
         Some(self)
+    }
+
+    /// The formula says it: what open orders hold is in it, or only what has left the warehouse.
+    fn takes_off(&self) -> TakesOff {
+        let formula = &self.client.settings.stock_formula;
+        let holds_orders = formula.terms().any(|(add, column)| !add && column == StockColumn::SalesOrders);
+        if holds_orders { TakesOff::OnTaking } else { TakesOff::OnShipping }
     }
 
     fn sink(&self) -> Option<&dyn Sink> {

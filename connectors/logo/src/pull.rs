@@ -20,7 +20,7 @@ use crate::{
     client::LogoClient,
     read,
     settings::Via,
-    sql::{Query, WhichItems},
+    sql::{Children, Query, WhichItems},
     streams::{Resource, Stream},
     wire::{self, Key, List},
 };
@@ -265,7 +265,7 @@ impl Puller<'_> {
     }
 
     async fn period(&self) -> Result<Option<u16>, Fault> {
-        if self.stream != Stream::Stock {
+        if !self.stream.is_of_a_period() {
             return Ok(None);
         }
         let period = self.client.period(local(self.cx.now).date(), false).await?;
@@ -277,8 +277,57 @@ impl Puller<'_> {
         match self.stream {
             Stream::UnitSets => self.with_unit_lines(list, rows).await,
             Stream::Items => self.with_item_units(list, query, rows).await,
+            Stream::Orders => self.with_children(list, query, rows, "TRANSACTIONS", Query::OrderLines).await,
+            Stream::Invoices => {
+                let list = self.with_children(list, query, rows, "TRANSACTIONS", Query::InvoiceLines).await?;
+                self.with_children(list, query, rows, "PAYMENT_LIST", Query::InvoicePayments).await
+            }
             _ => Ok(list),
         }
+    }
+
+    /// Lines of documents stand in tables of their own, and are read to their end: no document is ever cut.
+    async fn with_children(
+        &self,
+        documents: List,
+        query: &Query,
+        rows: u32,
+        name: &str,
+        of: fn(Children) -> Query,
+    ) -> Result<List, Fault> {
+        let settings = &self.client.settings;
+        let unreadable = |problem| read::unreadable(problem, "the query of documents", settings);
+        let (Query::Orders { period, .. }
+        | Query::OrdersChanged { period, .. }
+        | Query::Invoices { period, .. }
+        | Query::InvoicesChanged { period, .. }) = query
+        else {
+            return Ok(documents);
+        };
+        let mut references = wire::references(&documents).map_err(unreadable)?;
+        references.sort_unstable();
+        let whole = matches!(query, Query::Orders { .. } | Query::Invoices { .. });
+        let asked: Vec<WhichItems> = match (references.first(), references.last()) {
+            (Some(first), Some(last)) if whole => vec![WhichItems::Range(*first, *last)],
+            // By change stamp, the documents of a page are scattered over the whole table.
+            _ => references.chunks(ITEMS_OF_A_LIST).map(|list| WhichItems::Only(list.to_vec())).collect(),
+        };
+        let (firm, period, limit) = (settings.firm, *period, rows.saturating_mul(LINES_OF_AN_ITEM));
+        let mut children = Vec::new();
+        for which in asked {
+            let mut at = (0, 0);
+            loop {
+                let (document, line) = at;
+                let query = of(Children { firm, period, documents: which.clone(), document, line, limit });
+                let list = self.client.query(&query).await?;
+                if list.rows == 0 {
+                    break;
+                }
+                at = self.advance(&list, at, |last| last.document.zip(last.reference))?;
+                children.push(list);
+            }
+        }
+        wire::join_children(documents, &children, name).map_err(unreadable)
     }
 
     /// Units, barcodes and weights of cards stand in tables of their own; the cards of a page are asked for at once.

@@ -82,6 +82,7 @@ pub fn operations(settings: &LogoSettings) -> Vec<Operation> {
     let stream = |stream: Stream| {
         let what = match stream.resource() {
             Some(resource) => resource.path,
+            None if stream == Stream::Ledger => "the query of the current accounts",
             None => "the query of stock",
         };
         Operation { name: stream.name(), what, mapping: Some(stream.spec(settings).mapping) }
@@ -118,8 +119,11 @@ fn records(settings: &LogoSettings, stream: Stream, answer: Answer) -> Result<Re
     let by_sql = stream.resource().is_none();
     let read = accepted(answer, settings).and_then(|answer| list(&answer, settings));
     let read = if by_sql { read.map_err(as_query)? } else { read? };
-    let place = (read.last.item, read.last.warehouse);
-    if by_sql && read.rows > 0 && (place.0.is_none() || place.1.is_none()) {
+    let has_place = match stream {
+        Stream::Stock => read.last.item.is_some() && read.last.warehouse.is_some(),
+        _ => read.last.reference.is_some(),
+    };
+    if by_sql && read.rows > 0 && !has_place {
         return Err(pull::without_place(stream));
     }
     let received = read.rows;

@@ -11,7 +11,7 @@ use kopru_sdk::{
 use serde_json::Value;
 
 use crate::{
-    sql::{StockFormula, StockTable, Warehouses},
+    sql::{StockColumn, StockFormula, StockTable, Warehouses},
     streams::Stream,
 };
 
@@ -336,9 +336,9 @@ fn via(reader: &mut Reader<'_>, sql_call: SqlCall) -> BTreeMap<Stream, Via> {
         for stream in Stream::ALL {
             let named = table.value(stream.name()).is_some();
             let via = if named { table.choice(stream.name(), &WAYS) } else { default };
-            if stream == Stream::Stock {
+            if stream.resource().is_none() {
                 if named && via == Via::Rest {
-                    table.refuse(stream.name(), "has no REST resource: stock is read by SQL");
+                    table.refuse(stream.name(), "has no REST resource: it is read by SQL");
                 }
                 chosen.insert(stream, Via::Sql);
             } else {
@@ -347,7 +347,7 @@ fn via(reader: &mut Reader<'_>, sql_call: SqlCall) -> BTreeMap<Stream, Via> {
         }
         chosen
     });
-    let by_sql = chosen.iter().any(|(stream, via)| *stream != Stream::Stock && *via == Via::Sql);
+    let by_sql = chosen.iter().any(|(stream, via)| stream.resource().is_some() && *via == Via::Sql);
     if sql_call == SqlCall::Off && by_sql {
         reader.refuse("stock_source", "is off, so via and stream_via must say rest for every stream");
     }
@@ -355,6 +355,22 @@ fn via(reader: &mut Reader<'_>, sql_call: SqlCall) -> BTreeMap<Stream, Via> {
 }
 
 fn stock_formula(reader: &mut Reader<'_>) -> StockFormula {
+    let formula = written_formula(reader);
+    // The hub stops holding an order's goods back once the formula has them off; where the formula puts them on, they would be
+    // sold twice.
+    let puts_on = |column| formula.terms().any(|term| term == (true, column));
+    if puts_on(StockColumn::SalesOrders) || puts_on(StockColumn::Reserved) {
+        reader.refuse(
+            "stock_formula",
+            "adds RESERVED or ACTSORDER: what orders hold would be sold a second time; subtract them, or leave them out",
+        );
+    } else if !puts_on(StockColumn::OnHand) {
+        reader.refuse("stock_formula", "lacks ONHAND: what is not there would be sold");
+    }
+    formula
+}
+
+fn written_formula(reader: &mut Reader<'_>) -> StockFormula {
     match reader.text("stock_formula") {
         None => StockFormula::default(),
         Some(text) => StockFormula::parse(&text).unwrap_or_else(|| {

@@ -17,6 +17,11 @@ pub enum Stream {
     Items,
     Prices,
     Stock,
+    /// Sales orders: what became of those that are ours.
+    Orders,
+    Invoices,
+    /// Movements of current accounts.
+    Ledger,
 }
 
 /// A list of the REST service.
@@ -29,7 +34,7 @@ pub struct Resource {
 
 impl Stream {
     /// In the order in which a full synchronisation runs them.
-    pub const ALL: [Stream; 7] = [
+    pub const ALL: [Stream; 10] = [
         Stream::GroupCodes,
         Stream::Brands,
         Stream::UnitSets,
@@ -37,6 +42,9 @@ impl Stream {
         Stream::Items,
         Stream::Prices,
         Stream::Stock,
+        Stream::Orders,
+        Stream::Invoices,
+        Stream::Ledger,
     ];
 
     pub const NAMES: [&'static str; Stream::ALL.len()] = {
@@ -58,6 +66,9 @@ impl Stream {
             Stream::Items => "items",
             Stream::Prices => "prices",
             Stream::Stock => "stock",
+            Stream::Orders => "orders",
+            Stream::Invoices => "invoices",
+            Stream::Ledger => "ledger",
         }
     }
 
@@ -74,18 +85,23 @@ impl Stream {
             Stream::Customers => ("Arps", false),
             Stream::Items => ("items", true),
             Stream::Prices => ("salesItemPrices", false),
-            Stream::Stock => return None,
+            Stream::Orders => ("salesOrders", true),
+            Stream::Invoices => ("salesInvoices", true),
+            Stream::Stock | Stream::Ledger => return None,
         };
         Some(Resource { path, expand })
+    }
+
+    /// Whether its tables belong to a period of the firm.
+    pub const fn is_of_a_period(self) -> bool {
+        matches!(self, Stream::Stock | Stream::Orders | Stream::Invoices | Stream::Ledger)
     }
 
     /// Whether LOGO can be asked for what changed. The code lists carry no change stamp; they are short.
     pub fn incremental(self, settings: &LogoSettings) -> bool {
         match self {
             Stream::GroupCodes | Stream::Brands | Stream::UnitSets => false,
-            Stream::Customers | Stream::Items | Stream::Prices | Stream::Stock => {
-                settings.via(self) == Via::Sql || settings.rest_change_filter.is_some()
-            }
+            _ => settings.via(self) == Via::Sql || settings.rest_change_filter.is_some(),
         }
     }
 
@@ -98,6 +114,9 @@ impl Stream {
             Stream::Items => ("logo/items", &["group_codes", "brands", "unit_sets"], 300),
             Stream::Prices => ("logo/prices", &["items", "customers"], 900),
             Stream::Stock => ("logo/stock", &["items"], 60),
+            Stream::Orders => ("logo/orders", &[], 120),
+            Stream::Invoices => ("logo/invoices", &["customers", "orders"], 300),
+            Stream::Ledger => ("logo/ledger", &["customers", "orders", "invoices"], 300),
         };
         StreamSpec { name: self.name(), mapping, after, incremental: self.incremental(settings), every_secs }
     }
@@ -105,7 +124,7 @@ impl Stream {
     /// Those that these settings can read.
     pub fn offered(settings: &LogoSettings) -> impl Iterator<Item = Stream> {
         let sql = settings.sql_call != SqlCall::Off;
-        Stream::ALL.into_iter().filter(move |stream| sql || *stream != Stream::Stock)
+        Stream::ALL.into_iter().filter(move |stream| sql || stream.resource().is_some())
     }
 
     /// The page of a full pass by SQL, after a record, of at most `limit` rows.
@@ -119,6 +138,7 @@ impl Stream {
     ) -> Query {
         let firm = settings.firm;
         let after = After { reference: record, limit };
+        let period_or_first = period.unwrap_or(1);
         match self {
             Stream::GroupCodes => {
                 let (code_type, card_type) = settings.group_code_types;
@@ -130,6 +150,9 @@ impl Stream {
             Stream::Items => Query::Items { firm, after },
             Stream::Prices => Query::Prices { firm, after },
             Stream::Stock => Query::Stock { firm, page: stock_page(settings, period, record, warehouse, limit) },
+            Stream::Orders => Query::Orders { firm, period: period_or_first, after },
+            Stream::Invoices => Query::Invoices { firm, period: period_or_first, after },
+            Stream::Ledger => Query::Ledger { firm, period: period_or_first, after },
         }
     }
 
@@ -145,6 +168,7 @@ impl Stream {
     ) -> Option<Query> {
         let firm = settings.firm;
         let since = Since { stamp, reference: record, limit };
+        let period_or_first = period.unwrap_or(1);
         match self {
             Stream::GroupCodes | Stream::Brands | Stream::UnitSets => None,
             Stream::Customers => Some(Query::CustomersChanged { firm, since }),
@@ -153,6 +177,9 @@ impl Stream {
             Stream::Stock => {
                 Some(Query::StockChanged { firm, stamp, page: stock_page(settings, period, record, warehouse, limit) })
             }
+            Stream::Orders => Some(Query::OrdersChanged { firm, period: period_or_first, since }),
+            Stream::Invoices => Some(Query::InvoicesChanged { firm, period: period_or_first, since }),
+            Stream::Ledger => Some(Query::LedgerChanged { firm, period: period_or_first, since }),
         }
     }
 }

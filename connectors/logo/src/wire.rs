@@ -37,6 +37,9 @@ pub struct Key {
     pub warehouse: Option<i64>,
     #[serde(rename = "UNITSETREF", deserialize_with = "lenient::number")]
     pub set: Option<i64>,
+    /// Of a line: the document that it belongs to.
+    #[serde(rename = "DOCUMENTREF", deserialize_with = "lenient::number")]
+    pub document: Option<i64>,
     /// Of an item's unit: the last line of its set.
     #[serde(rename = "LASTLINE", deserialize_with = "lenient::number")]
     pub last_line: Option<i64>,
@@ -271,6 +274,30 @@ pub fn join_unit_lines(sets: List, lines: &[List]) -> Result<List, NotAList> {
     }
     let body = Bytes::from(serde_json::json!({"items": rows}).to_string());
     Ok(List { body, ..sets })
+}
+
+/// Puts what belongs to documents, read by a query of its own, where the REST service has it: under `NAME.items`.
+pub fn join_children(documents: List, children: &[List], name: &str) -> Result<List, NotAList> {
+    #[derive(Deserialize)]
+    struct Rows {
+        items: Vec<serde_json::Map<String, Value>>,
+    }
+    let read = |list: &List| serde_json::from_slice::<Rows>(&list.body).map_err(|error| unreadable(&error));
+    let mut by_document = std::collections::BTreeMap::<i64, Vec<Value>>::new();
+    for list in children {
+        for mut child in read(list)?.items {
+            let document = child.remove("DOCUMENTREF").and_then(|document| document.as_i64());
+            by_document.entry(document.ok_or(NotAList::NoRecords)?).or_default().push(Value::Object(child));
+        }
+    }
+    let mut rows = read(&documents)?.items;
+    for row in &mut rows {
+        let reference = row.get("INTERNAL_REFERENCE").and_then(Value::as_i64).unwrap_or_default();
+        let children = by_document.remove(&reference).unwrap_or_default();
+        row.insert(name.to_owned(), serde_json::json!({"items": children}));
+    }
+    let body = Bytes::from(serde_json::json!({"items": rows}).to_string());
+    Ok(List { body, ..documents })
 }
 
 /// A token as the service issues it. Opaque: never parsed, never printed.

@@ -66,6 +66,11 @@ pub trait Connector: Send + Sync + 'static {
         false
     }
 
+    /// From which fact on what this system says of stock has an order taken off that it was sent.
+    fn takes_off(&self) -> TakesOff {
+        TakesOff::OnShipping
+    }
+
     /// What it can read of what was recorded.
     fn operations(&self) -> Vec<Operation> {
         Vec::new()
@@ -78,6 +83,16 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Called once when the daemon stops: sign out, so that no licence seat stays taken. Errors are ignored.
     async fn close(&self, _cx: &Ctx) {}
+}
+
+/// When an order that a system was sent is off what it says is in stock. Until then the hub itself holds the goods back; said
+/// too early, they are sold twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakesOff {
+    /// As soon as it has the order.
+    OnTaking,
+    /// Line by line, as the goods leave.
+    OnShipping,
 }
 
 #[async_trait]

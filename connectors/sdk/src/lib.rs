@@ -25,7 +25,9 @@ pub mod sandbox;
 pub mod settings;
 pub mod sink;
 
-pub use connector::{Connector, Ctx, Cursor, Descriptor, Format, Page, Pass, PullRequest, Source, StreamSpec};
+pub use connector::{
+    Connector, Ctx, Cursor, Descriptor, Format, Page, Pass, PullRequest, Source, StreamSpec, TakesOff,
+};
 pub use fault::{Cause, Fault, Refusal};
 pub use reading::{Operation, ReadRecords, Reading, Recorded};
 pub use settings::{BadSettings, Secret, Settings};

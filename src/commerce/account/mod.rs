@@ -29,6 +29,7 @@ pub use csv::statement_csv;
 pub use entry::{EntryKind, LedgerUpsert};
 pub(super) use periods::ordered as check_ends;
 pub use periods::{BadPeriod, Period};
+pub(crate) use post::withdraw;
 pub use post::{PostError, Posting, post};
 pub use queries::{allocate_ids, ids_by_external_id};
 pub use reads::{Balance, BalanceLine, ListError, Movement, MovementFilter, balance, transactions};

@@ -5,7 +5,10 @@ use rust_decimal::Decimal;
 use sqlx::PgConnection;
 
 use super::{EntryKind, OWN_BOOK, entry::LedgerUpsert, entry::prepare, queries};
-use crate::commerce::{CommandError, Violation, WriteContext};
+use crate::{
+    commerce::{CommandError, Violation, WriteContext},
+    outbox::Provenance,
+};
 
 /// A movement of ours.
 #[derive(Debug, Clone)]
@@ -69,5 +72,21 @@ pub async fn post(conn: &mut PgConnection, cx: &WriteContext<'_>, postings: &[Po
     queries::lock_customers(conn, &customers, &[]).await?;
     let entries: Vec<_> = entries.iter().collect();
     queries::post(conn, cx, OWN_BOOK, &entries).await?;
+    Ok(())
+}
+
+/// Provisional movements that do not count any more: what they were of was cancelled. The customers are locked.
+pub(crate) async fn withdraw(conn: &mut PgConnection, by: &Provenance<'_>, keys: &[String]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update commerce.ledger_entry
+         set is_cancelled = true, revision = revision + 1, updated_at = $3, updated_by = $4
+         where origin = $1 and external_id = any ($2) and not is_cancelled",
+        OWN_BOOK,
+        keys,
+        by.now,
+        by.origin,
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

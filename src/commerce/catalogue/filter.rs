@@ -138,6 +138,11 @@ impl Filter {
         self.needs_price() || matches!(sort, Sort::Price | Sort::PriceDescending)
     }
 
+    /// Whether something else than prices and stock narrows.
+    pub(super) fn narrows(&self) -> bool {
+        !self.words.is_empty() || self.references != References::default()
+    }
+
     pub(super) fn needs_price(&self) -> bool {
         self.min_price.is_some() || self.max_price.is_some()
     }

@@ -1,5 +1,7 @@
 //! A page of products with a dealer's prices.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,7 @@ use sqlx::{Arguments, FromRow, PgConnection, PgPool, Postgres, QueryBuilder, pos
 use super::{
     Viewer,
     filter::{Filter, Sort},
+    shelf,
 };
 use crate::{
     commerce::pricing::{Rule, pricing_sql},
@@ -107,7 +110,7 @@ struct Place {
 /// Behind which product a page begins.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Key {
+pub(super) enum Key {
     Text(String, i64),
     Id(i64),
 }
@@ -187,14 +190,20 @@ pub async fn list(
     if filter.references.find_nothing() {
         return Ok(Ok(page.page(sort.list(), Vec::new(), |_: &Listed| 0)));
     }
-    let mut statement = begin(viewer)?;
     let priced = filter.by_price(sort);
-    statement.push(", page as materialized (");
-    push_products(&mut statement, viewer, filter, priced);
-    if let Some(after) = after
-        && !push_after(&mut statement, sort, &after)
+    if let Some(after) = &after
+        && !push_after(&mut QueryBuilder::new(""), sort, after)
     {
         return Ok(Err(BadPage::Cursor));
+    }
+    if priced && let Some(order) = shelf::order(db, viewer, filter, sort, after.as_ref(), page.rows()).await? {
+        return these(viewer, sort, page, order).await.map(Ok);
+    }
+    let mut statement = begin(viewer)?;
+    statement.push(", page as materialized (");
+    push_products(&mut statement, viewer, filter, priced);
+    if let Some(after) = after {
+        push_after(&mut statement, sort, &after);
     }
     push_order(&mut statement, sort);
     // In the text: with a number that it does not know the store would plan for a tenth of the catalogue.
@@ -216,6 +225,29 @@ pub async fn list(
     let rows: Vec<Row> = statement.build_query_as().persistent(keep_plan).fetch_all(db).await?;
     let listed = page.page(sort.list(), rows, |row| key(sort, row.id, &row.code, &row.name, row.amount));
     Ok(Ok(listed.map(|row| listed_as(row, viewer.sees_stock))))
+}
+
+/// The page of these products, in their order.
+async fn these(
+    viewer: &Viewer,
+    sort: Sort,
+    page: &PageRequest,
+    order: shelf::Order,
+) -> Result<Page<Listed>, sqlx::Error> {
+    let shelf::Order { ids, mut tx } = order;
+    let mut statement = begin(viewer)?;
+    statement
+        .push(", page as materialized (select ")
+        .push(columns!())
+        .push(" from commerce.product p where p.id = any(");
+    statement.push_bind(ids.clone()).push("))").push(PAGE_WINNERS).push(" select p.*").push(PRICED);
+    statement.push(about!("page p")).push(" left join winners w on w.product_id = p.id").push(one_unit!());
+    let mut rows: Vec<Row> = statement.build_query_as().fetch_all(&mut *tx).await?;
+    tx.commit().await?;
+    let places: HashMap<i64, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    rows.sort_unstable_by_key(|row| places.get(&row.id).copied());
+    let listed = page.page(sort.list(), rows, |row| key(sort, row.id, &row.code, &row.name, row.amount));
+    Ok(listed.map(|row| listed_as(row, viewer.sees_stock)))
 }
 
 /// Which products a page has, of a list that does not depend on prices and stock.
@@ -244,6 +276,17 @@ pub(super) async fn ids(
     Ok(Ok(ids.map(|row| row.id)))
 }
 
+/// Products that dealers see, by their ids, behind this one.
+pub(super) async fn seen_by_dealers(db: &PgPool, after: i64, most: i64) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select id from commerce.product where is_active and deleted_at is null and id > $1 order by id limit $2",
+        after,
+        most,
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// Products as lists show them, with their stock and without prices, and whether dealers see them.
 pub(super) async fn cores(db: &mut PgConnection, ids: &[i64]) -> Result<Vec<(Listed, bool)>, sqlx::Error> {
     let statement = concat!(
@@ -261,6 +304,11 @@ pub(super) async fn cores(db: &mut PgConnection, ids: &[i64]) -> Result<Vec<(Lis
 pub async fn count(db: &PgPool, viewer: &Viewer, filter: &Filter) -> Result<i64, sqlx::Error> {
     if filter.references.find_nothing() {
         return Ok(0);
+    }
+    if filter.needs_price()
+        && let Some(found) = shelf::count(db, viewer, filter).await?
+    {
+        return Ok(found);
     }
     let mut statement = begin(viewer)?;
     statement.push(" select count(*) from (");
@@ -304,7 +352,7 @@ fn push_products(statement: &mut QueryBuilder<Postgres>, viewer: &Viewer, filter
 }
 
 /// Whether the key is one of this order.
-fn push_after(statement: &mut QueryBuilder<Postgres>, sort: Sort, after: &Key) -> bool {
+pub(super) fn push_after(statement: &mut QueryBuilder<Postgres>, sort: Sort, after: &Key) -> bool {
     match (sort, after) {
         (Sort::Name | Sort::NameDescending, Key::Text(name, id)) if !name.contains('\0') => {
             let (column, sign) = ("p.name collate \"tr-x-icu\"", if sort == Sort::Name { ">" } else { "<" });
@@ -328,7 +376,7 @@ fn push_after(statement: &mut QueryBuilder<Postgres>, sort: Sort, after: &Key) -
     true
 }
 
-fn push_order(statement: &mut QueryBuilder<Postgres>, sort: Sort) {
+pub(super) fn push_order(statement: &mut QueryBuilder<Postgres>, sort: Sort) {
     statement.push(" order by ");
     match sort {
         Sort::Name => statement.push("p.name collate \"tr-x-icu\", p.id"),
@@ -338,6 +386,19 @@ fn push_order(statement: &mut QueryBuilder<Postgres>, sort: Sort) {
         Sort::Newest => statement.push("p.id desc"),
         Sort::Code => statement.push("p.code"),
     };
+}
+
+/// The price that a list by price goes on behind; `None`: behind those without one.
+pub(super) fn amount_of(key: &Key) -> Option<Decimal> {
+    let Key::Text(amount, _) = key else { return None };
+    let amount = amount.parse::<Decimal>().ok()?;
+    (!amount.is_sign_negative() && amount.to_string() != NO_PRICE_LAST).then_some(amount)
+}
+
+pub(super) const fn id_of(key: &Key) -> i64 {
+    match key {
+        Key::Text(_, id) | Key::Id(id) => *id,
+    }
 }
 
 fn key(sort: Sort, id: i64, code: &str, name: &str, amount: Option<Decimal>) -> Key {

@@ -3,8 +3,8 @@
 //! Invariants
 //! - A page is one statement, whoever asks: its products, their prices for the dealer, their stock. References of a filter
 //!   (category with all below it, brand) are looked up before it.
-//! - What a page costs does not depend on how many products there are, as long as it is sorted by name, code or age. Sorting
-//!   or filtering by price has to price every product that the other filters leave.
+//! - What a page costs does not depend on how many products there are, as long as it is sorted by name, code or age, and
+//!   does when prices decide as long as the shelf ([`shelf`]) is up to date.
 //! - Dealers see active products that nobody deleted; people who edit products see all when they ask for it.
 //! - Stock is told in figures to who may see it, to others as yes or no; a cost to nobody without the permission.
 //! - Figures of prices in different currencies are compared as they are: nothing here knows exchange rates.
@@ -15,6 +15,7 @@ mod kept;
 mod list;
 mod reader;
 mod search;
+mod shelf;
 mod tree;
 
 pub use detail::{Detail, Image, Level, Unit, Which};
@@ -23,6 +24,7 @@ pub use kept::{Forms, Goods, MAX_AGE, Shown, Written, trim};
 pub use list::{Listed, Named, Price};
 pub use reader::Reader;
 pub use search::{BadSearch, Words};
+pub use shelf::{Turn, run as keep_shelf, turn as bring_up_shelf};
 pub use tree::{Brand, Category};
 
 use chrono::NaiveDate;

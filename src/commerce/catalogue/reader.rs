@@ -12,7 +12,10 @@ use super::{
     tree::{self, Brand, Category},
 };
 use crate::{
-    commerce::pricing::{self, Ask, Dealer, Explanation, Priced},
+    commerce::{
+        pricing::{self, Ask, Dealer, Explanation, Priced},
+        products::{self, Override},
+    },
     page::{BadPage, Page, PageRequest},
 };
 
@@ -107,6 +110,15 @@ impl Reader {
 
     pub async fn product(&self, viewer: &Viewer, which: Which<'_>) -> Result<Option<Detail>, sqlx::Error> {
         detail::product(&self.pool, viewer, which).await
+    }
+
+    /// What people hold against the product's source; `None`: there is no such product.
+    pub async fn overrides(&self, id: i64) -> Result<Option<Vec<Override>>, sqlx::Error> {
+        let mut conn = self.pool.acquire().await?;
+        if products::code_of(&mut conn, id).await?.is_none() {
+            return Ok(None);
+        }
+        products::overrides_of(&mut *conn, id).await.map(Some)
     }
 
     pub async fn price(&self, dealer: Dealer, day: NaiveDate, ask: &Ask) -> Result<Option<Priced>, sqlx::Error> {

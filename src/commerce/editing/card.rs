@@ -120,6 +120,26 @@ fn reference(code: Patch<&str>, field: &'static str, found: Vec<(usize, i64)>) -
     })
 }
 
+/// The value of an override as it is stored: of a reference its id in place of its code.
+pub(super) async fn reference_of(
+    conn: &mut PgConnection,
+    field: ProductField,
+    value: &Value,
+) -> Result<Value, EditError> {
+    let code = match value {
+        Value::String(code) => Patch::Set(code.as_str()),
+        _ => return Ok(value.clone()),
+    };
+    let id = match field {
+        ProductField::Category => {
+            reference(code, "categoryCode", categories::ids_by_code(conn, &given(code)).await?)?.value()
+        }
+        ProductField::Brand => reference(code, "brandCode", brands::ids_by_code(conn, &given(code)).await?)?.value(),
+        _ => return Ok(value.clone()),
+    };
+    Ok(id.into())
+}
+
 fn refuse_owned<'a>(changed: impl Iterator<Item = &'a String>, owner: &str) -> Result<(), EditError> {
     let owned =
         |name: &str| ProductField::ALL.iter().any(|field| field.name() == name && field.owner() == Owner::Source);

@@ -4,16 +4,19 @@
 //! - The same commands as a source's: nothing is written here that a push could not write.
 //! - A record that comes from a source is that source's: who asks says whose it is, and a change of what the source owns
 //!   ([`super::ownership`]) is refused with the names of the fields and of the owner. What equals the stored value is no change.
+//! - Against a source's word a person may hold an own value, with a reason ([`set_override`]); it can be taken back.
 //! - Every change leaves one audit row with the changed fields before and after, and the events of its commands.
 //! - Nothing here commits: a refusal is the caller's reason to roll back.
 
 mod card;
 mod images;
+mod overrides;
 mod prices;
 mod stock;
 
 pub use card::{Card, Target, delete_product, save_card, target};
 pub use images::{add_image, remove_image};
+pub use overrides::{NewOverride, remove_override, set_override};
 pub use prices::{OwnPrices, own_price_rows, set_prices};
 pub use stock::{Place, place, set_stock};
 
@@ -35,6 +38,8 @@ pub enum EditError {
     Refused(Violation),
     #[error("{} of this record come from {owner}; change them there", .fields.join(", "))]
     SourceOwned { fields: Vec<String>, owner: String },
+    #[error("no source writes this product: change it itself")]
+    NoSource,
     #[error(transparent)]
     Command(#[from] CommandError),
 }

@@ -94,12 +94,23 @@ pub struct InvoiceUpsert<'a> {
     pub pdf_url: Option<&'a str>,
     pub note: Option<&'a str>,
     pub lines: Vec<InvoiceLine<'a>>,
+    pub payments: Vec<InvoicePayment>,
+}
+
+/// What of an invoice is due when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvoicePayment {
+    pub due_date: NaiveDate,
+    pub amount: Decimal,
 }
 
 #[derive(Debug, Clone)]
 pub struct InvoiceLine<'a> {
     /// The line of an order of ours that it is of.
     pub order_line: Option<i64>,
+    /// What the source calls the order's line. Where no line is named, the one of ours with this reference is meant, as soon as
+    /// there is one.
+    pub order_reference: Option<&'a str>,
     pub product: Option<i64>,
     pub code: Option<&'a str>,
     pub description: &'a str,
@@ -123,6 +134,7 @@ pub(super) struct Entry<'a> {
 }
 
 const MOST_LINES: usize = 5_000;
+const MOST_PAYMENTS: usize = 500;
 
 pub(super) fn prepare<'a>(place: usize, row: &InvoiceUpsert<'a>) -> Result<Entry<'a>, Violation> {
     let text = |field, value: Option<&'a str>, max| {
@@ -137,7 +149,16 @@ pub(super) fn prepare<'a>(place: usize, row: &InvoiceUpsert<'a>) -> Result<Entry
     if row.lines.len() > MOST_LINES {
         return Err(violation("lines", "too_many", row.lines.len(), &format!("has more than {MOST_LINES} lines")));
     }
+    if row.payments.len() > MOST_PAYMENTS {
+        let why = format!("has more than {MOST_PAYMENTS} payments");
+        return Err(violation("payments", "too_many", row.payments.len(), &why));
+    }
     let amount = |field, value| check::not_negative(field, value, money::AMOUNT);
+    let payments = row
+        .payments
+        .iter()
+        .map(|payment| Ok(InvoicePayment { amount: amount("payments", payment.amount)?, ..*payment }));
+    let payments = payments.collect::<Result<Vec<_>, Violation>>()?;
     let lines = row.lines.iter().map(checked).collect::<Result<Vec<_>, Violation>>()?;
     let row = InvoiceUpsert {
         external_id: check::text("externalId", row.external_id, 200)?,
@@ -152,6 +173,7 @@ pub(super) fn prepare<'a>(place: usize, row: &InvoiceUpsert<'a>) -> Result<Entry
         pdf_url: text("pdfUrl", row.pdf_url, 1000)?,
         note: text("note", row.note, 2000)?,
         lines,
+        payments,
         ..*row
     };
     Ok(Entry { place, row })
@@ -166,6 +188,7 @@ fn checked<'a>(line: &InvoiceLine<'a>) -> Result<InvoiceLine<'a>, Violation> {
     let description = if line.description.is_empty() { line.code.unwrap_or("-") } else { line.description };
     Ok(InvoiceLine {
         order_line: line.order_line,
+        order_reference: text(line.order_reference, 50)?,
         product: line.product,
         code: text(line.code, 100)?,
         description: check::text(FIELD, description, 200)?,

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::entry::{Entry, InvoiceLine};
+use super::entry::{Entry, InvoiceLine, InvoicePayment};
 use crate::commerce::WriteContext;
 
 fn column<'e, 'a, C>(entries: &'e [&Entry<'a>], of: impl Fn(&'e Entry<'a>) -> C) -> Vec<C> {
@@ -212,13 +212,15 @@ pub(super) async fn changed_lines(conn: &mut PgConnection, known: &[&Entry<'_>])
         &lines.iter().map(|(.., line)| line.unit).collect::<Vec<_>>() as _,
         &lines.iter().map(|(.., line)| line.code).collect::<Vec<_>>() as _,
         &lines.iter().map(|(.., line)| line.description).collect::<Vec<_>>() as _,
+        &lines.iter().map(|(.., line)| line.order_reference).collect::<Vec<_>>() as _,
     )
     .fetch_all(conn)
     .await
 }
 
 pub(super) async fn delete_lines(conn: &mut PgConnection, invoices: &[i64]) -> Result<(), sqlx::Error> {
-    sqlx::query!("delete from commerce.invoice_line where invoice_id = any ($1)", invoices).execute(conn).await?;
+    sqlx::query!("delete from commerce.invoice_line where invoice_id = any ($1)", invoices).execute(&mut *conn).await?;
+    sqlx::query!("delete from commerce.invoice_payment where invoice_id = any ($1)", invoices).execute(conn).await?;
     Ok(())
 }
 
@@ -241,10 +243,90 @@ pub(super) async fn insert_lines(conn: &mut PgConnection, entries: &[&Entry<'_>]
         &lines.iter().map(|(.., line)| line.unit).collect::<Vec<_>>() as _,
         &lines.iter().map(|(.., line)| line.code).collect::<Vec<_>>() as _,
         &lines.iter().map(|(.., line)| line.description).collect::<Vec<_>>() as _,
+        &lines.iter().map(|(.., line)| line.order_reference).collect::<Vec<_>>() as _,
+    )
+    .execute(&mut *conn)
+    .await?;
+    insert_payments(conn, entries).await
+}
+
+async fn insert_payments(conn: &mut PgConnection, entries: &[&Entry<'_>]) -> Result<(), sqlx::Error> {
+    let payments = payments(entries);
+    if payments.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into commerce.invoice_payment (invoice_id, position, due_date, amount)
+         select * from unnest($1::bigint[], $2::smallint[], $3::date[], $4::numeric[])",
+        &payments.iter().map(|(id, ..)| *id).collect::<Vec<_>>(),
+        &payments.iter().map(|(_, at, _)| *at).collect::<Vec<_>>(),
+        &payments.iter().map(|(.., payment)| payment.due_date).collect::<Vec<_>>(),
+        &payments.iter().map(|(.., payment)| payment.amount).collect::<Vec<_>>(),
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The payments of these invoices, a row each: invoice, position, payment.
+fn payments(entries: &[&Entry<'_>]) -> Vec<(i64, i16, InvoicePayment)> {
+    let of = |entry: &&Entry<'_>| {
+        let id = entry.row.id;
+        entry.row.payments.iter().zip(1_i16..).map(move |(payment, at)| (id, at, *payment)).collect::<Vec<_>>()
+    };
+    entries.iter().flat_map(of).collect()
+}
+
+/// The invoices whose payments differ from the carried ones.
+pub(super) async fn changed_payments(conn: &mut PgConnection, known: &[&Entry<'_>]) -> Result<Vec<i64>, sqlx::Error> {
+    let payments = payments(known);
+    sqlx::query_scalar!(
+        r#"with carried as (
+               select * from unnest($2::bigint[], $3::smallint[], $4::date[], $5::numeric[])
+                   as c (invoice_id, position, due_date, amount)
+           ), stored as (
+               select * from commerce.invoice_payment where invoice_id = any ($1)
+           )
+           select distinct coalesce(c.invoice_id, s.invoice_id) as "id!"
+           from carried c
+           full join stored s on s.invoice_id = c.invoice_id and s.position = c.position
+           where (c.position, c.due_date, c.amount) is distinct from (s.position, s.due_date, s.amount)"#,
+        &column(known, |e| e.row.id),
+        &payments.iter().map(|(id, ..)| *id).collect::<Vec<_>>(),
+        &payments.iter().map(|(_, at, _)| *at).collect::<Vec<_>>(),
+        &payments.iter().map(|(.., payment)| payment.due_date).collect::<Vec<_>>(),
+        &payments.iter().map(|(.., payment)| payment.amount).collect::<Vec<_>>(),
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A line of an order as a source calls it.
+pub(super) struct Referred {
+    pub(super) external_id: String,
+    pub(super) line_id: i64,
+    pub(super) order_id: i64,
+    pub(super) customer_id: i64,
+}
+
+/// The lines of orders that a source calls so.
+pub(super) async fn referred(
+    conn: &mut PgConnection,
+    origin: &str,
+    references: &[&str],
+) -> Result<Vec<Referred>, sqlx::Error> {
+    sqlx::query_as!(
+        Referred,
+        "select r.external_id, r.line_id, l.order_id, o.customer_id
+         from commerce.order_line_reference r
+         join commerce.sales_order_line l on l.id = r.line_id
+         join commerce.sales_order o on o.id = l.order_id
+         where r.origin = $1 and r.external_id = any ($2)",
+        origin,
+        references as _,
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Sums up what of these order lines is invoiced. Gives the orders in which something changed.

@@ -61,6 +61,18 @@ pub struct Invoice {
     #[serde(flatten)]
     pub head: InvoiceHead,
     pub lines: Vec<InvoiceLineView>,
+    /// What of it is due when.
+    pub payments: Vec<InvoicePaymentView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = InvoicePayment)]
+pub struct InvoicePaymentView {
+    pub due_date: NaiveDate,
+    #[serde(with = "arbitrary_precision")]
+    #[schema(value_type = f64)]
+    pub amount: Decimal,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -174,7 +186,14 @@ pub async fn invoice(conn: &mut PgConnection, scope: Scope, id: i64) -> Result<O
          order by position",
         id,
     )
+    .fetch_all(&mut *conn)
+    .await?;
+    let payments = sqlx::query_as!(
+        InvoicePaymentView,
+        "select due_date, amount from commerce.invoice_payment where invoice_id = $1 order by position",
+        id,
+    )
     .fetch_all(conn)
     .await?;
-    Ok(Some(Invoice { head, lines }))
+    Ok(Some(Invoice { head, lines, payments }))
 }

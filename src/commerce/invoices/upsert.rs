@@ -7,8 +7,8 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::{
-    entry::{Entry, InvoiceKind, InvoiceStatus, InvoiceUpsert, prepare},
-    queries,
+    entry::{Entry, InvoiceKind, InvoiceLine, InvoiceStatus, InvoiceUpsert, prepare},
+    queries::{self, Referred},
 };
 use crate::{
     commerce::{
@@ -46,6 +46,7 @@ pub async fn upsert_invoices(
             Err(violation) => outcomes.refuse(place, violation),
         }
     }
+    bind_lines(conn, cx, &mut entries).await?;
     let known_ids: Vec<i64> = entries.iter().filter(|entry| !entry.row.is_new).map(|entry| entry.row.id).collect();
     let references = References::lock(conn, cx, &entries, &known_ids).await?;
     let mut claimed = HashSet::new();
@@ -71,7 +72,8 @@ pub async fn upsert_invoices(
         outbox::append(conn, &cx.by, &events).await?;
     }
     if !known.is_empty() {
-        let changed_lines = queries::changed_lines(conn, &known).await?;
+        let mut changed_lines = queries::changed_lines(conn, &known).await?;
+        changed_lines.extend(queries::changed_payments(conn, &known).await?);
         let changed: HashMap<i64, bool> =
             queries::update(conn, cx, &known, &changed_lines).await?.into_iter().collect();
         let mut rewritten = Vec::new();
@@ -96,6 +98,40 @@ pub async fn upsert_invoices(
         post(conn, cx, &written).await?;
     }
     Ok(outcomes.finish())
+}
+
+/// Finds the lines of orders that the invoices' lines name by the source's reference, and the order that all of them are of.
+/// The customers are locked first: whoever learns references locks them as well, so that one of the two sees the other's.
+async fn bind_lines(
+    conn: &mut PgConnection,
+    cx: &WriteContext<'_>,
+    entries: &mut [Entry<'_>],
+) -> Result<(), CommandError> {
+    let unbound = |line: &InvoiceLine<'_>| line.order_line.is_none();
+    let named = entries.iter().flat_map(|entry| &entry.row.lines).filter(|line| unbound(line));
+    let references: Vec<&str> = named.filter_map(|line| line.order_reference).collect();
+    if references.is_empty() {
+        return Ok(());
+    }
+    let customers: Vec<i64> = entries.iter().map(|entry| entry.row.customer).collect();
+    let known: Vec<i64> = entries.iter().filter(|entry| !entry.row.is_new).map(|entry| entry.row.id).collect();
+    queries::lock_customers(conn, &customers, &known).await?;
+    let found = queries::referred(conn, cx.by.origin, &references).await?;
+    let found: HashMap<&str, &Referred> = found.iter().map(|line| (line.external_id.as_str(), line)).collect();
+    for row in entries.iter_mut().map(|entry| &mut entry.row) {
+        let mut orders = HashSet::new();
+        for line in row.lines.iter_mut().filter(|line| unbound(line)) {
+            // An order that another customer pays for stays with who ordered.
+            let meant = line.order_reference.and_then(|reference| found.get(reference));
+            let Some(meant) = meant.filter(|meant| meant.customer_id == row.customer) else { continue };
+            line.order_line = Some(meant.line_id);
+            orders.insert(meant.order_id);
+        }
+        if row.order.is_none() && orders.len() == 1 {
+            row.order = orders.into_iter().next();
+        }
+    }
+    Ok(())
 }
 
 /// What invoices of orders owe, until the ERP's movements come.

@@ -6,6 +6,8 @@
 //! - An order enters `confirmed` once at most, and `order.confirmed` tells of that.
 //! - A level of stock never holds more for orders than it had to sell when each was placed: reservations are made under
 //!   the levels' row locks, taken by rising id.
+//! - What an ERP says of an order that it took ([`source`]) is taken over: quantities, what was shipped, the cancellation. Its
+//!   prices are compared, not taken; where the two books differ stands in `order_difference` until they agree.
 //! - Totals are sums of lines ([`totals`]); what a product was called and cost then stands in its line.
 //! - An order that may be with an ERP is cancelled by the ERP's word alone ([`outgoing`]).
 //! - What is read is read in a scope; what is not covered is not there.
@@ -24,6 +26,7 @@ pub(crate) mod queries;
 mod read;
 mod returned;
 mod rules;
+pub mod source;
 pub mod state;
 pub mod totals;
 pub(crate) mod view;

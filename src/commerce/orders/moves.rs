@@ -297,7 +297,7 @@ async fn make(
     Ok(())
 }
 
-/// Row, history, events and audit of a change of state.
+/// Row, history, events and audit of a change of state, or of what changed within one.
 pub(super) async fn write(
     conn: &mut PgConnection,
     by: &Provenance<'_>,
@@ -306,7 +306,7 @@ pub(super) async fn write(
     expires_in: Option<std::time::Duration>,
 ) -> Result<(), OrderError> {
     let from = held.state()?;
-    let to = from.to(change.to)?;
+    let to = if change.to == from { from } else { from.to(change.to)? };
     let revision = held.revision + i64::try_from(change.events.len()).unwrap_or(1);
     sqlx::query!(
         "with changed as (

@@ -26,8 +26,10 @@
 mod explain;
 mod offers;
 mod query;
+mod shelf;
 
 pub use explain::{Candidate, Explanation, Verdict, explain};
 pub use offers::{Offer, Terms, offers_of, price, terms_of};
 pub(crate) use query::pricing_sql;
 pub use query::{Ask, Dealer, Priced, Rule, prices_for};
+pub use shelf::{EVERYBODY, ShelfRow, audiences_of, shelf_rows};

@@ -17,7 +17,7 @@ const MOST_ROWS: usize = 500;
 
 /// Whose price it may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Whose {
+pub(super) enum Whose {
     Everybody,
     Tier(Box<str>),
     Customer(i64),
@@ -28,18 +28,18 @@ enum Whose {
 /// A row that may give the price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    whose: Whose,
+    pub(super) whose: Whose,
     /// `None`: larger than any price.
     pub net: Option<Decimal>,
     pub currency: [u8; 3],
     pub rule: Rule,
-    is_zero: bool,
-    level: u8,
+    pub(super) is_zero: bool,
+    pub(super) level: u8,
     nearness: i32,
     /// Among the product's rows, by what does not depend on who asks.
-    place: u32,
-    valid_from: Option<NaiveDate>,
-    valid_to: Option<NaiveDate>,
+    pub(super) place: u32,
+    pub(super) valid_from: Option<NaiveDate>,
+    pub(super) valid_to: Option<NaiveDate>,
 }
 
 impl Offer {
@@ -51,14 +51,14 @@ impl Offer {
 /// What a dealer's prices depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
-    customer_id: Option<i64>,
+    pub(super) customer_id: Option<i64>,
     /// Whether there is such a customer.
     pub known: bool,
-    code: Option<String>,
-    tier: Option<String>,
-    currency: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) tier: Option<String>,
+    pub currency: Option<String>,
     /// With their priority.
-    lists: Vec<(i64, i32)>,
+    pub(super) lists: Vec<(i64, i32)>,
 }
 
 /// The row that gives the price of one main unit to this dealer on this day.
@@ -91,7 +91,7 @@ impl Terms {
 }
 
 /// `*` stands for anything, everything else for itself.
-fn matches(pattern: &str, code: &str) -> bool {
+pub(super) fn matches(pattern: &str, code: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = code.strip_prefix(first) else { return false };

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use sqlx::{PgConnection, PgPool};
 
 use super::entry::{Entry, ImageLine};
-use crate::commerce::{WriteContext, claims::Holder, code_lists::keys, units::StoredLine};
+use crate::commerce::{WriteContext, Writer, claims::Holder, code_lists::keys, units::StoredLine};
 
 keys!("product", "products");
 
@@ -45,6 +45,8 @@ pub(super) struct Seen {
     pub(super) id: i64,
     pub(super) revision: i64,
     pub(super) changed: i64,
+    /// The carried fields that an override keeps as they are.
+    pub(super) held: i64,
     pub(super) sku: Option<String>,
 }
 
@@ -170,6 +172,7 @@ pub(super) async fn update(
         &column(known, |e| e.attributes) as _,
         cx.by.now,
         cx.by.origin,
+        if cx.writer == Writer::Source { -1_i64 } else { 0 },
     )
     .fetch_all(conn)
     .await

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use super::{
     entry::{Entry, ProductUpsert, prepare},
-    parts, queries,
+    overrides, parts, queries,
 };
 use crate::{
     commerce::{
@@ -65,6 +65,7 @@ pub async fn upsert_products(
         }
         let seen = queries::update(conn, cx, &known, &changed_parts).await?;
         parts::replace(conn, &known, &seen).await?;
+        overrides::keep_aside(conn, &known, &seen).await?;
         for row in &seen {
             let place = row.place as usize;
             if row.changed == 0 {

@@ -5,9 +5,11 @@
 //! - A quantity that changes leaves a movement, named by the revision that it led to. The opening figure leaves none:
 //!   it can be read off the first movement.
 //! - What a level is of never changes.
+//! - A reservation ends when the source's own figure contains the order ([`handover`]).
 //! - `stock.changed` tells of quantities; other figures change without an event.
 
 mod arrivals;
+pub mod handover;
 mod queries;
 mod upsert;
 

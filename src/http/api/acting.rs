@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::{
+    audit::Actor,
     commerce::orders::{OrderContext, OrderRules},
     http::{
         correlation::CorrelationId,
@@ -57,9 +58,13 @@ impl Acting {
         self.caller.require(permission)
     }
 
-    /// `user:12`, as rows name who did it.
-    pub(super) fn actor(&self) -> &str {
-        &self.actor
+    /// As audit rows name it.
+    pub(super) fn by_actor(&self) -> Actor<'_> {
+        Actor { name: &self.actor, correlation_id: self.correlation_id.as_str() }
+    }
+
+    pub(super) const fn now(&self) -> DateTime<Utc> {
+        self.now
     }
 
     /// As commands write it down.

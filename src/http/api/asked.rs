@@ -3,8 +3,9 @@
 use std::str::FromStr;
 
 use axum::{extract::Query, http::Uri};
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::{
     commerce::account::{BadPeriod, ListError},
@@ -47,6 +48,18 @@ fn parsed<T: FromStr>(field: &str, value: &Option<String>, what: &str) -> Result
 
 pub(super) fn id(field: &str, value: &Option<String>) -> Result<Option<i64>, Problem> {
     parsed(field, value, "an id, a whole number")
+}
+
+pub(super) fn uuid(field: &str, value: &Option<String>) -> Result<Option<Uuid>, Problem> {
+    parsed(field, value, "an id, a UUID")
+}
+
+pub(super) fn time(field: &str, value: &Option<String>) -> Result<Option<DateTime<Utc>>, Problem> {
+    let read = |text: &str| {
+        let read = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc().max(DateTime::UNIX_EPOCH));
+        read.map_err(|_| wrong(field, "format", "it must be a time, as in 2026-11-21T08:00:00Z"))
+    };
+    given(value).map(read).transpose()
 }
 
 pub(super) fn flag(field: &str, value: &Option<String>) -> Result<Option<bool>, Problem> {

@@ -44,7 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
 /// A person who can sign in, or was invited to.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct UserDocument {
+pub(super) struct UserDocument {
     id: i64,
     email: String,
     full_name: String,
@@ -82,7 +82,7 @@ impl From<User> for UserDocument {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct UserList {
+pub(super) struct UserList {
     items: Vec<UserDocument>,
     next_cursor: Option<String>,
 }
@@ -91,7 +91,7 @@ struct UserList {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
-struct UserQuery {
+pub(super) struct UserQuery {
     role: Option<String>,
     /// `invited`, `active` or `disabled`
     state: Option<String>,
@@ -103,7 +103,7 @@ struct UserQuery {
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewUserDocument {
+pub(super) struct NewUserDocument {
     #[schema(example = "mehmet@firma.com.tr")]
     email: String,
     #[schema(min_length = 1, max_length = 200)]
@@ -118,7 +118,7 @@ struct NewUserDocument {
 
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct UserChangeDocument {
+pub(super) struct UserChangeDocument {
     #[schema(min_length = 1, max_length = 200)]
     full_name: Option<String>,
     /// Empty: none.
@@ -180,7 +180,7 @@ pub(super) fn stopped(error: UserError) -> Stop {
     params(UserQuery, PageQuery),
     responses((status = 200, description = "A page of users", body = UserList), Denied)
 )]
-async fn list(
+pub(super) async fn list(
     State(state): State<HttpState>,
     caller: SignedIn,
     Listed(page): Listed,
@@ -216,7 +216,7 @@ async fn list(
         Denied
     )
 )]
-async fn show(
+pub(super) async fn show(
     State(state): State<HttpState>,
     caller: SignedIn,
     Path(id): Path<String>,
@@ -252,7 +252,7 @@ async fn show(
         Denied
     )
 )]
-async fn create(
+pub(super) async fn create(
     State(state): State<HttpState>,
     caller: SignedIn,
     request: Idempotent,
@@ -330,7 +330,7 @@ async fn send_invitation(
         Denied
     )
 )]
-async fn change(
+pub(super) async fn change(
     State(state): State<HttpState>,
     caller: SignedIn,
     request: Idempotent,
@@ -398,7 +398,7 @@ async fn change(
         Denied
     )
 )]
-async fn invite(
+pub(super) async fn invite(
     State(state): State<HttpState>,
     caller: SignedIn,
     request: Idempotent,

@@ -6,7 +6,7 @@
 //! | [`push`] | one item or many through the intake, and the answers |
 //! | [`record`] | one record shown or deactivated |
 //! | [`routes`] | the four routes that every entity has |
-//! | [`products`], [`categories`], [`brands`], [`customers`], [`prices`], [`stock`] | what each entity's items are |
+//! | [`products`], [`categories`], [`brands`], [`customers`], [`prices`], [`stock`], [`invoices`] | what each entity's items are |
 //!
 //! Invariants
 //! - A document is read by its mapping and applied by the hub's intake, the way of every other source. What is described
@@ -18,6 +18,7 @@ mod brands;
 mod categories;
 mod customers;
 mod document;
+mod invoices;
 mod prices;
 mod products;
 mod push;
@@ -52,4 +53,5 @@ where
         .merge(customers::routes())
         .merge(prices::routes())
         .merge(stock::routes())
+        .merge(invoices::routes())
 }

@@ -77,7 +77,8 @@ pub(super) async fn show_one(
         Entity::Customer => show::customer(db, id).await?,
         Entity::Price => show::price(db, id).await?,
         Entity::Stock => show::stock(db, id).await?,
-        Entity::UnitSet | Entity::Warehouse | Entity::PriceList => None,
+        Entity::Invoice => show::invoice(db, id).await?,
+        Entity::UnitSet | Entity::Warehouse | Entity::PriceList | Entity::Order | Entity::Ledger => None,
     };
     let record = Record {
         external_code: link.code,

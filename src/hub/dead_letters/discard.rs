@@ -21,7 +21,8 @@ pub async fn discard(db: &PgPool, by: Actor<'_>, ids: &[Uuid], reason: &str) -> 
     Ok(done)
 }
 
-pub(super) async fn discard_within(
+/// The same in the caller's transaction; a reason is there.
+pub async fn discard_within(
     tx: &mut PgConnection,
     by: Actor<'_>,
     ids: &[Uuid],

@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::filter::Filter;
 
-#[derive(Debug, Clone, Serialize, FromRow)]
+#[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeadLetter)]
 pub struct Letter {
     pub id: Uuid,
     pub state: String,
@@ -112,8 +114,9 @@ async fn count_up_to(db: &PgPool, filter: &Filter, most: i64) -> Result<i64, sql
 }
 
 /// Letters that failed alike.
-#[derive(Debug, Clone, Serialize, FromRow)]
+#[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeadLetterGroup)]
 pub struct Group {
     pub fingerprint: String,
     pub count: i64,
@@ -167,6 +170,13 @@ pub async fn open_counts<'e>(db: impl PgExecutor<'e>) -> Result<Vec<OpenCount>, 
     )
     .fetch_all(db)
     .await
+}
+
+/// Whether a letter is there, being replayed or not.
+pub async fn is_open(db: &PgPool, id: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"select exists (select from hub.dead_letter where id = $1) as "open!""#, id)
+        .fetch_one(db)
+        .await
 }
 
 /// One letter.

@@ -20,16 +20,21 @@ mod replay;
 mod show;
 mod slices;
 mod store;
+mod told;
 
 pub use arrived::arrived;
 pub use carried::{answered_for, carried, carried_by, names_of};
-pub use discard::discard;
+pub use discard::{discard, discard_within};
 pub use filter::{Filter, KEYS};
-pub use list::{Group, Letter, OpenCount, Total, count, groups, list, open_counts, tally};
-pub use plans::{Action, Outcome, Plan, PlanDetail, PlanError, Share, cancel, forget_unused, get, plan, plans, start};
-pub use replay::{EditError, edit, replay, replay_within};
+pub use list::{Group, Letter, OpenCount, Total, count, groups, is_open, list, open_counts, tally};
+pub use plans::{
+    Action, Outcome, Plan, PlanDetail, PlanError, Share, cancel, cancel_within, forget_unused, get, get_within, plan,
+    plan_within, plans, start, start_within,
+};
+pub use replay::{EditError, edit, edit_within, replay, replay_within};
 pub use show::{Earlier, LetterDetail, Made, Sibling, show};
 pub use slices::{Slice, slice};
 pub use store::{
     Arrival, LetterError, NewLetter, called_off, fingerprint, overtaken, record, reopen, resolve, supersede,
 };
+pub(in crate::hub) use told::{Created, tell};

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgExecutor, PgPool, Postgres, QueryBuilder};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::filter::Filter;
@@ -30,14 +31,16 @@ impl Action<'_> {
     }
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ReplayPlan)]
 pub struct Plan {
     pub id: Uuid,
     /// replay or discard
     pub action: String,
     /// planned, running, done or cancelled
     pub state: String,
+    #[schema(value_type = Object)]
     pub filter: Value,
     pub reason: Option<String>,
     pub per_second: f32,
@@ -53,8 +56,9 @@ pub struct Plan {
 }
 
 /// Letters of a plan that have one thing in common.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ReplayPlanShare)]
 pub struct Share {
     pub connector: String,
     pub stream: Option<String>,
@@ -64,7 +68,8 @@ pub struct Share {
 }
 
 /// What became of the letters of a plan so far.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
+#[schema(as = ReplayPlanOutcome)]
 pub struct Outcome {
     /// Queued, and not worked off yet.
     pub replaying: i64,
@@ -73,8 +78,9 @@ pub struct Outcome {
     pub resolved: i64,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ReplayPlanDetail)]
 pub struct PlanDetail {
     #[serde(flatten)]
     pub plan: Plan,
@@ -107,6 +113,20 @@ pub async fn plan(
     filter: &Filter,
     per_second: f32,
 ) -> Result<PlanDetail, PlanError> {
+    let mut tx = db.begin().await?;
+    let id = plan_within(&mut tx, by, action, filter, per_second).await?;
+    tx.commit().await?;
+    get(db, id).await?.ok_or(PlanError::Unknown(id))
+}
+
+/// The same in the caller's transaction; answers the plan's id.
+pub async fn plan_within(
+    tx: &mut PgConnection,
+    by: Actor<'_>,
+    action: Action<'_>,
+    filter: &Filter,
+    per_second: f32,
+) -> Result<Uuid, PlanError> {
     if !(per_second > 0.0 && per_second.is_finite()) {
         return Err(PlanError::Rate);
     }
@@ -116,7 +136,6 @@ pub async fn plan(
         Action::Discard { reason } => Some(reason),
     };
     let id = Uuid::now_v7();
-    let mut tx = db.begin().await?;
     sqlx::query!(
         "insert into hub.replay_plan (id, action, filter, reason, per_second, planned_by, correlation_id)
          values ($1, $2, $3, $4, $5, $6, $7)",
@@ -139,29 +158,41 @@ pub async fn plan(
     sqlx::query!("update hub.replay_plan set total = $2 where id = $1", id, i64::try_from(total).unwrap_or(i64::MAX))
         .execute(&mut *tx)
         .await?;
-    tx.commit().await?;
-    get(db, id).await?.ok_or(PlanError::Unknown(id))
+    Ok(id)
 }
 
 /// Lets a plan begin.
 pub async fn start(db: &PgPool, by: Actor<'_>, id: Uuid) -> Result<(), PlanError> {
     let mut tx = db.begin().await?;
-    let plan = locked(&mut tx, id).await?;
+    start_within(&mut tx, by, id).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The same in the caller's transaction.
+pub async fn start_within(tx: &mut PgConnection, by: Actor<'_>, id: Uuid) -> Result<(), PlanError> {
+    let plan = locked(&mut *tx, id).await?;
     if plan.state != "planned" {
         return Err(PlanError::WrongState { id, state: plan.state, needed: "planned", done: "started" });
     }
     sqlx::query!("update hub.replay_plan set state = 'running', started_at = clock_timestamp() where id = $1", id)
         .execute(&mut *tx)
         .await?;
-    note(&mut tx, by, "replay_plan.started", &plan).await?;
-    tx.commit().await?;
+    note(tx, by, "replay_plan.started", &plan).await?;
     Ok(())
 }
 
 /// Ends a plan; what was queued by then is worked off all the same.
 pub async fn cancel(db: &PgPool, by: Actor<'_>, id: Uuid) -> Result<(), PlanError> {
     let mut tx = db.begin().await?;
-    let plan = locked(&mut tx, id).await?;
+    cancel_within(&mut tx, by, id).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The same in the caller's transaction.
+pub async fn cancel_within(tx: &mut PgConnection, by: Actor<'_>, id: Uuid) -> Result<(), PlanError> {
+    let plan = locked(&mut *tx, id).await?;
     if !matches!(plan.state.as_str(), "planned" | "running") {
         let needed = "planned or running";
         return Err(PlanError::WrongState { id, state: plan.state, needed, done: "cancelled" });
@@ -169,8 +200,7 @@ pub async fn cancel(db: &PgPool, by: Actor<'_>, id: Uuid) -> Result<(), PlanErro
     sqlx::query!("update hub.replay_plan set state = 'cancelled', finished_at = clock_timestamp() where id = $1", id)
         .execute(&mut *tx)
         .await?;
-    note(&mut tx, by, "replay_plan.cancelled", &plan).await?;
-    tx.commit().await?;
+    note(tx, by, "replay_plan.cancelled", &plan).await?;
     Ok(())
 }
 
@@ -216,7 +246,13 @@ pub async fn plans<'e>(db: impl PgExecutor<'e>, before: Option<Uuid>, limit: i64
 
 /// A plan with what its letters are and what became of them.
 pub async fn get(db: &PgPool, id: Uuid) -> Result<Option<PlanDetail>, sqlx::Error> {
-    let Some(plan) = find(db, id).await? else { return Ok(None) };
+    let mut conn = db.acquire().await?;
+    get_within(&mut conn, id).await
+}
+
+/// The same in the caller's transaction.
+pub async fn get_within(conn: &mut PgConnection, id: Uuid) -> Result<Option<PlanDetail>, sqlx::Error> {
+    let Some(plan) = find(&mut *conn, id).await? else { return Ok(None) };
     let shares = sqlx::query_as!(
         Share,
         r#"select d.connector, d.stream, d.cause, d.reason, count(*) as "count!"
@@ -224,14 +260,14 @@ pub async fn get(db: &PgPool, id: Uuid) -> Result<Option<PlanDetail>, sqlx::Erro
            where i.plan_id = $1 group by 1, 2, 3, 4 order by 5 desc, 1, 2, 3, 4 limit 100"#,
         id
     )
-    .fetch_all(db)
+    .fetch_all(&mut *conn)
     .await?;
     let open = sqlx::query!(
         r#"select count(*) as "open!", count(*) filter (where d.state = 'replaying') as "replaying!"
            from hub.replay_item i join hub.dead_letter d on d.id = i.letter_id where i.plan_id = $1"#,
         id
     )
-    .fetch_one(db)
+    .fetch_one(&mut *conn)
     .await?;
     let outcome = Outcome {
         replaying: open.replaying,

@@ -114,12 +114,25 @@ impl From<sqlx::Error> for EditError {
 /// Replays a letter with another document in place of its own. The document is mapped first; one that the mapping
 /// refuses, or that is of another record, changes nothing. What came stays beside it.
 pub async fn edit(engine: &Engine, by: Actor<'_>, id: Uuid, document: &[u8]) -> Result<(), EditError> {
-    let db = &engine.pool;
+    let mut tx = engine.pool.begin().await?;
+    edit_within(engine, &mut tx, by, id, document).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The same in the caller's transaction.
+pub async fn edit_within(
+    engine: &Engine,
+    tx: &mut PgConnection,
+    by: Actor<'_>,
+    id: Uuid,
+    document: &[u8],
+) -> Result<(), EditError> {
     let letter = sqlx::query!(
         "select kind, connector, stream, key, mapping, format, body from hub.dead_letter where id = $1",
         id
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *tx)
     .await?
     .ok_or(EditError::Unknown(id))?;
     let mut whole = Cow::Borrowed(document);
@@ -134,7 +147,6 @@ pub async fn edit(engine: &Engine, by: Actor<'_>, id: Uuid, document: &[u8]) -> 
         deliveries::manage::check_edit(&kind, document).map_err(EditError::Refused)?;
     }
     let before = unpack(&letter.body).map_or(0, |bytes| bytes.len());
-    let mut tx = db.begin().await?;
     let body = pack(&whole).map_err(LetterError::Payload)?;
     let taken = sqlx::query_scalar!(
         "update hub.dead_letter set edited_body = $2, edited_by = $3, edited_at = clock_timestamp()
@@ -145,13 +157,12 @@ pub async fn edit(engine: &Engine, by: Actor<'_>, id: Uuid, document: &[u8]) -> 
     )
     .fetch_optional(&mut *tx)
     .await?;
-    if taken.is_none() || queue(&mut tx, by.name, &[id]).await?.is_empty() {
+    if taken.is_none() || queue(&mut *tx, by.name, &[id]).await?.is_empty() {
         return Err(EditError::Busy(id));
     }
     let entry = |action, detail| Entry { action, subject_kind: "dead_letter", subject: id.to_string(), detail };
     let sizes = json!({ "code": letter.key, "bytesBefore": before, "bytesAfter": document.len() });
-    audit::record(&mut tx, by, &[entry("dead_letter.edited", sizes), entry("dead_letter.replayed", json!({}))]).await?;
-    tx.commit().await?;
+    audit::record(tx, by, &[entry("dead_letter.edited", sizes), entry("dead_letter.replayed", json!({}))]).await?;
     Ok(())
 }
 

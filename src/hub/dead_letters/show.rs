@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
@@ -13,8 +14,9 @@ use super::{
 };
 use crate::mapping::{Effective, Explained, Fate, Format};
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeadLetterDetail)]
 pub struct LetterDetail {
     #[serde(flatten)]
     pub letter: Letter,
@@ -40,8 +42,9 @@ pub struct LetterDetail {
 }
 
 /// What the mapping of today makes of a document.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeadLetterToday)]
 pub struct Made {
     /// change, rejected, skipped or unreadable
     pub fate: &'static str,
@@ -49,19 +52,22 @@ pub struct Made {
     pub fields: Vec<MadeField>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeadLetterField)]
 pub struct MadeField {
     pub field: &'static str,
     pub source: String,
     pub given: Option<String>,
+    #[schema(value_type = Option<Value>)]
     pub value: Option<Value>,
     pub reason: Option<String>,
     pub detail: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeadLetterSibling)]
 pub struct Sibling {
     pub id: Uuid,
     pub code: Option<String>,
@@ -69,8 +75,9 @@ pub struct Sibling {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = EarlierDeadLetter)]
 pub struct Earlier {
     pub id: Uuid,
     pub resolution: String,

@@ -8,11 +8,14 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::super::{
-    deferral::{Columns, Rival},
-    letter_ids,
-    messages::{NewMessage, pack},
-    pages::Failure,
+use super::{
+    super::{
+        deferral::{Columns, Rival},
+        letter_ids,
+        messages::{NewMessage, pack},
+        pages::Failure,
+    },
+    told::{Created, tell},
 };
 use crate::canonical::Entity;
 
@@ -99,8 +102,8 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), 
     let text = |pick: fn(&NewLetter) -> String| -> Vec<String> { letters.iter().copied().map(pick).collect() };
     let maybe =
         |pick: fn(&NewLetter) -> Option<String>| -> Vec<Option<String>> { letters.iter().copied().map(pick).collect() };
-    sqlx::query!(
-        "insert into hub.dead_letter as d
+    let kept = sqlx::query!(
+        r#"insert into hub.dead_letter as d
              (id, message_id, kind, connector, stream, entity, key, mapping, mapping_hash, format, body, body_hash,
               correlation_id, run_id, cause, reason, field, value, detail, fingerprint, missing_entity, missing_code,
               attempts, received_at, version_kind, source_version, parts, document_ordinal)
@@ -128,7 +131,9 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), 
          where d.parts <@ excluded.parts
            and case when d.version_kind = excluded.version_kind and d.source_version <> excluded.source_version
                     then d.source_version < excluded.source_version
-                    else (d.received_at, d.document_ordinal) <= (excluded.received_at, excluded.document_ordinal) end",
+                    else (d.received_at, d.document_ordinal) <= (excluded.received_at, excluded.document_ordinal) end
+         returning d.id, d.kind, d.connector, d.stream, d.entity, d.key as code, d.cause, d.reason, d.field,
+                   d.correlation_id, d.xmax = 0 as "is_new!""#,
         &letters.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
         &letters.iter().map(|letter| letter.message.id).collect::<Vec<_>>(),
         &text(|letter| letter.message.kind.clone().into_owned()),
@@ -163,9 +168,25 @@ pub async fn record(db: &mut PgConnection, letters: &[NewLetter]) -> Result<(), 
         &letters.iter().map(|letter| json!(letter.carried)).collect::<Vec<_>>(),
         &letters.iter().map(|letter| letter.message.ordinal).collect::<Vec<_>>(),
     )
-    .execute(db)
+    .fetch_all(&mut *db)
     .await?;
-    Ok(())
+    let created: Vec<Created> = kept
+        .into_iter()
+        .filter(|row| row.is_new)
+        .map(|row| Created {
+            id: row.id,
+            kind: row.kind,
+            connector: row.connector,
+            stream: row.stream,
+            entity: row.entity,
+            code: row.code,
+            cause: row.cause,
+            reason: row.reason,
+            field: row.field,
+            correlation_id: row.correlation_id,
+        })
+        .collect();
+    tell(db, &created).await
 }
 
 /// A refused value is shown to a person; a megabyte of it helps nobody.

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     super::{
-        dead_letters::{self, fingerprint},
+        dead_letters::{self, Created, fingerprint},
         leases::interval,
         messages::pack,
         pages::Failure,
@@ -286,13 +286,13 @@ async fn write_letter(tx: &mut PgConnection, delivery: &Claimed, failure: &Failu
     let document = &delivery.document;
     let body = serde_json::to_vec(&document.payload).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let packed = pack(&body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-    sqlx::query_scalar!(
-        r#"insert into hub.dead_letter
+    let kept = sqlx::query!(
+        r#"insert into hub.dead_letter as d
                (id, message_id, kind, connector, stream, entity, key, format, body, body_hash, correlation_id, cause,
                 reason, field, value, detail, fingerprint, attempts, received_at)
            values ($1, $2, $3, $4, $5, $6, $7, 'json', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
            on conflict (connector, entity, key) where key is not null do update set updated_at = clock_timestamp()
-           returning id"#,
+           returning id, d.xmax = 0 as "is_new!""#,
         Uuid::now_v7(),
         document.id,
         KIND,
@@ -312,8 +312,24 @@ async fn write_letter(tx: &mut PgConnection, delivery: &Claimed, failure: &Failu
         delivery.attempts + 1,
         document.created_at,
     )
-    .fetch_one(tx)
-    .await
+    .fetch_one(&mut *tx)
+    .await?;
+    if kept.is_new {
+        let created = Created {
+            id: kept.id,
+            kind: KIND.to_owned(),
+            connector: delivery.target.clone(),
+            stream: Some(document.kind.clone()),
+            entity: Some(document.aggregate.clone()),
+            code: None,
+            cause: failure.cause.as_str().to_owned(),
+            reason: failure.reason.clone(),
+            field: failure.field.clone(),
+            correlation_id: delivery.correlation_id.clone(),
+        };
+        dead_letters::tell(tx, &[created]).await?;
+    }
+    Ok(kept.id)
 }
 
 /// By what the letter of a delivery is known: the record and its revision, or itself.

@@ -117,4 +117,12 @@ impl<'a> ListRow<'a> {
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
         self.value(name).as_bool()
     }
+
+    pub(super) fn int(&self, name: &str) -> Option<i64> {
+        self.value(name).as_int()
+    }
+
+    pub(super) fn date(&self, name: &str) -> Option<NaiveDate> {
+        self.value(name).as_date()
+    }
 }

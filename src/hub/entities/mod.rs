@@ -3,6 +3,9 @@
 
 mod customer;
 mod fields;
+mod invoice;
+mod ledger;
+mod order;
 mod price;
 mod product;
 mod stock;
@@ -15,8 +18,8 @@ use self::fields::Fields;
 use crate::{
     canonical::{Change, Entity},
     commerce::{
-        CodeListUpsert, CommandError, Outcome, WriteContext, brands, categories, customers, price_lists, prices,
-        products, stock as stock_levels, unit_sets, warehouses,
+        CodeListUpsert, CommandError, Outcome, Violation, WriteContext, account, brands, categories, customers,
+        invoices, price_lists, prices, products, stock as stock_levels, unit_sets, warehouses,
     },
 };
 
@@ -45,7 +48,16 @@ pub async fn allocate_ids(db: &mut PgConnection, entity: Entity, count: usize) -
         Entity::Price => prices::allocate_ids(db, count).await,
         Entity::Stock => stock_levels::allocate_ids(db, count).await,
         Entity::Customer => customers::allocate_ids(db, count).await,
+        Entity::Invoice => invoices::allocate_ids(db, count).await,
+        Entity::Ledger => account::allocate_ids(db, count).await,
+        // See `is_only_linked`.
+        Entity::Order => Ok(Vec::new()),
     }
+}
+
+/// Whether records of an entity come in by a link alone, which was made when theirs was sent; a system's others are none of ours.
+pub const fn is_only_linked(entity: Entity) -> bool {
+    matches!(entity, Entity::Order)
 }
 
 /// Whether an existing record is found by its references instead of its code.
@@ -75,6 +87,8 @@ pub async fn existing_ids(
         Entity::Price => prices::ids_by_code(db, &codes).await,
         Entity::Customer => customers::ids_by_code(db, &codes).await,
         Entity::Stock => stock::existing_ids(db, rows).await,
+        // Documents are known by their source alone, and the link says so.
+        Entity::Order | Entity::Invoice | Entity::Ledger => Ok(Vec::new()),
     }?;
     let mut ids = vec![None; rows.len()];
     for (place, id) in found {
@@ -144,7 +158,20 @@ pub async fn upsert(
         Entity::Price => price::upsert(db, cx, rows).await,
         Entity::Stock => stock::upsert(db, cx, rows).await,
         Entity::Customer => customer::upsert(db, cx, rows).await,
+        Entity::Order => order::upsert(db, cx, rows).await,
+        Entity::Invoice => invoice::upsert(db, cx, rows).await,
+        Entity::Ledger => ledger::upsert(db, cx, rows).await,
     }
+}
+
+/// A word that is none of a field's.
+fn unknown_word(field: &'static str, word: &str) -> Outcome {
+    refused(field, "unknown_value", word, "is none of the words that this field knows")
+}
+
+fn refused(field: &'static str, rule: &'static str, value: &str, why: &str) -> Outcome {
+    let value: String = value.chars().take(100).collect();
+    Outcome::Refused(Violation { field, rule, detail: format!("{field} {value} {why}"), value: Some(value) })
 }
 
 fn code_list<'a>(rows: &[Resolved<'a>]) -> Vec<CodeListUpsert<'a>> {

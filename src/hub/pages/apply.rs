@@ -16,7 +16,7 @@ use crate::{
     commerce::{CommandError, WriteContext},
     hub::{
         entities::{self, Resolved},
-        links::{self, Link},
+        links::{self, Asked, Held, Link},
     },
     mapping::OnMissing,
 };
@@ -38,6 +38,8 @@ pub struct ApplyContext<'a> {
     pub may_create: bool,
     /// Starting over has not helped: what looks like another writer is a record's own fault, and is isolated.
     pub isolate: bool,
+    /// Equal content is written all the same: the store may have been changed behind it.
+    pub compares: bool,
     /// When the records come from a complete pass: its start, by the database's clock.
     pub full_pass_started: Option<DateTime<Utc>>,
 }
@@ -58,7 +60,8 @@ pub enum Verdict {
     Created(i64),
     Updated(i64),
     Unchanged(i64),
-    /// Overtaken by what the record has had; or by what waits for it, and then there may be no record yet.
+    /// Overtaken by what the record has had; or by what waits for it, and then there may be no record yet. Also a record
+    /// that is none of ours ([`entities::is_only_linked`]).
     Stale(Option<i64>),
     /// A newer document of the same code stands in the same page; the record that it made or changed, if it did.
     Superseded(Option<i64>),
@@ -188,30 +191,50 @@ async fn round(
     verdicts: &mut [Verdict],
     seen: &mut Vec<i64>,
 ) -> Result<Vec<usize>, ApplyError> {
-    let codes: Vec<&str> = places.iter().map(|place| incoming[*place].change.code.as_ref()).collect();
-    let mut held = links::by_code(tx, cx.connector, cx.entity, &codes).await?;
-    seen.extend(held.values().map(|link| link.id));
+    let asked: Vec<Asked<'_>> = places.iter().map(|place| asked_about(incoming[*place])).collect();
+    let held = match cx.compares {
+        // Of a link that is the same nothing would come but its ids.
+        true => whole(tx, cx, &asked).await?,
+        false => links::compare(tx, cx.connector, cx.entity, &asked).await?,
+    };
     let mut notes: Vec<(Link, usize)> = Vec::new();
     let mut rows: Vec<Row<'_>> = Vec::new();
-    for place in places {
+    for (place, held) in places.iter().zip(held) {
         let (place, record) = (*place, incoming[*place]);
-        match held.remove(record.change.code.as_ref()) {
-            None => rows.push(Row::new(place, record, None)),
-            Some(link) => match standing(record, &link, cx.full_pass_started) {
-                Standing::Unchanged { note } => {
-                    verdicts[place] = Verdict::Unchanged(link.internal_id);
-                    if note {
-                        notes.push((link, place));
+        match held {
+            Held::Nothing => rows.push(Row::new(place, record, None)),
+            // As `standing` would say.
+            Held::Same { id, internal_id } => {
+                seen.push(id);
+                verdicts[place] = Verdict::Unchanged(internal_id);
+            }
+            Held::Other(link) => {
+                seen.push(link.id);
+                match standing(record, &link, cx.full_pass_started) {
+                    Standing::Unchanged { .. } if cx.compares => rows.push(Row::new(place, record, Some(*link))),
+                    Standing::Unchanged { note } => {
+                        verdicts[place] = Verdict::Unchanged(link.internal_id);
+                        if note {
+                            notes.push((*link, place));
+                        }
                     }
+                    Standing::Stale => verdicts[place] = Verdict::Stale(Some(link.internal_id)),
+                    Standing::Changed => rows.push(Row::new(place, record, Some(*link))),
                 }
-                Standing::Stale => verdicts[place] = Verdict::Stale(Some(link.internal_id)),
-                Standing::Changed => rows.push(Row::new(place, record, Some(link))),
-            },
+            }
         }
     }
 
     let mut postponed = Vec::new();
-    if !rows.is_empty() {
+    if entities::is_only_linked(cx.entity) {
+        // Nor is one of ours taken for another: numbers of documents begin anew with a period.
+        rows.retain(|row| {
+            if row.link.is_none() {
+                verdicts[row.place] = Verdict::Stale(None);
+            }
+            row.link.is_some()
+        });
+    } else if !rows.is_empty() {
         let renamed = adopt_renamed(tx, cx, &mut rows, verdicts, &mut postponed).await?;
         seen.extend(renamed.keys());
         let mut given_up: HashSet<i64> = HashSet::new();
@@ -249,6 +272,19 @@ async fn round(
         note_versions(tx, cx, incoming, &notes).await?;
     }
     Ok(postponed)
+}
+
+async fn whole(tx: &mut PgConnection, cx: &ApplyContext<'_>, asked: &[Asked<'_>]) -> Result<Vec<Held>, ApplyError> {
+    let codes: Vec<&str> = asked.iter().map(|one| one.code).collect();
+    let mut links = links::by_code(tx, cx.connector, cx.entity, &codes).await?;
+    let held = codes.iter().map(|code| links.remove(*code).map_or(Held::Nothing, |link| Held::Other(Box::new(link))));
+    Ok(held.collect())
+}
+
+fn asked_about(record: Incoming<'_>) -> Asked<'_> {
+    let change = record.change;
+    let (code, external_id) = (change.code.as_ref(), change.external_id.as_deref());
+    Asked { code, external_id, hash: &change.hash, version: change.version.as_ref() }
 }
 
 /// The links that records of this round have, and the place of the record.

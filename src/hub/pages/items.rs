@@ -367,6 +367,7 @@ impl Sheet<'_> {
             write: cx.write,
             may_create: engine.is_master(cx.connector, self.entity),
             isolate: cx.isolate,
+            compares: false,
             full_pass_started: None,
         }
     }

@@ -22,8 +22,10 @@ use crate::{
         dead_letters::{self, Arrival},
         deferral::{self, OpenWork, Rival},
         engine::Engine,
+        handover::StockReading,
         leases, letter_ids,
         mappings::unmapped,
+        reconcile::Held,
         runs::{self, Tally},
         sweeps::{self, Preview, Seen, SweepPolicy},
     },
@@ -47,6 +49,8 @@ pub struct PageContext<'a> {
     pub correlation_id: &'a str,
     /// See [`ApplyContext::isolate`].
     pub isolate: bool,
+    /// It is a reconciliation: what differs is noted.
+    pub compares: bool,
     /// What is seen is kept for the sweep behind the pass, under this policy.
     pub sweep: Option<SweepPolicy>,
 }
@@ -119,12 +123,26 @@ pub async fn apply_page(
         write,
         may_create: engine.is_master(cx.connector, page.mapping.entity()),
         isolate: cx.isolate,
+        compares: cx.compares,
         full_pass_started: (cx.pass == Pass::Full).then_some(cx.pass_started_at),
     };
     let incoming: Vec<Incoming<'_>> = page.mapped.changes.iter().map(|change| page.receipt().of(change)).collect();
+    let reading = StockReading { engine, connector: cx.connector, lease: cx.lease };
+    let is_due = context.entity == Entity::Stock && !cx.dry_run && reading.locks(&mut tx).await?;
+    let held = match cx.compares {
+        true => Some(Held::read(&mut tx, cx.connector, context.entity, page.mapped).await?),
+        false => None,
+    };
     let mut links = Vec::new();
     let mut verdicts = apply_marking(&mut tx, &context, &incoming, &mut links).await?;
     drop_overtaken(&mut tx, &context, &incoming, &mut verdicts).await?;
+    if is_due {
+        reading.wrote(&mut tx, &verdicts).await?;
+    }
+    let compared = match held {
+        Some(held) => Some(held.compare(&mut tx, context.entity, page.mapped, &verdicts).await?),
+        None => None,
+    };
     let tally = count(page.mapped, &verdicts);
     let seen = match cx.sweep {
         Some(_) => Seen::of_page(links, page.mapped, &verdicts),
@@ -164,6 +182,11 @@ pub async fn apply_page(
     }
     if cx.dry_run {
         pending.preview.add(page.mapped, &verdicts);
+    }
+    if let Some(compared) = compared {
+        let mut tx = engine.pool.begin().await?;
+        compared.note(&mut tx, cx.run_id).await?;
+        tx.commit().await?;
     }
     Ok(tally)
 }

@@ -19,6 +19,7 @@ use crate::{
         meters,
         pages::{ApplyError, MappedPage, PageContext, Pending, Step, apply_page, flush},
         patience::Patience,
+        reconcile,
         runs::{self, Tally},
     },
 };
@@ -44,6 +45,7 @@ pub(super) async fn apply_in_turn(scope: Arc<Scope>, page: Fetched, turn: MyTurn
         dry_run: scope.run.dry_run,
         correlation_id: &scope.run.correlation_id,
         isolate: false,
+        compares: reconcile::is_one(&scope.run),
         sweep: scope.sweep,
     };
     let step = Step {

@@ -39,8 +39,10 @@ use self::{
 use super::{
     breaker, cursors,
     engine::{Engine, Instance, Stream},
+    handover::StockReading,
     mappings, meters,
     pages::{ApplyError, Pending},
+    reconcile,
     runs::{self, Run, Tally},
     states::{BreakerState, RunState},
     streams, sweeps,
@@ -197,7 +199,8 @@ async fn pass(
     let held = cursors::read(db, &run.connector, &run.stream, pass).await.map_err(lost)?;
     let now = engine.database_now().await.map_err(lost)?;
     // A dry run looks at the whole pass without disturbing one that is under way.
-    let begun = held.filter(|_| !(run.dry_run && pass == Pass::Full));
+    let compares = reconcile::is_one(run);
+    let begun = held.filter(|_| !(compares || run.dry_run && pass == Pass::Full));
     let pass_started_at = match (pass, &begun) {
         (Pass::Full, Some(position)) => position.pass_started_at,
         _ => now,
@@ -206,6 +209,11 @@ async fn pass(
         let detail = format!("the mapping `{}` is not in the library", stream.mapping);
         return Err(RunError::Remote(Fault::contract(detail)));
     };
+    if compares {
+        let mut tx = db.begin().await.map_err(lost)?;
+        reconcile::begins(&mut tx, run, entity).await.map_err(lost)?;
+        tx.commit().await.map_err(lost)?;
+    }
     // Only a pass over all of it tells what is gone.
     let sweep = Some(stream.sweep).filter(|policy| {
         let whole = pass == Pass::Full && run.since.is_none() && policy.mode != sweeps::Mode::Off;
@@ -214,11 +222,20 @@ async fn pass(
     if pass == Pass::Full && !run.dry_run {
         mark_from_here(engine, run, sweep.is_some(), begun.is_none(), pass_started_at).await.map_err(lost)?;
     }
+    let lease = stream_lease(&run.connector, &run.stream);
+    let is_fresh = match pass {
+        Pass::Full => begun.is_none(),
+        Pass::Incremental => runs::follows_a_whole_one(db, run).await.map_err(lost)?,
+    };
+    if entity == Entity::Stock && !run.dry_run {
+        let reading = StockReading { engine, connector: &run.connector, lease: &lease };
+        reading.begins().await.map_err(RunError::Apply)?;
+    }
     let scope = Arc::new(Scope {
         engine: engine.clone(),
         sweep,
         run: run.clone(),
-        lease: stream_lease(&run.connector, &run.stream),
+        lease,
         mapping: stream.mapping.clone(),
         entity,
         pass,
@@ -256,7 +273,19 @@ async fn pass(
             }
         }
     }
-    ended.map(|()| pass == Pass::Full)
+    ended?;
+    if compares {
+        let mut tx = db.begin().await.map_err(lost)?;
+        reconcile::ends(&mut tx, run, entity).await.map_err(lost)?;
+        tx.commit().await.map_err(lost)?;
+    }
+    // What an interrupted pass read before it was due is not read again by the one that goes on with it.
+    let whole = is_fresh && run.since.is_none() && total.failed + total.deferred == 0;
+    if entity == Entity::Stock && !run.dry_run && whole {
+        let reading = StockReading { engine, connector: &run.connector, lease: &scope.lease };
+        reading.ended().await.map_err(RunError::Apply)?;
+    }
+    Ok(pass == Pass::Full)
 }
 
 /// Whether the pass is marked: a new one from its beginning, a resumed one as long as it always was.

@@ -71,9 +71,10 @@ impl SweepPolicy {
     }
 }
 
-/// Whether records of this entity can be swept at all.
+/// Whether records of this entity can be swept at all. Documents cannot: a system that begins a new period does not list
+/// those of the old one any more, and they stand all the same.
 pub const fn is_swept(entity: Entity) -> bool {
-    !matches!(entity, Entity::UnitSet | Entity::Stock)
+    !matches!(entity, Entity::UnitSet | Entity::Stock | Entity::Order | Entity::Invoice | Entity::Ledger)
 }
 
 #[cfg(test)]

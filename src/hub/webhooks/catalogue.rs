@@ -42,10 +42,15 @@ const fn told(kind: EventType) -> (&'static str, &'static str) {
         EventType::OrderApproved => ("An order that waited for a person was approved", ORDER),
         EventType::OrderConfirmed => ("An order is to be delivered: nothing stands in its way any more", ORDER),
         EventType::OrderUpdated => ("Something of an order changed", ORDER),
+        EventType::OrderShipped => ("All of an order that is to be delivered has left", ORDER),
         EventType::OrderCancelled => ("An order was cancelled", ORDER),
         EventType::SyncCompleted => (
             "A first or full run is complete; its single changes were told only to endpoints with `bulk`",
             include_str!("schemas/sync_completed.json"),
+        ),
+        EventType::DeadLetterCreated => (
+            "Something could not go in, or could not be told to somebody else",
+            include_str!("schemas/dead_letter.json"),
         ),
         EventType::WebhookEndpointDisabled => {
             ("A webhook endpoint was switched off by itself", include_str!("schemas/webhook_endpoint_disabled.json"))

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{PgConnection, PgExecutor};
+use utoipa::ToSchema;
 
 use super::{
     is_scope, known_scopes,
@@ -50,7 +51,7 @@ pub struct NewKey {
 }
 
 /// A key as it is listed: everything but what proves it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiKey {
     pub id: i64,

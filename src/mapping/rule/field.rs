@@ -109,6 +109,12 @@ pub(in crate::mapping) struct Page<'p> {
 }
 
 impl Field {
+    /// Whether the record says nothing of the field, and nothing follows from that. Most fields of most records.
+    pub(in crate::mapping) fn is_untouched(&self, row: Row<'_, '_>, format: Format) -> bool {
+        let keeps = self.absent[format as usize] == Absent::Keep && self.required != Required::Yes;
+        keeps && matches!(&self.kind, FieldKind::Scalar(rule) if rule.is_missing(row))
+    }
+
     pub(in crate::mapping) fn value<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<Value<'a>, Failure> {
         let value = match &self.kind {
             FieldKind::Scalar(rule) => rule.value(row, page)?,

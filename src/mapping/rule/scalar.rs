@@ -111,6 +111,15 @@ impl Case {
 }
 
 impl ScalarRule {
+    /// Whether it is a value that stands in the record as it is, and the record has none.
+    pub(super) fn is_missing(&self, row: Row<'_, '_>) -> bool {
+        let plain = match &self.source {
+            Source::From(paths) if self.cases.is_empty() => paths,
+            _ => return false,
+        };
+        !plain.iter().any(|path| path.head_is_present(row))
+    }
+
     pub(in crate::mapping) fn value<'a>(&self, row: Row<'_, 'a>, page: &mut Page<'_>) -> Result<Value<'a>, Failure> {
         match self.cases.iter().find(|case| all_hold(&case.when, row)).map(|case| &case.then) {
             Some(Then::Value(value)) => Ok(value.clone()),

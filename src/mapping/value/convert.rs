@@ -14,7 +14,7 @@ use crate::canonical::{Entity, FieldType, Value};
 /// The longest external code. Those of prices and stock levels are put together of others.
 const fn code_length(entity: Entity) -> usize {
     match entity {
-        Entity::Price | Entity::Stock => 200,
+        Entity::Price | Entity::Stock | Entity::Invoice | Entity::Ledger => 200,
         _ => 100,
     }
 }

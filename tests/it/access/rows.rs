@@ -122,6 +122,10 @@ pub(super) async fn belongings(pool: &PgPool, name: &str, goods: i64, store: i64
          insert into commerce.invoice_line (invoice_id, order_line_id, position, quantity, numerator, denominator,
                  unit_price, amount, discount, vat_rate, vat, description)
              values ({dealer}, {line}, 1, 1, 1, 1, 10, 10, 0, 20, 2, 'x');
+         insert into commerce.invoice_payment (invoice_id, position, due_date, amount) values ({dealer}, 1, '2026-04-01', 12);
+         insert into commerce.order_line_reference (line_id, origin, external_id) values ({line}, 'logo', '{line}');
+         insert into commerce.order_difference (order_id, noted_at, field, origin, ours, theirs)
+             values ({order}, now(), 'total', 'logo', '1', '2');
          insert into commerce.return_request (id, customer_id, order_id, created_at, updated_at, number, state, reason,
                  created_by, updated_by)
              values ({dealer}, {dealer}, {order}, now(), now(), 'RMA{dealer:04}', 'requested', 'other', 'x', 'x');

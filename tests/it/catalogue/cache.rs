@@ -1,10 +1,12 @@
 //! What is kept of the catalogue: the same bytes as what is read, never older than its rule allows, nobody else's price.
 
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kopru::{
     commerce::{
         catalogue::{Filter, Sort, Viewer},
-        pricing::Dealer,
+        pricing::{Dealer, Offer},
     },
     http::Catalogue,
     page::PageRequest,
@@ -14,7 +16,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Shop, codes, figure};
-use crate::support::{hub::eventually, served::json_of};
+use crate::support::{dealers::number, hub::eventually, served::json_of};
 
 /// A shop whose hub keeps what it reads, and the same catalogue to be asked by hand.
 struct Keeping {
@@ -234,4 +236,48 @@ async fn a_price_ends_with_its_day() {
     let tomorrow = shop.served.token(Role::DealerOwner, Some(shop.dealer)).await;
     let page = shop.get("/api/v1/products", &tomorrow).await;
     assert_eq!((codes(&page), amount(&page["items"][0])), (vec!["A".to_owned()], "9".to_owned()));
+}
+
+impl Keeping {
+    /// A page by code, while nobody can read pictures, which every product is read with: so it is made of what is kept.
+    async fn without_reading(&self) -> Option<Vec<(String, String)>> {
+        let mut block = self.shop.served.pool().begin().await.expect("begin");
+        let lock = "lock table commerce.product_image in access exclusive mode";
+        sqlx::query(lock).execute(&mut *block).await.expect("locked");
+        let page = PageRequest::new(Some(100), None).expect("a page");
+        let (viewer, filter) = (self.viewer(), Filter::default());
+        let listed = self.catalogue.reader.kept_list(&viewer, &filter, Sort::Code, &page, false);
+        // Whoever has to read waits for the lock; it is tried again then.
+        let listed = tokio::time::timeout(Duration::from_secs(2), listed).await.ok()?.expect("read")?.expect("a page");
+        let amount = |offer: Option<&Offer>| offer.and_then(|offer| offer.net).unwrap_or_default().to_string();
+        let texts = listed.items().map(|(goods, offer)| (goods.written.head.escape_ascii().to_string(), amount(offer)));
+        Some(texts.collect())
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_has_asked_for_is_kept_already_and_what_changes_is_renewed() {
+    let shop = Shop::open().await;
+    let mut ids = Vec::new();
+    for number in 0..60 {
+        ids.push(shop.product(&format!("P{number:02}"), &format!("Kamera {number}"), Some("9.5")).await);
+    }
+    let keeping = Keeping::over(shop).await;
+    eventually("all products are kept", || async { keeping.without_reading().await.is_some() }).await;
+    let shown = keeping.without_reading().await.expect("kept");
+    assert_eq!(shown.len(), 60);
+    assert!(shown.iter().all(|(_, amount)| amount.parse() == Ok(number("9.5"))), "{shown:?}");
+
+    let changes = format!(
+        "update commerce.price set amount = 7 where product_id = {}; update commerce.product set name = 'Siren' where id = {}",
+        ids[3], ids[50]
+    );
+    for change in changes.split(';') {
+        keeping.shop.sql(change).await;
+    }
+    eventually("what changed is kept again", || async {
+        let Some(shown) = keeping.without_reading().await else { return false };
+        shown[3].1.parse() == Ok(number("7")) && shown[50].0.contains("Siren")
+    })
+    .await;
 }

@@ -3,9 +3,11 @@
 mod bad_input;
 mod cache;
 mod edits;
+mod overrides;
 mod pages;
 mod pictures;
 mod reading;
+mod shelf;
 
 use kopru::principal::Role;
 use reqwest::{Method, StatusCode};

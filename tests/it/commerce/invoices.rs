@@ -23,6 +23,7 @@ use crate::support::{
 pub fn line(order_line: Option<i64>, pieces: i64) -> InvoiceLine<'static> {
     InvoiceLine {
         order_line,
+        order_reference: None,
         product: None,
         code: Some("P"),
         description: "Kamera",
@@ -69,6 +70,7 @@ pub fn of_order<'a>(
         pdf_url: None,
         note: None,
         lines: vec![line(line_id, pieces)],
+        payments: Vec::new(),
     }
 }
 

@@ -24,6 +24,9 @@ use crate::support::{
 pub const CATALOGUE: [&str; 4] = ["group_codes", "brands", "unit_sets", "items"];
 pub const STREAMS: [&str; 7] = ["group_codes", "brands", "unit_sets", "customers", "items", "prices", "stock"];
 
+/// What becomes of orders.
+pub const DOCUMENTS: [&str; 3] = ["orders", "invoices", "ledger"];
+
 /// What a test wants to be different from the defaults.
 pub struct Setup {
     items: u64,
@@ -61,7 +64,7 @@ impl Setup {
 
     /// Only these streams are polled.
     pub fn only(self, streams: &[&str]) -> Setup {
-        let others = STREAMS.iter().filter(|stream| !streams.contains(stream));
+        let others = STREAMS.iter().chain(&DOCUMENTS).filter(|stream| !streams.contains(stream));
         others.fold(self, |setup, stream| setup.logo(&format!("streams.{stream}.enabled"), false))
     }
 

@@ -99,6 +99,7 @@ impl Daemon {
             clock: Clock::system(),
             people: people(&database.pool, &Clock::system()),
             order_rules: OrderRules::default(),
+            settings: Default::default(),
             metrics: kopru::telemetry::metrics(),
             probes: Arc::new(told),
         };

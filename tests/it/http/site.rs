@@ -110,6 +110,7 @@ impl Site {
                 clock: clock.clone(),
                 people: people(&database.pool, &clock),
                 order_rules: OrderRules::default(),
+                settings: Default::default(),
                 metrics: kopru::telemetry::metrics(),
                 probes: Arc::new(Alone(build.daemons)),
             };

@@ -2,6 +2,7 @@
 
 mod daemons;
 mod dead_letters;
+mod lookups;
 mod pages;
 mod queue;
 mod references;

@@ -170,7 +170,11 @@ async fn answers_are_given_exported_into_the_file_and_taken_back_by_hand() {
     let refused = kopru.run(&["mapping", "unmapped", "answer", "currency", "250", "yen", "--system", "logo"]).expect(2);
     assert!(refused.stderr.contains("three capital letters"), "{}", refused.stderr);
     let refused = kopru.run(&["mapping", "unmapped", "answer", "curency", "250", "JPY", "--system", "logo"]).expect(2);
-    assert!(refused.stderr.contains("its tables are: currency, payment_days, price_tier"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("its tables are: currency, invoice_profile, invoice_status, payment_days"),
+        "{}",
+        refused.stderr
+    );
     let refused = kopru.run(&["mapping", "unmapped", "answer", "currency", "250", "JPY", "--system", "lgo"]).expect(2);
     assert!(refused.stderr.contains("there are: csv, integration, logo"), "{}", refused.stderr);
     let told = kopru

@@ -81,12 +81,21 @@ fn every_fixture_reads_as_the_live_answer_would() {
       "group_codes/garbled": "transient",
       "group_codes/ok": "ok: KAMERA KABLO",
       "group_codes/refused": "transient",
+      "invoices/garbled": "transient",
+      "invoices/ok": "ok: KPR2026000000041",
+      "invoices/refused": "contract",
       "item_units/garbled": "transient",
       "item_units/ok": "ok",
       "item_units/refused": "contract",
       "items/garbled": "transient",
       "items/ok": "ok: KMR-DM4-2812 KBL-C6-305 GKY-12V5A",
       "items/refused": "unauthenticated",
+      "ledger/garbled": "transient",
+      "ledger/ok": "ok: 01|9001 01|9002",
+      "ledger/refused": "contract",
+      "orders/garbled": "transient",
+      "orders/ok": "ok: KPR-318",
+      "orders/refused": "contract",
       "periods/garbled": "transient",
       "periods/ok": "ok",
       "periods/refused": "contract",
@@ -231,7 +240,7 @@ fn systems_are_listed_and_asked_without_a_database() {
     let listed = kopru.run(&["connector", "list", "--json"]).expect(0).json();
     let erp = &listed["items"][0];
     assert_eq!((&erp["name"], &erp["kind"], &erp["breaker"]), (&json!("erp"), &json!("logo"), &Value::Null));
-    assert_eq!(erp["streams"].as_array().map(Vec::len), Some(7));
+    assert_eq!(erp["streams"].as_array().map(Vec::len), Some(10));
     let check = kopru.run(&["connector", "check", "erp", "--json"]).expect(1).json();
     assert_eq!(
         (&check["ok"], &check["class"], &check["cause"]),

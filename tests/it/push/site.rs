@@ -91,6 +91,7 @@ impl Site {
             clock: hub.engine.clock.clone(),
             people: people(hub.pool(), &hub.engine.clock),
             order_rules: OrderRules::default(),
+            settings: Default::default(),
             metrics: kopru::telemetry::metrics(),
             probes: Arc::new(Quiet),
         };

@@ -123,6 +123,11 @@ pub fn streams() -> Vec<StreamSpec> {
         spec("made_categories", "test/made_categories", &[]),
         spec("products", "test/products", &[]),
         spec("stock", "test/stock", &[]),
+        // Of LOGO's own mappings, for who loads those.
+        spec("orders", "logo/orders", &[]),
+        spec("invoices", "logo/invoices", &[]),
+        spec("ledger", "logo/ledger", &[]),
+        spec("levels", "logo/stock", &[]),
     ]
 }
 

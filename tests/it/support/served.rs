@@ -69,6 +69,7 @@ async fn serve(
         clock: clock.clone(),
         people: People::remembering(hub.pool().clone(), clock, KeySource::Store, Some(sealer.clone()), fresh),
         order_rules: OrderRules::default(),
+        settings: Default::default(),
         metrics: kopru::telemetry::metrics(),
         probes: Arc::new(Well),
     };

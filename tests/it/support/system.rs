@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use kopru_sdk::{Connector, Ctx, Cursor, Fault, Format, Page, Pass, PullRequest, Source, StreamSpec, async_trait};
+use kopru_sdk::{
+    Connector, Ctx, Cursor, Fault, Format, Page, Pass, PullRequest, Source, StreamSpec, TakesOff, async_trait,
+};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -40,6 +42,8 @@ pub struct System {
     /// Pages from the one with this number on are given out only when somebody lets them go.
     gates: Mutex<HashMap<String, (usize, Arc<Semaphore>)>>,
     check_hangs: AtomicBool,
+    /// What it says of stock has an order off as soon as it has the order.
+    pub takes_off_at_once: AtomicBool,
 }
 
 /// The pages of a stream as records.
@@ -119,6 +123,13 @@ impl Connector for TestConnector {
 
     fn source(&self) -> Option<&dyn Source> {
         Some(self)
+    }
+
+    fn takes_off(&self) -> TakesOff {
+        match self.system.takes_off_at_once.load(Ordering::SeqCst) {
+            true => TakesOff::OnTaking,
+            false => TakesOff::OnShipping,
+        }
     }
 
     async fn close(&self, _cx: &Ctx) {

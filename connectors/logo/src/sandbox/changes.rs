@@ -6,6 +6,7 @@
 //! | `customers: [{code \| ref, title?, active?, taxNumber?, newCode?, fields?, delete?}]` | edits cards |
 //! | `prices: [{ref} \| {code, list?, customer?}, price?, currency?, unit?, active?, starts?, ends?, vatIncluded?, priority?, delete?]` | edits the row of an item in a list (`LISTE`, `BAYI`, `OZEL`), or adds it |
 //! | `stock: [{code, warehouse, onHand?, reserved?, salesOrders?}]` | books stock |
+//! | `orders`, `invoices`, `payments` | see `documents` |
 //! | `groups: [{code, name}]`, `brands: [{code, name}]` | adds or renames code rows |
 //! | `insert: {items: n}` | new cards, without price and stock |
 //! | `touch: {stream?, from, to}` | saves the cards with these LOGICALREFs again, unchanged |
@@ -16,6 +17,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    documents::Taken,
     fields,
     store::{Cards, Entry, List, Store},
     table::{Bulk, Edit, Found},
@@ -33,10 +35,23 @@ impl Store {
     /// The entries of a change, and how many rows of each sort it touches.
     pub fn change(&self, change: &Value, now: i64) -> Checked<(Vec<Entry>, Value)> {
         let change = object(change, "the change")?;
-        const KNOWN: [&str; 9] =
-            ["items", "customers", "prices", "stock", "groups", "brands", "insert", "touch", "mutateAll"];
+        const KNOWN: [&str; 12] = [
+            "items",
+            "customers",
+            "prices",
+            "stock",
+            "groups",
+            "brands",
+            "insert",
+            "touch",
+            "mutateAll",
+            "orders",
+            "invoices",
+            "payments",
+        ];
         known(change, &KNOWN, "")?;
-        let mut plan = Plan { store: self, now, entries: Vec::new(), next_price: self.prices.next_reference() };
+        let next_price = self.prices.next_reference();
+        let mut plan = Plan { store: self, now, entries: Vec::new(), next_price, taken: Taken::default() };
         let mut counts = Map::new();
         for (key, value) in change {
             let before = plan.entries.len();
@@ -54,6 +69,15 @@ impl Store {
                             "customers" => plan.customer(row),
                             "prices" => plan.price(row),
                             "stock" => plan.stock(row),
+                            "orders" => {
+                                let entries = self.deal(row, now, &mut plan.taken);
+                                plan.add(entries)
+                            }
+                            "invoices" => plan.add(self.cancel_invoice(row, now)),
+                            "payments" => {
+                                let entries = self.payment(row, now, &mut plan.taken);
+                                plan.add(entries)
+                            }
                             "groups" => plan.code(List::Groups, row),
                             _ => plan.code(List::Brands, row),
                         }
@@ -72,9 +96,15 @@ struct Plan<'s> {
     now: i64,
     entries: Vec<Entry>,
     next_price: i64,
+    taken: Taken,
 }
 
 impl<'s> Plan<'s> {
+    fn add(&mut self, entries: Checked<Vec<Entry>>) -> Checked<()> {
+        self.entries.extend(entries?);
+        Ok(())
+    }
+
     fn item(&mut self, row: &Object) -> Checked<()> {
         const KNOWN: [&str; 12] = [
             "code", "ref", "name", "active", "group", "brand", "vat", "unitSet", "newCode", "price", "fields", "delete",

@@ -80,6 +80,9 @@ impl Store {
                 "customers": customers,
                 "prices": price_rows,
                 "stock": stock,
+                "orders": self.orders.iter().filter(|(_, order)| order.record.contains_key("CUST_ORD_NO")).count(),
+                "invoices": self.documents.invoices.len(),
+                "ledger": self.documents.movements.len(),
             },
             "detail": {
                 "itemsActive": products - passive,

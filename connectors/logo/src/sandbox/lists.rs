@@ -26,6 +26,7 @@ pub enum Resource {
     Arps,
     SalesItemPrices,
     SalesOrders,
+    SalesInvoices,
     GroupCodes,
     ItemBrands,
     UnitSets,
@@ -34,7 +35,7 @@ pub enum Resource {
     Empty(&'static str),
 }
 
-const EMPTY: [&str; 13] = [
+const EMPTY: [&str; 12] = [
     "itemSlips",
     "purchaseOrders",
     "purchasedItemPrices",
@@ -42,7 +43,6 @@ const EMPTY: [&str; 13] = [
     "purchaseDispatches",
     "salesDispatches",
     "purchaseInvoices",
-    "salesInvoices",
     "bankSlips",
     "ArpSlips",
     "ArpShipmentLocations",
@@ -52,8 +52,10 @@ const EMPTY: [&str; 13] = [
 
 impl Resource {
     pub fn parse(name: &str) -> Option<Resource> {
-        use Resource::{Arps, GroupCodes, ItemBrands, Items, PaymentPlans, SalesItemPrices, SalesOrders, UnitSets};
-        [Items, Arps, SalesItemPrices, SalesOrders, GroupCodes, ItemBrands, UnitSets, PaymentPlans]
+        use Resource::{
+            Arps, GroupCodes, ItemBrands, Items, PaymentPlans, SalesInvoices, SalesItemPrices, SalesOrders, UnitSets,
+        };
+        [Items, Arps, SalesItemPrices, SalesOrders, SalesInvoices, GroupCodes, ItemBrands, UnitSets, PaymentPlans]
             .into_iter()
             .chain(EMPTY.map(Resource::Empty))
             .find(|resource| resource.name().eq_ignore_ascii_case(name))
@@ -65,6 +67,7 @@ impl Resource {
             Resource::Arps => "Arps",
             Resource::SalesItemPrices => "salesItemPrices",
             Resource::SalesOrders => "salesOrders",
+            Resource::SalesInvoices => "salesInvoices",
             Resource::GroupCodes => "groupCodes",
             Resource::ItemBrands => "itemBrands",
             Resource::UnitSets => "unitSets",
@@ -153,6 +156,7 @@ pub enum Row<'s> {
     Arp(Found<'s>),
     Price(Found<'s>),
     Order(i64, &'s Map<String, Value>),
+    Invoice(i64, &'s Map<String, Value>),
     Group(&'s Code),
     Brand(&'s Code),
     UnitSet(&'static UnitSet),
@@ -281,6 +285,10 @@ impl Store {
             Resource::SalesOrders => {
                 Box::new(self.orders.iter().map(|(reference, order)| Row::Order(reference, &order.record)).skip(skip))
             }
+            Resource::SalesInvoices => {
+                let invoices = self.documents.invoices.iter();
+                Box::new(invoices.map(|(reference, invoice)| Row::Invoice(*reference, &invoice.record)).skip(skip))
+            }
             Resource::GroupCodes => Box::new(self.groups.iter().map(Row::Group).skip(skip)),
             Resource::ItemBrands => Box::new(self.brands.iter().map(Row::Brand).skip(skip)),
             Resource::UnitSets => Box::new(codes::UNIT_SETS.iter().map(Row::UnitSet).skip(skip)),
@@ -295,6 +303,9 @@ impl Store {
             Resource::Arps => self.customers.find(reference).map(Row::Arp),
             Resource::SalesItemPrices => self.prices.find(reference).map(Row::Price),
             Resource::SalesOrders => self.orders.find(reference).map(|order| Row::Order(reference, &order.record)),
+            Resource::SalesInvoices => {
+                self.documents.invoices.get(&reference).map(|invoice| Row::Invoice(reference, &invoice.record))
+            }
             Resource::GroupCodes => self.groups.iter().find(|row| row.reference == reference).map(Row::Group),
             Resource::ItemBrands => self.brands.iter().find(|row| row.reference == reference).map(Row::Brand),
             Resource::UnitSets => codes::UNIT_SETS.iter().find(|set| set.reference == reference).map(Row::UnitSet),
@@ -310,7 +321,8 @@ impl Store {
             Row::Item(found) => self.write_item(found, view, out, scratch),
             Row::Arp(found) => self.write_customer(found, view, out, scratch),
             Row::Price(found) => self.write_price(found, view, out, scratch),
-            Row::Order(reference, record) => records::order(out, reference, record, view),
+            Row::Order(reference, record) => records::document(out, "salesOrders", (reference, record), view),
+            Row::Invoice(reference, record) => records::document(out, "salesInvoices", (reference, record), view),
             Row::Group(group) => records::group(out, group, view),
             Row::Brand(brand) => records::brand(out, brand, view),
             Row::UnitSet(set) => records::unit_set(out, set, view),

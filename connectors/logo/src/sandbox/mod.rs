@@ -12,6 +12,7 @@
 //! | [`world`] | the generated firm |
 //! | `table`, `cards`, `stock`, `store` | what was written over it |
 //! | `queries`, `units` | the connector's SQL texts |
+//! | `documents`, `document_rows` | what becomes of orders: goods leave, invoices, accounts |
 //! | `lists`, `filter`, `records`, `json` | reading over REST |
 //! | `writes`, `fields`, `orders`, `totals` | writing over REST |
 //! | `changes`, `expected` | the control surface: edits by the firm's own people, and what a hub should end with |
@@ -25,6 +26,8 @@
 mod answer;
 mod cards;
 mod changes;
+mod document_rows;
+mod documents;
 mod expected;
 mod fields;
 mod filter;

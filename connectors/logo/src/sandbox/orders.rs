@@ -25,6 +25,8 @@ const FIRST_LINE: i64 = 2_101;
 pub struct Order {
     pub record: Record,
     pub open: Vec<Open>,
+    /// Its change stamp.
+    pub at: i64,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +52,7 @@ impl Orders {
     }
 
     /// Stores an order; what was open of it before is given back.
-    pub fn put(&mut self, reference: i64, record: Record, open: Vec<Open>) -> Vec<Open> {
+    pub fn put(&mut self, reference: i64, record: Record, open: Vec<Open>, at: i64) -> Vec<Open> {
         self.last_reference = self.last_reference.max(reference);
         for line in fields::lines(&record, "TRANSACTIONS") {
             self.last_line = self.last_line.max(line.get("INTERNAL_REFERENCE").and_then(integer).unwrap_or(0));
@@ -58,7 +60,7 @@ impl Orders {
         if let Some(number) = number_of(&record).and_then(|number| number.parse().ok()) {
             self.last_number = self.last_number.max(number);
         }
-        self.by_reference.insert(reference, Order { record, open }).map(|order| order.open).unwrap_or_default()
+        self.by_reference.insert(reference, Order { record, open, at }).map(|order| order.open).unwrap_or_default()
     }
 
     pub fn remove(&mut self, reference: i64) -> Vec<Open> {
@@ -273,7 +275,12 @@ impl Store {
             let item = line.get("STOCKREF").and_then(integer).filter(|item| *item > 0)?;
             let factor = number("UNIT_CONV2").unwrap_or(Decimal::ONE)
                 / number("UNIT_CONV1").filter(|conv| !conv.is_zero()).unwrap_or(Decimal::ONE);
-            let quantity = fields::scaled_decimal(number("QUANTITY").unwrap_or_default() * factor, 4)?;
+            if line.get("ORDER_CLOSED").and_then(integer) == Some(1) {
+                return None;
+            }
+            // What left is not ordered any more.
+            let left = number("QUANTITY").unwrap_or_default() - number("QUANTITY_SHIPPED").unwrap_or_default();
+            let quantity = fields::scaled_decimal(left.max(Decimal::ZERO) * factor, 4)?;
             Some(Open { item, warehouse, quantity })
         })
         .collect()

@@ -4,6 +4,7 @@
 //! SQL gives a column to every row: empty texts are `""`, what an outer join did not find is `null`.
 
 use super::{
+    document_rows::{self as documents, Part},
     json::Out,
     stamp,
     stock::sum,
@@ -75,6 +76,21 @@ pub fn run(store: &Store, switches: &Switches, query: &Query, now: i64) -> Resul
         Query::PricesChanged { since, .. } => {
             price_rows(&mut rows, store, store.prices.changed_after(seconds(since), since.reference), since.limit);
         }
+        Query::Orders { after, .. } => documents::orders(store, Part::of(after), |row| rows.push(row)),
+        Query::OrdersChanged { since, .. } => documents::orders(store, Part::changed(since), |row| rows.push(row)),
+        Query::OrderLines(children) => documents::order_lines(store, children, |row| rows.push(row)),
+        Query::Invoices { after, .. } => documents::invoices(store, Part::of(after), |row| rows.push(row)),
+        Query::InvoicesChanged { since, .. } => documents::invoices(store, Part::changed(since), |row| rows.push(row)),
+        Query::InvoiceLines(children) => {
+            documents::invoice_children(store, "TRANSACTIONS", children, |row| rows.push(row));
+        }
+        Query::InvoicePayments(children) => {
+            documents::invoice_children(store, "PAYMENT_LIST", children, |row| rows.push(row));
+        }
+        Query::Ledger { period, after, .. } => documents::ledger(store, *period, Part::of(after), |row| rows.push(row)),
+        Query::LedgerChanged { period, since, .. } => {
+            documents::ledger(store, *period, Part::changed(since), |row| rows.push(row));
+        }
         Query::Stock { page, .. } => stock_rows(&mut rows, store, page, store.items.after(page.item.saturating_sub(1))),
         Query::StockChanged { stamp, page, .. } => {
             let since = stamp::of_naive(*stamp);
@@ -103,6 +119,20 @@ fn check_tables(switches: &Switches, query: &Query) -> Result<(), String> {
         Query::ItemUnits { firm, .. } => (firm, "ITMUNITA"),
         Query::Customers { firm, .. } | Query::CustomersChanged { firm, .. } => (firm, "CLCARD"),
         Query::Prices { firm, .. } | Query::PricesChanged { firm, .. } => (firm, "PRCLIST"),
+        Query::Orders { firm, period, .. } | Query::OrdersChanged { firm, period, .. } => {
+            return check_period(switches, *firm, *period, "ORFICHE");
+        }
+        Query::Invoices { firm, period, .. } | Query::InvoicesChanged { firm, period, .. } => {
+            return check_period(switches, *firm, *period, "INVOICE");
+        }
+        Query::Ledger { firm, period, .. } | Query::LedgerChanged { firm, period, .. } => {
+            return check_period(switches, *firm, *period, "CLFLINE");
+        }
+        Query::OrderLines(children) => return check_period(switches, children.firm, children.period, "ORFLINE"),
+        Query::InvoiceLines(children) => return check_period(switches, children.firm, children.period, "STLINE"),
+        Query::InvoicePayments(children) => {
+            return check_period(switches, children.firm, children.period, "PAYTRANS");
+        }
         Query::Stock { firm, page } | Query::StockChanged { firm, page, .. } => {
             let prefix = match page.table {
                 StockTable::Table => "LG",
@@ -115,6 +145,13 @@ fn check_tables(switches: &Switches, query: &Query) -> Result<(), String> {
         }
     };
     if *firm == switches.firm { Ok(()) } else { Err(format!("Invalid object name 'LG_{firm:03}_{table}'.")) }
+}
+
+fn check_period(switches: &Switches, firm: u16, period: u16, table: &str) -> Result<(), String> {
+    if (firm, period) == (switches.firm, switches.period) {
+        return Ok(());
+    }
+    Err(format!("Invalid object name 'LG_{firm:03}_{period:02}_{table}'."))
 }
 
 fn seconds(since: &Since) -> i64 {

@@ -277,8 +277,8 @@ pub fn payment_plan(out: &mut Out, (reference, code): (i64, &str), view: View<'_
 }
 
 /// A stored document, with its children's rows or without.
-pub fn order(out: &mut Out, reference: i64, record: &Map<String, Value>, view: View<'_>) {
-    view.meta(out, "salesOrders", reference);
+pub fn document(out: &mut Out, resource: &str, (reference, record): (i64, &Map<String, Value>), view: View<'_>) {
+    view.meta(out, resource, reference);
     for (name, value) in record {
         let Some(children) = value.as_object() else {
             out.key(name);
@@ -299,7 +299,7 @@ pub fn order(out: &mut Out, reference: i64, record: &Map<String, Value>, view: V
             }
         });
         let write = write.as_ref().map(|write| write as &dyn Fn(&mut Out));
-        view.children(out, "salesOrders", reference, name, write);
+        view.children(out, resource, reference, name, write);
     }
     out.raw("}");
 }

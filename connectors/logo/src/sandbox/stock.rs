@@ -21,6 +21,8 @@ struct Written {
     set: BTreeMap<i64, Totals>,
     /// On top of them.
     ordered: BTreeMap<i64, i64>,
+    /// What came and left since, on top of what is on hand.
+    on_hand: BTreeMap<i64, i64>,
     /// When a slip or an order last named the item.
     moved: i64,
 }
@@ -43,6 +45,7 @@ impl StockBook {
     pub fn set(&mut self, item: i64, warehouse: i64, totals: Totals, at: i64) {
         let written = self.written.entry(item).or_default();
         written.set.insert(warehouse, totals);
+        written.on_hand.remove(&warehouse);
         written.moved = written.moved.max(at);
     }
 
@@ -52,6 +55,12 @@ impl StockBook {
             *written.ordered.entry(open.warehouse).or_default() += sign * open.quantity;
             written.moved = written.moved.max(at);
         }
+    }
+
+    pub fn moved_by(&mut self, item: i64, warehouse: i64, on_hand: i64, at: i64) {
+        let written = self.written.entry(item).or_default();
+        *written.on_hand.entry(warehouse).or_default() += on_hand;
+        written.moved = written.moved.max(at);
     }
 
     pub fn change_all(&mut self, bulk: Bulk) {
@@ -87,6 +96,9 @@ impl StockBook {
         let Some(written) = self.written.get(&item.reference) else { return };
         for (&warehouse, &totals) in &written.set {
             *entry(rows, warehouse) = totals;
+        }
+        for (&warehouse, &quantity) in &written.on_hand {
+            entry(rows, warehouse).on_hand += quantity;
         }
         rows.sort_unstable_by_key(|(warehouse, _)| *warehouse);
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{
     cards,
+    documents::{Document, Documents},
     orders::Orders,
     stock::StockBook,
     table::{Base, Bulk, Edit, Found, Table},
@@ -59,6 +60,24 @@ pub enum Entry {
         reference: i64,
         at: i64,
     },
+    /// So much came (above 0) or left, in ten-thousandths of the main unit.
+    Moved {
+        item: i64,
+        warehouse: i64,
+        on_hand: i64,
+        at: i64,
+    },
+    Invoice {
+        reference: i64,
+        record: Map<String, Value>,
+        at: i64,
+    },
+    /// Of a customer's account.
+    Movement {
+        reference: i64,
+        record: Map<String, Value>,
+        at: i64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +105,7 @@ pub struct Store {
     pub brands: Vec<Code>,
     pub stock: StockBook,
     pub orders: Orders,
+    pub documents: Documents,
     /// Codes that cards were given by edits.
     item_codes: HashMap<String, i64>,
     customer_codes: HashMap<String, i64>,
@@ -101,6 +121,7 @@ impl Store {
             brands: world.brands.clone(),
             stock: StockBook::new(world.clone()),
             orders: Orders::default(),
+            documents: Documents::default(),
             item_codes: HashMap::new(),
             customer_codes: HashMap::new(),
             world,
@@ -133,9 +154,16 @@ impl Store {
             Entry::AllStock { bulk } => self.stock.change_all(bulk),
             Entry::Order { reference, record, at } => {
                 let open = self.open_quantities(&record);
-                let before = self.orders.put(reference, record, open.clone());
+                let before = self.orders.put(reference, record, open.clone(), at);
                 self.stock.ordered(&before, -1, at);
                 self.stock.ordered(&open, 1, at);
+            }
+            Entry::Moved { item, warehouse, on_hand, at } => self.stock.moved_by(item, warehouse, on_hand, at),
+            Entry::Invoice { reference, record, at } => {
+                self.documents.invoices.insert(reference, Document { record, at });
+            }
+            Entry::Movement { reference, record, at } => {
+                self.documents.movements.insert(reference, Document { record, at });
             }
             Entry::OrderDeleted { reference, at } => {
                 let before = self.orders.remove(reference);

@@ -318,6 +318,29 @@ impl LogoSandbox {
         json!({"count": found.len(), "orders": found})
     }
 
+    /// Invoices with this number, or of this order of ours.
+    fn invoices(&self, reference: Option<&str>) -> Value {
+        let store = self.store();
+        let all = store.documents.invoices.values().map(|invoice| &invoice.record);
+        let named = |record: &&Map<String, Value>| {
+            let is = |name: &str| record.get(name).and_then(Value::as_str) == reference;
+            reference.is_none() || is("NUMBER") || is("DOC_NUMBER")
+        };
+        let found: Vec<&Map<String, Value>> = all.filter(named).collect();
+        json!({"count": found.len(), "invoices": found})
+    }
+
+    /// Movements of this customer.
+    fn movements(&self, reference: Option<&str>) -> Value {
+        let store = self.store();
+        let all = store.documents.movements.values().map(|movement| &movement.record);
+        let of = |record: &&Map<String, Value>| {
+            reference.is_none() || record.get("ARP_CODE").and_then(Value::as_str) == reference
+        };
+        let found: Vec<&Map<String, Value>> = all.filter(of).collect();
+        json!({"count": found.len(), "movements": found})
+    }
+
     fn card(&self, resource: Resource, reference: &str) -> Value {
         let store = self.store();
         let found = match (resource, reference.parse::<i64>()) {
@@ -378,7 +401,7 @@ impl SandboxSystem for LogoSandbox {
         })
     }
 
-    /// Kinds: `expected`, `orders`, `items`, `customers`, `prices`, `stock` (with the item's code as reference); without
+    /// Kinds: `expected`, `orders`, `invoices`, `movements`, `items`, `customers`, `prices`, `stock` (with the item's code as reference); without
     /// one a summary.
     fn state(&self, kind: Option<&str>, reference: Option<&str>) -> Value {
         let written = |table: &str| {
@@ -401,11 +424,13 @@ impl SandboxSystem for LogoSandbox {
                     "sessions": self.sessions().count(self.clock.now()),
                     "today": format!("{year:04}-{month:02}-{day:02}"),
                     "clockShiftSeconds": self.clock.shifted_by(),
-                    "kinds": ["expected", "orders", "items", "customers", "prices", "stock"],
+                    "kinds": ["expected", "orders", "invoices", "movements", "items", "customers", "prices", "stock"],
                 })
             }
             (Some("expected"), _) => self.store().expected(self.now()),
             (Some("orders" | "order" | "salesOrders"), reference) => self.orders(reference),
+            (Some("invoices"), reference) => self.invoices(reference),
+            (Some("movements"), reference) => self.movements(reference),
             (Some("items"), Some(reference)) => self.card(Resource::Items, reference),
             (Some("customers"), Some(reference)) => self.card(Resource::Arps, reference),
             (Some("prices"), Some(reference)) => self.card(Resource::SalesItemPrices, reference),

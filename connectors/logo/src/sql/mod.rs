@@ -15,5 +15,5 @@ mod template;
 mod tests;
 
 pub use items::WhichItems;
-pub use query::{After, Query, STAMP, Since, recognise, render};
+pub use query::{After, Children, Query, STAMP, Since, recognise, render};
 pub use stock::{StockColumn, StockFormula, StockPage, StockTable, Warehouses};

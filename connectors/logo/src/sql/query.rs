@@ -96,9 +96,53 @@ pub enum Query {
         stamp: NaiveDateTime,
         page: StockPage,
     },
+    Orders {
+        firm: u16,
+        period: u16,
+        after: After,
+    },
+    OrdersChanged {
+        firm: u16,
+        period: u16,
+        since: Since,
+    },
+    OrderLines(Children),
+    Invoices {
+        firm: u16,
+        period: u16,
+        after: After,
+    },
+    InvoicesChanged {
+        firm: u16,
+        period: u16,
+        since: Since,
+    },
+    InvoiceLines(Children),
+    InvoicePayments(Children),
+    Ledger {
+        firm: u16,
+        period: u16,
+        after: After,
+    },
+    LedgerChanged {
+        firm: u16,
+        period: u16,
+        since: Since,
+    },
 }
 
-const KINDS: usize = 15;
+/// What belongs to the documents of one page: rows after (`document`, `line`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Children {
+    pub firm: u16,
+    pub period: u16,
+    pub documents: WhichItems,
+    pub document: i64,
+    pub line: i64,
+    pub limit: u32,
+}
+
+const KINDS: usize = 24;
 
 static TEMPLATES: LazyLock<[Template; KINDS]> = LazyLock::new(|| {
     [
@@ -117,6 +161,15 @@ static TEMPLATES: LazyLock<[Template; KINDS]> = LazyLock::new(|| {
         include_str!("../../sql/stock.sql"),
         include_str!("../../sql/stock_changed.sql"),
         include_str!("../../sql/item_units.sql"),
+        include_str!("../../sql/orders.sql"),
+        include_str!("../../sql/orders_changed.sql"),
+        include_str!("../../sql/order_lines.sql"),
+        include_str!("../../sql/invoices.sql"),
+        include_str!("../../sql/invoices_changed.sql"),
+        include_str!("../../sql/invoice_lines.sql"),
+        include_str!("../../sql/invoice_payments.sql"),
+        include_str!("../../sql/ledger.sql"),
+        include_str!("../../sql/ledger_changed.sql"),
     ]
     .map(Template::new)
 });
@@ -151,6 +204,15 @@ const fn place(query: &Query) -> usize {
         Query::Stock { .. } => 12,
         Query::StockChanged { .. } => 13,
         Query::ItemUnits { .. } => 14,
+        Query::Orders { .. } => 15,
+        Query::OrdersChanged { .. } => 16,
+        Query::OrderLines(_) => 17,
+        Query::Invoices { .. } => 18,
+        Query::InvoicesChanged { .. } => 19,
+        Query::InvoiceLines(_) => 20,
+        Query::InvoicePayments(_) => 21,
+        Query::Ledger { .. } => 22,
+        Query::LedgerChanged { .. } => 23,
     }
 }
 
@@ -188,11 +250,26 @@ fn values(query: &Query) -> Values {
         }
         Query::ItemsChanged { firm, since }
         | Query::CustomersChanged { firm, since }
-        | Query::PricesChanged { firm, since } => {
-            put_firm(&mut values, *firm);
-            put_stamp(&mut values, since.stamp);
-            values.insert("after", since.reference.to_string());
-            values.insert("limit", since.limit.to_string());
+        | Query::PricesChanged { firm, since } => put_since(&mut values, *firm, since),
+        Query::Orders { firm, period, after }
+        | Query::Invoices { firm, period, after }
+        | Query::Ledger { firm, period, after } => {
+            put_after(&mut values, *firm, after);
+            put_period(&mut values, *period);
+        }
+        Query::OrdersChanged { firm, period, since }
+        | Query::InvoicesChanged { firm, period, since }
+        | Query::LedgerChanged { firm, period, since } => {
+            put_since(&mut values, *firm, since);
+            put_period(&mut values, *period);
+        }
+        Query::OrderLines(children) | Query::InvoiceLines(children) | Query::InvoicePayments(children) => {
+            put_firm(&mut values, children.firm);
+            put_period(&mut values, children.period);
+            values.insert("items", children.documents.predicate());
+            values.insert("after_item", children.document.to_string());
+            values.insert("after_line", children.line.to_string());
+            values.insert("limit", children.limit.to_string());
         }
         Query::Stock { firm, page } => put_stock(&mut values, *firm, page),
         Query::StockChanged { firm, stamp, page } => {
@@ -205,6 +282,17 @@ fn values(query: &Query) -> Values {
 
 fn put_firm(values: &mut Values, firm: u16) {
     values.insert("firm", format!("{firm:03}"));
+}
+
+fn put_period(values: &mut Values, period: u16) {
+    values.insert("period", format!("{period:02}"));
+}
+
+fn put_since(values: &mut Values, firm: u16, since: &Since) {
+    put_firm(values, firm);
+    put_stamp(values, since.stamp);
+    values.insert("after", since.reference.to_string());
+    values.insert("limit", since.limit.to_string());
 }
 
 fn put_after(values: &mut Values, firm: u16, after: &After) {
@@ -221,7 +309,7 @@ fn put_stamp(values: &mut Values, stamp: NaiveDateTime) {
 
 fn put_stock(values: &mut Values, firm: u16, page: &StockPage) {
     put_firm(values, firm);
-    values.insert("period", format!("{:02}", page.period));
+    put_period(values, page.period);
     values.insert("table", page.table.prefix().to_owned());
     values.insert("formula", page.formula.sql());
     values.insert("warehouses", page.warehouses.predicate());
@@ -255,6 +343,21 @@ impl Read<'_> {
 
     fn since(&self) -> Option<Since> {
         Some(Since { stamp: self.stamp()?, reference: self.number("after")?, limit: self.number("limit")? })
+    }
+
+    fn period(&self) -> Option<u16> {
+        self.number("period")
+    }
+
+    fn children(&self) -> Option<Children> {
+        Some(Children {
+            firm: self.number("firm")?,
+            period: self.period()?,
+            documents: WhichItems::read(self.text("items")?)?,
+            document: self.number("after_item")?,
+            line: self.number("after_line")?,
+            limit: self.number("limit")?,
+        })
     }
 
     fn stock(&self) -> Option<StockPage> {
@@ -308,6 +411,15 @@ fn build(place: usize, read: &Read<'_>) -> Option<Query> {
             line: read.number("after_line")?,
             limit: read.number("limit")?,
         },
+        15 => Query::Orders { firm: firm()?, period: read.period()?, after: read.after()? },
+        16 => Query::OrdersChanged { firm: firm()?, period: read.period()?, since: read.since()? },
+        17 => Query::OrderLines(read.children()?),
+        18 => Query::Invoices { firm: firm()?, period: read.period()?, after: read.after()? },
+        19 => Query::InvoicesChanged { firm: firm()?, period: read.period()?, since: read.since()? },
+        20 => Query::InvoiceLines(read.children()?),
+        21 => Query::InvoicePayments(read.children()?),
+        22 => Query::Ledger { firm: firm()?, period: read.period()?, after: read.after()? },
+        23 => Query::LedgerChanged { firm: firm()?, period: read.period()?, since: read.since()? },
         _ => return None,
     })
 }

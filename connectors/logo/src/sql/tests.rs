@@ -48,6 +48,12 @@ fn stock_pages() -> impl Strategy<Value = StockPage> {
     )
 }
 
+fn children() -> impl Strategy<Value = Children> {
+    (1u16..1000, 1u16..100, which_items(), any::<i64>(), any::<i64>(), any::<u32>()).prop_map(
+        |(firm, period, documents, document, line, limit)| Children { firm, period, documents, document, line, limit },
+    )
+}
+
 fn queries() -> impl Strategy<Value = Query> {
     let firm = 1u16..1000;
     prop_oneof![
@@ -70,7 +76,28 @@ fn queries() -> impl Strategy<Value = Query> {
         (firm.clone(), afters()).prop_map(|(firm, after)| Query::Prices { firm, after }),
         (firm.clone(), sinces()).prop_map(|(firm, since)| Query::PricesChanged { firm, since }),
         (firm.clone(), stock_pages()).prop_map(|(firm, page)| Query::Stock { firm, page }),
-        (firm, stamps(), stock_pages()).prop_map(|(firm, stamp, page)| Query::StockChanged { firm, stamp, page }),
+        (firm.clone(), stamps(), stock_pages()).prop_map(|(firm, stamp, page)| Query::StockChanged {
+            firm,
+            stamp,
+            page
+        }),
+        (firm.clone(), 1u16..100, afters()).prop_map(|(firm, period, after)| Query::Orders { firm, period, after }),
+        (firm.clone(), 1u16..100, sinces()).prop_map(|(firm, period, since)| Query::OrdersChanged {
+            firm,
+            period,
+            since
+        }),
+        (firm.clone(), 1u16..100, afters()).prop_map(|(firm, period, after)| Query::Invoices { firm, period, after }),
+        (firm.clone(), 1u16..100, sinces()).prop_map(|(firm, period, since)| Query::InvoicesChanged {
+            firm,
+            period,
+            since
+        }),
+        (firm.clone(), 1u16..100, afters()).prop_map(|(firm, period, after)| Query::Ledger { firm, period, after }),
+        (firm, 1u16..100, sinces()).prop_map(|(firm, period, since)| Query::LedgerChanged { firm, period, since }),
+        children().prop_map(Query::OrderLines),
+        children().prop_map(Query::InvoiceLines),
+        children().prop_map(Query::InvoicePayments),
     ]
 }
 

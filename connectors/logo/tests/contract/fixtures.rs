@@ -43,13 +43,13 @@ async fn check(name: &'static str) -> (String, usize) {
     let server = Server::start(move |seen, _| match operation {
         "token" if seen.path == TOKEN => recorded(name),
         _ if seen.path == TOKEN => recorded("token/ok"),
-        "stock" | "item_units" => prelude(seen).unwrap_or_else(|| recorded(name)),
+        "stock" | "ledger" | "item_units" => prelude(seen).unwrap_or_else(|| recorded(name)),
         "token" => recorded("periods/ok"),
         _ => recorded(name),
     })
     .await;
     let connector = match operation {
-        "stock" | "item_units" | "periods" | "token" => server.connector(json!({})),
+        "stock" | "ledger" | "item_units" | "periods" | "token" => server.connector(json!({})),
         _ => server.connector(json!({"via": "rest"})),
     };
     let outcome = match operation {
@@ -152,4 +152,13 @@ cases! {
     stock: "stock/ok" => "ok", 3;
     wrong_period_number: "stock/refused" => "contract", 0;
     html_for_stock: "stock/garbled" => "transient", 0;
+    orders: "orders/ok" => "ok", 2;
+    orders_not_permitted: "orders/refused" => "contract", 0;
+    cut_orders: "orders/garbled" => "transient", 0;
+    invoices: "invoices/ok" => "ok", 1;
+    invoices_not_permitted: "invoices/refused" => "contract", 0;
+    cut_invoices: "invoices/garbled" => "transient", 0;
+    movements: "ledger/ok" => "ok", 2;
+    movements_of_another_period: "ledger/refused" => "contract", 0;
+    html_for_movements: "ledger/garbled" => "transient", 0;
 }

@@ -24,7 +24,9 @@ async fn everything(logo: &Logo) -> Vec<Vec<Value>> {
     ] {
         tables.push(logo.sql(&query).await);
     }
-    tables.push(vec![logo.state("kind=orders").await, logo.state("kind=expected").await]);
+    for kind in ["orders", "invoices", "movements", "expected"] {
+        tables.push(vec![logo.state(&format!("kind={kind}")).await]);
+    }
     tables
 }
 
@@ -46,8 +48,11 @@ async fn a_new_process_shows_the_same() {
     logo.change(&json!({"mutateAll": {"stream": "prices", "salt": 2}})).await;
     logo.post("/Arps", &json!({"CODE": "120.77.0001", "TITLE": "Iğdır Şb."})).await;
     let line = json!({"TYPE": 0, "MASTER_CODE": code, "QUANTITY": 2.5, "PRICE": 10});
-    let order = json!({"NUMBER": "~", "DATE": today, "ARP_CODE": buyer, "TRANSACTIONS": {"items": [line]}});
+    let order = json!({"NUMBER": "~", "DATE": today, "ARP_CODE": buyer, "CUST_ORD_NO": "KPR-1",
+        "TRANSACTIONS": {"items": [line]}});
     logo.post("/salesOrders", &order).await;
+    logo.change(&json!({"orders": [{"order": "KPR-1", "ship": true, "invoice": true}]})).await;
+    logo.change(&json!({"payments": [{"customer": buyer, "amount": 5}]})).await;
     let before = everything(&logo).await;
     // No orderly stop: the journal is what there is.
     drop(logo);

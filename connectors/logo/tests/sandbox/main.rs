@@ -4,6 +4,7 @@
 
 mod changes;
 mod connector;
+mod documents;
 mod journal;
 mod lists;
 mod orders;

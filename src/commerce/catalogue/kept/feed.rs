@@ -7,7 +7,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection, PgPool};
 
-use super::stamps::Changes;
+use super::{super::shelf, stamps::Changes};
 
 /// Rows are kept longer than that; who was away longer has missed some.
 const LONGEST_AWAY: TimeDelta = TimeDelta::minutes(2);
@@ -74,11 +74,5 @@ impl Feed {
 
 /// Removes rows that everybody has seen by now.
 pub async fn trim(db: &PgPool) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
-        "delete from commerce.catalogue_change where at < clock_timestamp() - make_interval(mins => $1)",
-        KEPT_MINUTES
-    )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected())
+    shelf::outran(db, KEPT_MINUTES).await
 }

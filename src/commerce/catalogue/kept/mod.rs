@@ -13,11 +13,12 @@
 //!   moment ago) is read from the store, as everything is without this.
 
 mod feed;
+mod goods;
+mod renewal;
 mod stamps;
 mod watch;
 
 use std::{
-    collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -26,57 +27,23 @@ use moka::sync::Cache;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, MutexGuard};
 
-pub use feed::trim;
+pub use self::{
+    feed::trim,
+    goods::{Forms, Goods, Written},
+    watch::MAX_AGE,
+};
 
-use self::watch::Watched;
+use self::{goods::Shelf, renewal::Renewal, watch::Watched};
 use super::{
     Viewer,
-    detail::{self, Detail, Which},
+    detail::{self, Which},
     filter::{self, Filter, References, Sort},
-    list::{self, Listed},
+    list,
 };
 use crate::{
     commerce::pricing::{self, Dealer, Offer, Terms},
     page::{BadPage, Page, PageRequest},
 };
-
-pub use watch::MAX_AGE;
-
-/// A product as it is answered, but for its price and whether it is in stock, which stand between `head` and `tail`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    pub head: Box<[u8]>,
-    /// For who may see it; follows `inStock`.
-    pub stock: Box<[u8]>,
-    pub tail: Box<[u8]>,
-}
-
-/// How products are written down.
-#[derive(Debug, Clone, Copy)]
-pub struct Forms {
-    pub listed: fn(Listed) -> Option<Written>,
-    pub detail: fn(Detail) -> Option<Written>,
-}
-
-/// What is kept of a product.
-#[derive(Debug)]
-pub struct Goods {
-    id: i64,
-    stamp: u64,
-    pub written: Written,
-    pub in_stock: bool,
-    for_dealers: bool,
-    /// `None`: too many to be kept.
-    offers: Option<Box<[Offer]>>,
-}
-
-impl Goods {
-    fn weight(&self) -> usize {
-        let Written { head, stock, tail } = &self.written;
-        let offers = self.offers.as_deref().map_or(0, size_of_val);
-        head.len() + stock.len() + tail.len() + offers + size_of::<Goods>() + 128
-    }
-}
 
 /// A page, or one product, and whose prices are shown in it.
 #[derive(Debug)]
@@ -115,7 +82,9 @@ pub struct Kept {
     pool: PgPool,
     watched: Watched,
     forms: Forms,
-    listed: Cache<i64, Arc<Goods>>,
+    listed: Shelf,
+    #[expect(dead_code, reason = "it ends with what it renews")]
+    renewal: Arc<Renewal>,
     details: Cache<i64, Arc<Goods>>,
     pages: Cache<PageKey, Stamped<Arc<Page<i64>>>>,
     counts: Cache<(Filter, bool), Stamped<i64>>,
@@ -139,11 +108,14 @@ where
 impl Kept {
     /// Keeps up to so many bytes, and looks for changes as long as somebody reads.
     pub fn holding(pool: PgPool, bytes: u64, forms: Forms) -> Kept {
+        let watched = Watched::start(pool.clone());
+        let listed = Shelf::holding(pool.clone(), bytes / 16 * 11, forms);
         Kept {
-            watched: Watched::start(pool.clone()),
+            renewal: Arc::new(Renewal::start(watched.signals(), listed.clone())),
+            watched,
             pool,
             forms,
-            listed: bounded(bytes, 11, |_, goods: &Arc<Goods>| goods.weight()),
+            listed,
             details: bounded(bytes, 3, |_, goods: &Arc<Goods>| goods.weight()),
             pages: bounded(bytes, 1, |key: &PageKey, page: &Stamped<Arc<Page<i64>>>| {
                 page.1.items.len() * 8 + 512 + key.0.weight()
@@ -328,12 +300,11 @@ impl Kept {
     /// In the order of the ids. `None`: one of them is not there.
     async fn goods(&self, ids: &[i64], read: &mut bool) -> Result<Option<Vec<Arc<Goods>>>, sqlx::Error> {
         let stamps = self.watched.stamps();
-        let holds = |id: &i64| self.listed.get(id).filter(|kept| stamps.product_holds(*id, kept.stamp));
-        let mut goods: Vec<Option<Arc<Goods>>> = ids.iter().map(holds).collect();
+        let mut goods: Vec<Option<Arc<Goods>>> = ids.iter().map(|id| self.listed.get(*id, stamps)).collect();
         let missing: Vec<i64> = ids.iter().zip(&goods).filter(|(_, kept)| kept.is_none()).map(|(id, _)| *id).collect();
         if !missing.is_empty() {
             *read = true;
-            let mut found = self.read_goods(&missing).await?;
+            let mut found = self.listed.read(&missing, stamps).await?;
             for (id, place) in ids.iter().zip(&mut goods) {
                 if place.is_none() {
                     *place = found.remove(id);
@@ -341,24 +312,6 @@ impl Kept {
             }
         }
         Ok(goods.into_iter().collect())
-    }
-
-    async fn read_goods(&self, ids: &[i64]) -> Result<HashMap<i64, Arc<Goods>>, sqlx::Error> {
-        let stamp = self.watched.stamps().now();
-        let mut conn = self.pool.acquire().await?;
-        let cores = list::cores(&mut conn, ids).await?;
-        let mut offers = pricing::offers_of(&mut conn, ids).await?;
-        drop(conn);
-        let mut goods = HashMap::with_capacity(ids.len());
-        for (listed, for_dealers) in cores {
-            let (id, in_stock) = (listed.id, listed.in_stock);
-            let Some(written) = (self.forms.listed)(listed) else { continue };
-            let offers = offers.remove(&id).unwrap_or_else(|| Some(Vec::new())).map(Vec::into_boxed_slice);
-            let one = Arc::new(Goods { id, stamp, written, in_stock, for_dealers, offers });
-            self.listed.insert(id, Arc::clone(&one));
-            goods.insert(id, one);
-        }
-        Ok(goods)
     }
 
     /// `id`: known already.

@@ -1,8 +1,9 @@
 //! Looking at the feed of changes, by a task of its own, as long as somebody reads.
 
 use std::{
+    mem,
     sync::{
-        Arc, Weak,
+        Arc, Mutex as Lock, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -52,7 +53,43 @@ struct Inner {
     born: Instant,
     /// In milliseconds since `born`.
     fresh_until: AtomicU64,
+    /// 0: not yet.
     used: AtomicU64,
+    begun: Notify,
+    /// The products of the last looks, until somebody takes them.
+    changed: Lock<Vec<i64>>,
+    has_changed: Notify,
+}
+
+/// More changed products than that are a load of data: nobody reads them before they are asked for.
+const MOST_CHANGED: usize = 1_000;
+
+/// What was seen, for whoever waits for it.
+#[derive(Debug, Clone)]
+pub(super) struct Signals(Arc<Inner>);
+
+impl Signals {
+    pub fn stamps(&self) -> &Stamps {
+        &self.0.stamps
+    }
+
+    /// Until somebody has read something.
+    pub async fn begun(&self) {
+        if self.0.used.load(Ordering::Relaxed) == 0 {
+            self.0.begun.notified().await;
+        }
+    }
+
+    /// The products that were changed since the last call; waits for some.
+    pub async fn changed(&self) -> Vec<i64> {
+        loop {
+            let changed = mem::take(&mut *self.0.lock_changed());
+            if !changed.is_empty() {
+                return changed;
+            }
+            self.0.has_changed.notified().await;
+        }
+    }
 }
 
 impl Watched {
@@ -65,6 +102,9 @@ impl Watched {
             born: Instant::now(),
             fresh_until: AtomicU64::new(0),
             used: AtomicU64::new(0),
+            begun: Notify::new(),
+            changed: Lock::default(),
+            has_changed: Notify::new(),
         });
         let task = tokio::spawn(watch(Arc::downgrade(&inner)));
         Watched(inner, Arc::new(Task(task.abort_handle())))
@@ -74,11 +114,17 @@ impl Watched {
         &self.0.stamps
     }
 
+    pub fn signals(&self) -> Signals {
+        Signals(Arc::clone(&self.0))
+    }
+
     /// Whether what is kept may be shown. Asking keeps the task awake.
     pub fn is_fresh(&self) -> bool {
         let inner = &self.0;
         let now = inner.now();
-        inner.used.store(now, Ordering::Relaxed);
+        if inner.used.swap(now.max(1), Ordering::Relaxed) == 0 {
+            inner.begun.notify_one();
+        }
         let fresh = now < inner.fresh_until.load(Ordering::Acquire);
         if !fresh {
             inner.wake.notify_one();
@@ -99,6 +145,24 @@ impl Inner {
         millis(self.born.elapsed())
     }
 
+    fn lock_changed(&self) -> std::sync::MutexGuard<'_, Vec<i64>> {
+        // Ids are whole whatever happened to who held them.
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, changes: Changes) {
+        if changes.products.is_empty() {
+            return;
+        }
+        let mut changed = self.lock_changed();
+        if changed.len() + changes.products.len() <= MOST_CHANGED {
+            changed.extend(changes.products);
+            self.has_changed.notify_one();
+        } else {
+            changed.clear();
+        }
+    }
+
     async fn look(&self) -> Result<(), sqlx::Error> {
         let mut feed = self.feed.lock().await;
         let mut began = self.now();
@@ -110,6 +174,7 @@ impl Inner {
         match timeout(GIVE_UP, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(changes) => {
                 self.stamps.change(&changes);
+                self.tell(changes);
                 self.fresh_until.store(began + millis(MAX_AGE - MARGIN), Ordering::Release);
                 Ok(())
             }

@@ -19,7 +19,7 @@ with open as materialized (
     where s.id = o.stock_level_id
 ), ended as (
     update commerce.stock_reservation r
-    set open = 0, ended_at = $2, end_cause = $3
+    set open = 0, due = 0, ended_at = $2, end_cause = $3
     from open o
     where (r.order_id, r.line_id, r.stock_level_id) = (o.order_id, o.line_id, o.stock_level_id)
 )

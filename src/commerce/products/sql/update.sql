@@ -1,5 +1,6 @@
 -- Known products of a page. Rows are locked by rising id; `changed` has a bit for each given field that differs from
--- what the store holds (ownership.rs numbers them), and `parts` those of units and images, found beforehand.
+-- what the store holds (ownership.rs numbers them), and `parts` those of units and images, found beforehand. $32: the bits of
+-- overrides that bind the writer; `held` are the given fields that an override keeps from being written.
 with current as materialized (
     select
         p.id, i.place, p.revision, i.category_id, i.brand_id, i.unit_set_id, i.warranty_months, i.is_active,
@@ -7,41 +8,42 @@ with current as materialized (
         i.vat_rate, i.product_type_code, i.weight, i.weight_unit, i.minimum_order_quantity, i.order_multiple,
         i.variant_group, i.short_description, i.description, i.options::jsonb as options,
         i.attributes::jsonb as attributes,
-        case when i.given & (1 << 1) <> 0 then i.sku else p.sku end as sku_after,
+        case when g.given & (1 << 1) <> 0 then i.sku else p.sku end as sku_after,
+        i.given & p.overridden & $32::bigint as held,
         i.parts
-        | case when i.given & (1 << 0) <> 0 and p.code <> i.code then 1 << 0 else 0 end
-        | case when i.given & (1 << 1) <> 0 and p.sku is distinct from i.sku then 1 << 1 else 0 end
-        | case when i.given & (1 << 2) <> 0 and p.name <> i.name then 1 << 2 else 0 end
-        | case when i.given & (1 << 3) <> 0 and p.category_id is distinct from i.category_id then 1 << 3 else 0 end
-        | case when i.given & (1 << 4) <> 0 and p.brand_id is distinct from i.brand_id then 1 << 4 else 0 end
-        | case when i.given & (1 << 5) <> 0 and p.unit_set_id is distinct from i.unit_set_id then 1 << 5 else 0 end
-        | case when i.given & (1 << 6) <> 0 and p.unit is distinct from i.unit then 1 << 6 else 0 end
-        | case when i.given & (1 << 7) <> 0 and p.barcode is distinct from i.barcode then 1 << 7 else 0 end
-        | case when i.given & (1 << 8) <> 0 and p.vat_rate is distinct from i.vat_rate then 1 << 8 else 0 end
-        | case when i.given & (1 << 9) <> 0 and p.is_active <> i.is_active then 1 << 9 else 0 end
-        | case when i.given & (1 << 10) <> 0 and p.track_stock <> i.track_stock then 1 << 10 else 0 end
-        | case when i.given & (1 << 11) <> 0 and p.requires_serial_number <> i.requires_serial_number
+        | case when g.given & (1 << 0) <> 0 and p.code <> i.code then 1 << 0 else 0 end
+        | case when g.given & (1 << 1) <> 0 and p.sku is distinct from i.sku then 1 << 1 else 0 end
+        | case when g.given & (1 << 2) <> 0 and p.name <> i.name then 1 << 2 else 0 end
+        | case when g.given & (1 << 3) <> 0 and p.category_id is distinct from i.category_id then 1 << 3 else 0 end
+        | case when g.given & (1 << 4) <> 0 and p.brand_id is distinct from i.brand_id then 1 << 4 else 0 end
+        | case when g.given & (1 << 5) <> 0 and p.unit_set_id is distinct from i.unit_set_id then 1 << 5 else 0 end
+        | case when g.given & (1 << 6) <> 0 and p.unit is distinct from i.unit then 1 << 6 else 0 end
+        | case when g.given & (1 << 7) <> 0 and p.barcode is distinct from i.barcode then 1 << 7 else 0 end
+        | case when g.given & (1 << 8) <> 0 and p.vat_rate is distinct from i.vat_rate then 1 << 8 else 0 end
+        | case when g.given & (1 << 9) <> 0 and p.is_active <> i.is_active then 1 << 9 else 0 end
+        | case when g.given & (1 << 10) <> 0 and p.track_stock <> i.track_stock then 1 << 10 else 0 end
+        | case when g.given & (1 << 11) <> 0 and p.requires_serial_number <> i.requires_serial_number
                then 1 << 11 else 0 end
-        | case when i.given & (1 << 12) <> 0 and p.product_type_code is distinct from i.product_type_code
+        | case when g.given & (1 << 12) <> 0 and p.product_type_code is distinct from i.product_type_code
                then 1 << 12 else 0 end
-        | case when i.given & (1 << 13) <> 0 and p.warranty_months is distinct from i.warranty_months
+        | case when g.given & (1 << 13) <> 0 and p.warranty_months is distinct from i.warranty_months
                then 1 << 13 else 0 end
-        | case when i.given & (1 << 14) <> 0 and p.weight is distinct from i.weight then 1 << 14 else 0 end
-        | case when i.given & (1 << 15) <> 0 and p.weight_unit is distinct from i.weight_unit then 1 << 15 else 0 end
-        | case when i.given & (1 << 16) <> 0 and p.minimum_order_quantity is distinct from i.minimum_order_quantity
+        | case when g.given & (1 << 14) <> 0 and p.weight is distinct from i.weight then 1 << 14 else 0 end
+        | case when g.given & (1 << 15) <> 0 and p.weight_unit is distinct from i.weight_unit then 1 << 15 else 0 end
+        | case when g.given & (1 << 16) <> 0 and p.minimum_order_quantity is distinct from i.minimum_order_quantity
                then 1 << 16 else 0 end
-        | case when i.given & (1 << 17) <> 0 and p.order_multiple is distinct from i.order_multiple
+        | case when g.given & (1 << 17) <> 0 and p.order_multiple is distinct from i.order_multiple
                then 1 << 17 else 0 end
-        | case when i.given & (1 << 18) <> 0 and p.variant_group is distinct from i.variant_group
+        | case when g.given & (1 << 18) <> 0 and p.variant_group is distinct from i.variant_group
                then 1 << 18 else 0 end
-        | case when i.given & (1 << 19) <> 0 and p.options is distinct from i.options::jsonb then 1 << 19 else 0 end
-        | case when i.given & (1 << 21) <> 0 and p.short_description is distinct from i.short_description
+        | case when g.given & (1 << 19) <> 0 and p.options is distinct from i.options::jsonb then 1 << 19 else 0 end
+        | case when g.given & (1 << 21) <> 0 and p.short_description is distinct from i.short_description
                then 1 << 21 else 0 end
-        | case when i.given & (1 << 22) <> 0 and p.description is distinct from i.description then 1 << 22 else 0 end
-        | case when i.given & (1 << 23) <> 0 and p.attributes is distinct from i.attributes::jsonb
+        | case when g.given & (1 << 22) <> 0 and p.description is distinct from i.description then 1 << 22 else 0 end
+        | case when g.given & (1 << 23) <> 0 and p.attributes is distinct from i.attributes::jsonb
                then 1 << 23 else 0 end
-        | case when i.given & (1 << 25) <> 0 and p.is_featured <> i.is_featured then 1 << 25 else 0 end
-        | case when i.given & (1 << 26) <> 0 and p.slug <> i.slug then 1 << 26 else 0 end
+        | case when g.given & (1 << 25) <> 0 and p.is_featured <> i.is_featured then 1 << 25 else 0 end
+        | case when g.given & (1 << 26) <> 0 and p.slug <> i.slug then 1 << 26 else 0 end
             as changed
     from (
         select
@@ -59,6 +61,7 @@ with current as materialized (
             unnest($27::text[]) as description, unnest($28::text[]) as options, unnest($29::text[]) as attributes
     ) as i
     join commerce.product p on p.id = i.id
+    cross join lateral (select i.given & ~(p.overridden & $32::bigint) as given) g
     order by p.id
     for no key update of p
 ), updated as (
@@ -96,4 +99,5 @@ with current as materialized (
     from current c
     where p.id = c.id and c.changed <> 0
 )
-select place as "place!", id as "id!", revision as "revision!", changed as "changed!", sku_after as sku from current
+select place as "place!", id as "id!", revision as "revision!", changed as "changed!", held as "held!", sku_after as sku
+from current

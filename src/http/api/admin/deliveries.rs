@@ -6,20 +6,17 @@ use axum::{
     http::{StatusCode, Uri},
     response::Response,
 };
-use chrono::DateTime;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{
-    super::{
-        acting::Acting,
-        asked,
-        listed::{Listed, PageQuery},
-        sent::Sent,
-    },
-    doer::Doer,
+use super::super::{
+    acting::{Acting, Deed},
+    asked,
+    listed::{Listed, PageQuery},
+    sent::Sent,
 };
 use crate::{
     http::{
@@ -78,30 +75,24 @@ struct DeliveryQuery {
     since: Option<String>,
 }
 
-#[derive(Clone, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct DiscardIn {
+pub(super) struct DiscardIn {
     /// For whoever looks for it later.
     #[schema(min_length = 1, max_length = 500)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Affected {
-    affected: u64,
+pub(super) struct Affected {
+    pub(super) affected: u64,
 }
 
 fn filter(query: &DeliveryQuery) -> Result<DeliveryFilter, Problem> {
     let text = |field: &str, value| asked::text(field, value, 200).map(|text| text.map(str::to_owned));
     let states: Vec<&str> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
     let state = asked::one_of("state", &query.state, DeliveryState::parse, &states)?;
-    let since = asked::given(&query.since)
-        .map(|text| {
-            let read = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc().max(DateTime::UNIX_EPOCH));
-            read.map_err(|_| asked::wrong("since", "format", "it must be a time, as in 2026-11-21T08:00:00Z"))
-        })
-        .transpose()?;
     Ok(DeliveryFilter {
         target: text("target", &query.target)?,
         state: state.map(|state| state.as_str().to_owned()),
@@ -110,7 +101,7 @@ fn filter(query: &DeliveryQuery) -> Result<DeliveryFilter, Problem> {
         aggregate: text("aggregate", &query.aggregate)?,
         aggregate_id: asked::id("aggregateId", &query.aggregate_id)?,
         correlation_id: text("correlationId", &query.correlation_id)?,
-        since,
+        since: asked::time("since", &query.since)?,
     })
 }
 
@@ -214,17 +205,7 @@ async fn show_delivery(
 async fn replay_delivery(acting: Acting, request: Idempotent, Path(id): Path<String>) -> Result<Response, Problem> {
     acting.require(Permission::HubOperate)?;
     let id = id_of(&id)?;
-    let doer = Doer::of(&acting);
-    request
-        .run(acting.actor(), b"", |tx| {
-            let doer = doer.clone();
-            Box::pin(async move {
-                let done = manage::replay_within(tx, doer.actor(), &[id]).await.map_err(stopped)?;
-                let affected = u64::try_from(done).unwrap_or(0);
-                Ok(Answer::json(StatusCode::ACCEPTED, &Affected { affected })?)
-            })
-        })
-        .await
+    acting.perform(&request, b"", DeliveryDeed { id, called_off: None }).await
 }
 
 /// Calls a delivery off for good; what was blocked behind it goes on.
@@ -257,14 +238,25 @@ async fn discard_delivery(
     let id = id_of(&id)?;
     let reason = sent.value.reason;
     asked::text("reason", &Some(reason.clone()), 500)?;
-    let doer = Doer::of(&acting);
-    request
-        .run(acting.actor(), &sent.bytes, |tx| {
-            let (doer, reason) = (doer.clone(), reason.clone());
-            Box::pin(async move {
-                let affected = manage::cancel_within(tx, doer.actor(), &[id], &reason).await.map_err(stopped)?;
-                Ok(Answer::json(StatusCode::OK, &Affected { affected })?)
-            })
-        })
-        .await
+    acting.perform(&request, &sent.bytes, DeliveryDeed { id, called_off: Some(reason) }).await
+}
+
+/// A delivery told again, or called off for a reason.
+struct DeliveryDeed {
+    id: Uuid,
+    called_off: Option<String>,
+}
+
+impl Deed for DeliveryDeed {
+    async fn done(&self, tx: &mut PgConnection, acting: &Acting) -> Result<Answer, Stop> {
+        let by = acting.by_actor();
+        let (status, affected) = match &self.called_off {
+            None => {
+                let done = manage::replay_within(tx, by, &[self.id]).await.map_err(stopped)?;
+                (StatusCode::ACCEPTED, u64::try_from(done).unwrap_or(0))
+            }
+            Some(reason) => (StatusCode::OK, manage::cancel_within(tx, by, &[self.id], reason).await.map_err(stopped)?),
+        };
+        Ok(Answer::json(status, &Affected { affected })?)
+    }
 }

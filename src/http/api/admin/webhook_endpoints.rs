@@ -14,15 +14,12 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    super::{
-        acting::Acting,
-        auth::{secret, wrong},
-        listed::{Listed, PageQuery},
-        sent::Sent,
-        users::id_of,
-    },
-    doer::Doer,
+use super::super::{
+    acting::{Acting, Deed},
+    auth::{secret, wrong},
+    listed::{Listed, PageQuery},
+    sent::Sent,
+    users::id_of,
 };
 use crate::{
     http::{
@@ -33,7 +30,7 @@ use crate::{
         signed_in::SignedIn,
     },
     hub::webhooks::{
-        EndpointError,
+        EndpointError, WebhookSettings,
         address::{Address, Subscription},
         change::{self, EndpointChange, NewEndpoint},
         endpoint::{self, Endpoint, ListError},
@@ -291,21 +288,56 @@ async fn create(
         rate_per_second: given.rate_per_second,
         enabled: given.enabled.unwrap_or(true),
     };
-    let doer = Doer::of(&acting);
-    request
-        .run(acting.actor(), &sent.bytes, |tx| {
-            let (settings, new, doer) = (settings.clone(), new.clone(), doer.clone());
-            Box::pin(async move {
-                let id = change::add(tx, &settings, doer.actor(), doer.now, &new).await.map_err(stopped)?;
-                answer(tx, StatusCode::CREATED, &doer, id).await
-            })
-        })
-        .await
+    acting.perform(&request, &sent.bytes, EndpointDeed::Add(settings, Box::new(new))).await
+}
+
+/// What is done to endpoints.
+enum EndpointDeed {
+    Add(WebhookSettings, Box<NewEndpoint>),
+    Change(i64, Box<EndpointChange>),
+    Remove(i64),
+    Rotate(WebhookSettings, i64, Duration),
+    /// The last: whether it only tells how many it would be.
+    Replay(i64, Box<Choice>, bool),
+}
+
+impl Deed for EndpointDeed {
+    async fn done(&self, tx: &mut PgConnection, acting: &Acting) -> Result<Answer, Stop> {
+        let (by, now) = (acting.by_actor(), acting.now());
+        match self {
+            EndpointDeed::Add(settings, new) => {
+                let id = change::add(&mut *tx, settings, by, now, new).await.map_err(stopped)?;
+                answer(tx, StatusCode::CREATED, now, id).await
+            }
+            EndpointDeed::Change(id, wanted) => {
+                change::change(&mut *tx, by, *id, wanted).await.map_err(stopped)?;
+                answer(tx, StatusCode::OK, now, *id).await
+            }
+            EndpointDeed::Remove(id) => {
+                let told = answer(&mut *tx, StatusCode::OK, now, *id).await?;
+                change::remove(tx, by, *id).await.map_err(stopped)?;
+                Ok(told)
+            }
+            EndpointDeed::Rotate(settings, id, overlap) => {
+                secrets::rotate(&mut *tx, settings, by, now, *id, *overlap).await.map_err(stopped)?;
+                answer(tx, StatusCode::OK, now, *id).await
+            }
+            EndpointDeed::Replay(id, choice, dry_run) => {
+                let plan = replay::plan(&mut *tx, *id, choice).await.map_err(stopped)?;
+                let replayed = match dry_run {
+                    true => 0,
+                    false => replay::start(tx, by, *id, choice).await.map_err(stopped)?,
+                };
+                let replay::Plan { total, shares, oldest_kept } = plan;
+                Ok(Answer::json(StatusCode::OK, &ReplayOut { total, shares, replayed, oldest_kept })?)
+            }
+        }
+    }
 }
 
 /// The endpoint as it is now.
-async fn answer(tx: &mut PgConnection, status: StatusCode, doer: &Doer, id: i64) -> Result<Answer, Stop> {
-    let found = endpoint::find(tx, doer.now, id).await?;
+async fn answer(tx: &mut PgConnection, status: StatusCode, now: DateTime<Utc>, id: i64) -> Result<Answer, Stop> {
+    let found = endpoint::find(tx, now, id).await?;
     let found = found.ok_or_else(|| problem(EndpointError::Unknown(id)))?;
     Ok(Answer::json(status, &found)?)
 }
@@ -351,16 +383,7 @@ async fn update(
         rate_per_second: given.rate_per_second,
         enabled: given.enabled,
     };
-    let doer = Doer::of(&acting);
-    request
-        .run(acting.actor(), &sent.bytes, |tx| {
-            let (wanted, doer) = (wanted.clone(), doer.clone());
-            Box::pin(async move {
-                change::change(tx, doer.actor(), id, &wanted).await.map_err(stopped)?;
-                answer(tx, StatusCode::OK, &doer, id).await
-            })
-        })
-        .await
+    acting.perform(&request, &sent.bytes, EndpointDeed::Change(id, Box::new(wanted))).await
 }
 
 /// Removes an endpoint with its secrets; what it was not told yet is called off.
@@ -384,17 +407,7 @@ async fn update(
 async fn remove(acting: Acting, request: Idempotent, Path(id): Path<String>) -> Result<Response, Problem> {
     acting.require(Permission::HubConfigure)?;
     let id = id_of(&id, "webhook endpoint")?;
-    let doer = Doer::of(&acting);
-    request
-        .run(acting.actor(), b"", |tx| {
-            let doer = doer.clone();
-            Box::pin(async move {
-                let told = answer(&mut *tx, StatusCode::OK, &doer, id).await?;
-                change::remove(tx, doer.actor(), id).await.map_err(stopped)?;
-                Ok(told)
-            })
-        })
-        .await
+    acting.perform(&request, b"", EndpointDeed::Remove(id)).await
 }
 
 /// The secrets that sign for an endpoint. Who asked is audited.
@@ -419,10 +432,9 @@ async fn show_secrets(
 ) -> Result<Response, Problem> {
     acting.require(Permission::HubConfigure)?;
     let id = id_of(&id, "webhook endpoint")?;
-    let doer = Doer::of(&acting);
     let settings = &state.engine.settings.webhooks;
     let mut tx = state.pool.begin().await?;
-    let shown = secrets::show(&mut tx, settings, doer.actor(), doer.now, id).await.map_err(problem)?;
+    let shown = secrets::show(&mut tx, settings, acting.by_actor(), acting.now(), id).await.map_err(problem)?;
     tx.commit().await?;
     let items = shown.into_iter().map(|one| WebhookSecret {
         secret: one.secret.expose().to_owned(),
@@ -463,16 +475,7 @@ async fn rotate(
     let settings = state.engine.settings.webhooks.clone();
     let hours = sent.value.overlap_hours;
     let overlap = hours.map_or(settings.overlap, |hours| Duration::from_secs(u64::from(hours) * 3600));
-    let doer = Doer::of(&acting);
-    request
-        .run(acting.actor(), &sent.bytes, |tx| {
-            let (settings, doer) = (settings.clone(), doer.clone());
-            Box::pin(async move {
-                secrets::rotate(tx, &settings, doer.actor(), doer.now, id, overlap).await.map_err(stopped)?;
-                answer(tx, StatusCode::OK, &doer, id).await
-            })
-        })
-        .await
+    acting.perform(&request, &sent.bytes, EndpointDeed::Rotate(settings, id, overlap)).await
 }
 
 /// Sends a test event (`webhook.test`) now, whether the endpoint is on or off, and tells what came of it.
@@ -493,9 +496,8 @@ async fn rotate(
 async fn test(State(state): State<HttpState>, acting: Acting, Path(id): Path<String>) -> Result<Json<Trial>, Problem> {
     acting.require(Permission::HubOperate)?;
     let id = id_of(&id, "webhook endpoint")?;
-    let doer = Doer::of(&acting);
     let settings = &state.engine.settings.webhooks;
-    let told = trial::send(&state.pool, settings, doer.actor(), doer.now, id).await.map_err(problem)?;
+    let told = trial::send(&state.pool, settings, acting.by_actor(), acting.now(), id).await.map_err(problem)?;
     Ok(Json(told))
 }
 
@@ -542,19 +544,5 @@ async fn replay_events(
         undelivered: given.undelivered.unwrap_or(false),
     };
     let dry_run = given.dry_run.unwrap_or(false);
-    let doer = Doer::of(&acting);
-    request
-        .run(acting.actor(), &sent.bytes, |tx| {
-            let (choice, doer) = (choice.clone(), doer.clone());
-            Box::pin(async move {
-                let plan = replay::plan(&mut *tx, id, &choice).await.map_err(stopped)?;
-                let replayed = match dry_run {
-                    true => 0,
-                    false => replay::start(tx, doer.actor(), id, &choice).await.map_err(stopped)?,
-                };
-                let replay::Plan { total, shares, oldest_kept } = plan;
-                Ok(Answer::json(StatusCode::OK, &ReplayOut { total, shares, replayed, oldest_kept })?)
-            })
-        })
-        .await
+    acting.perform(&request, &sent.bytes, EndpointDeed::Replay(id, Box::new(choice), dry_run)).await
 }

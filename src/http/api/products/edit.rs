@@ -189,7 +189,7 @@ pub(super) struct EditedOut {
 }
 
 impl EditedOut {
-    fn of(id: i64, is_new: bool, changed: Vec<String>) -> EditedOut {
+    pub(super) fn of(id: i64, is_new: bool, changed: Vec<String>) -> EditedOut {
         let status = match (is_new, changed.is_empty()) {
             (true, _) => "created",
             (false, true) => "unchanged",

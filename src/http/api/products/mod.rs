@@ -2,11 +2,12 @@
 //!
 //! Invariants
 //! - A dealer sees products in use, at the prices of their own company; another company's id is as good as none that exists.
-//! - People who edit products see those out of use as well; a person of the house sees a dealer's prices by `customerId`.
+//! - People who edit products see what is overridden in them, and those out of use; a person of the house sees a dealer's prices by `customerId`.
 
 mod answers;
 mod edit;
 mod images;
+mod overrides;
 mod query;
 mod read;
 mod shapes;
@@ -32,6 +33,8 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
         .routes(routes!(read::price, edit::set_prices))
         .routes(routes!(edit::set_stock))
         .routes(routes!(images::add, images::remove))
+        .routes(routes!(overrides::list))
+        .routes(routes!(overrides::set, overrides::remove))
 }
 
 pub(in crate::http) use answers::Answers;
@@ -66,6 +69,10 @@ fn stop(error: EditError) -> Stop {
                 .with_errors(fields.iter().map(rule).collect())
                 .member("owner", owner.as_str())
                 .into()
+        }
+        EditError::NoSource => {
+            let title = "No source writes this record";
+            Problem::new(StatusCode::CONFLICT, "not_source_owned", title, error.to_string()).into()
         }
         EditError::Command(error) if error.retry_at_once() => Stop::Again(Box::new(error)),
         EditError::Command(error) => match error.violation() {

@@ -10,6 +10,7 @@ use axum::{
 
 use super::{
     answers::Asked,
+    overrides::OverrideOut,
     query::{self, ListQuery, PriceQuery, ShowQuery, Wanted},
     shapes::{DetailOut, ExplanationOut, PageOut, PriceOut},
     unknown, written,
@@ -162,11 +163,17 @@ async fn shown(
     let viewer = query::viewer(state, caller, customer_id, false).await?;
     let viewer = Viewer { sees_all: caller.may(Permission::ProductsEdit), ..viewer };
     let reader = &state.catalogue.reader;
-    if let Some(shown) = reader.kept_product(&viewer, which).await? {
+    // What is kept tells nothing of overrides.
+    if !viewer.sees_all
+        && let Some(shown) = reader.kept_product(&viewer, which).await?
+    {
         return Ok(written::product(&shown)?.answer(headers));
     }
     let detail = reader.product(&viewer, which).await?.ok_or_else(unknown)?;
-    Ok(Tagged::json(&DetailOut::from(detail))?.answer(headers))
+    let overrides = if viewer.sees_all { reader.overrides(detail.id).await? } else { None };
+    let mut document = DetailOut::from(detail);
+    document.overrides = overrides.map(|found| found.into_iter().map(OverrideOut::from).collect());
+    Ok(Tagged::json(&document)?.answer(headers))
 }
 
 /// What a quantity of a product costs the caller by the unit, and why: every row that might have given the price, and what

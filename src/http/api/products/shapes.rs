@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::overrides::OverrideOut;
 use crate::{
     commerce::{
         catalogue::{Detail, Listed, Named, Price},
@@ -194,6 +195,9 @@ pub(super) struct DetailOut {
     is_active: bool,
     /// A person took it out of the catalogue.
     is_deleted: bool,
+    /// The fields that do not follow their source; for who may edit products.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) overrides: Option<Vec<OverrideOut>>,
     revision: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -366,6 +370,7 @@ impl From<Detail> for DetailOut {
             is_featured: detail.is_featured,
             is_active: detail.is_active,
             is_deleted: detail.is_deleted,
+            overrides: None,
             revision: detail.revision,
             created_at: detail.created_at,
             updated_at: detail.updated_at,

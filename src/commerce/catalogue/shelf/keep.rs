@@ -1,0 +1,203 @@
+//! Bringing the shelf up to date.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+
+use super::ODD;
+use crate::commerce::pricing::{Offer, ShelfRow, offers_of, shelf_rows};
+
+/// Of a shelf that is filled from the beginning, so many products at once.
+const CHUNK: i64 = 1_000;
+/// After more changes than that it is filled anew.
+const MOST_AT_ONCE: i64 = 50_000;
+/// The key of the lock under which it is done, one at a time: "shelf".
+const LOCK: i64 = 0x73_68_65_6c_66;
+
+/// Notes that say nothing of prices are passed over when there are so many.
+const MANY_NOTES: i64 = 200;
+const EVERY: Duration = Duration::from_millis(500);
+/// For each product that was taken over, so that a flood of changes leaves the machine to those who make it.
+const REST: Duration = Duration::from_micros(200);
+/// Somebody else keeps it; should they end, we take over.
+const WATCH: Duration = Duration::from_secs(3);
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Everything that was there to do.
+    Done { products: usize },
+    /// There is more.
+    More { products: usize },
+    /// Somebody else is at it.
+    Elsewhere,
+}
+
+/// Keeps the shelf up to date until the end.
+pub async fn run(db: PgPool, until: CancellationToken) {
+    loop {
+        let pause = match turn(&db).await {
+            Ok(Turn::Done { products }) => EVERY + REST * u32::try_from(products).unwrap_or(u32::MAX),
+            Ok(Turn::More { products }) => REST * u32::try_from(products).unwrap_or(u32::MAX),
+            Ok(Turn::Elsewhere) => WATCH,
+            Err(error) => {
+                tracing::warn!(%error, "lists by price are put together slowly: their order could not be brought up to date");
+                AFTER_FAILURE
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = until.cancelled() => return,
+        }
+    }
+}
+
+/// Takes over what has changed, or fills the next part of a shelf that is not full yet.
+pub async fn turn(db: &PgPool) -> Result<Turn, sqlx::Error> {
+    match turned(db).await {
+        // Another one has been here since our snapshot.
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40001") => Ok(Turn::Elsewhere),
+        other => other,
+    }
+}
+
+async fn turned(db: &PgPool) -> Result<Turn, sqlx::Error> {
+    let mut tx = db.begin_with("begin isolation level repeatable read").await?;
+    let state = sqlx::query!(
+        r#"select pg_try_advisory_xact_lock($1) as "is_ours!", ready, built_to, snapshot,
+                  pg_current_snapshot()::text as "now!"
+           from commerce.shelf_state"#,
+        LOCK,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if !state.is_ours {
+        return Ok(Turn::Elsewhere);
+    }
+    let turn = match (state.ready, state.snapshot) {
+        (true, Some(snapshot)) => follow(&mut tx, &snapshot, &state.now).await?,
+        _ => fill(&mut tx, state.built_to, &state.now).await?,
+    };
+    tx.commit().await?;
+    Ok(turn)
+}
+
+async fn follow(conn: &mut PgConnection, snapshot: &str, now: &str) -> Result<Turn, sqlx::Error> {
+    let changed = sqlx::query!(
+        r#"
+        with news as materialized (
+            select c.ids, c.of_prices and c.kind in ('goods', 'product') as counts
+            from commerce.catalogue_change c
+            where c.xid >= pg_snapshot_xmin($1::text::pg_snapshot)
+              and not pg_visible_in_snapshot(c.xid, $1::text::pg_snapshot)
+        )
+        select exists (select from news where counts and ids is null) as "lost!",
+               (select count(*) from news) as "notes!",
+               array(select distinct unnest(ids) from news where counts limit $2) as "ids!"
+        "#,
+        snapshot,
+        MOST_AT_ONCE + 1,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if changed.lost || changed.ids.len() as i64 > MOST_AT_ONCE {
+        sqlx::query!("update commerce.shelf_state set ready = false, built_to = null").execute(conn).await?;
+        return Ok(Turn::More { products: 0 });
+    }
+    let products = changed.ids.len();
+    if products > 0 || changed.notes > MANY_NOTES {
+        for ids in changed.ids.chunks(CHUNK as usize) {
+            sqlx::query!("delete from commerce.shelf where product_id = any ($1)", ids).execute(&mut *conn).await?;
+            put(conn, ids).await?;
+        }
+        sqlx::query!("update commerce.shelf_state set snapshot = $1", now).execute(conn).await?;
+    }
+    Ok(Turn::Done { products })
+}
+
+async fn fill(conn: &mut PgConnection, built_to: Option<i64>, now: &str) -> Result<Turn, sqlx::Error> {
+    let from = built_to.unwrap_or(i64::MIN);
+    let ids = sqlx::query_scalar!("select id from commerce.product where id > $1 order by id limit $2", from, CHUNK)
+        .fetch_all(&mut *conn)
+        .await?;
+    let is_last = (ids.len() as i64) < CHUNK;
+    let to = if is_last { i64::MAX } else { ids.last().copied().unwrap_or(i64::MAX) };
+    sqlx::query!("delete from commerce.shelf where product_id > $1 and product_id <= $2", from, to)
+        .execute(&mut *conn)
+        .await?;
+    put(conn, &ids).await?;
+    // What changes from the first part on is news, wherever the filling stands.
+    sqlx::query!(
+        "update commerce.shelf_state
+         set built_to = $1, ready = $2, snapshot = case when built_to is null then $3 else snapshot end",
+        to,
+        is_last,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(if is_last { Turn::Done { products: ids.len() } } else { Turn::More { products: ids.len() } })
+}
+
+/// Writes the rows of products that have none.
+async fn put(conn: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
+    let there = sqlx::query_scalar!("select id from commerce.product where id = any ($1)", ids);
+    let there = there.fetch_all(&mut *conn).await?;
+    let mut offers = offers_of(conn, &there).await?;
+    let mut rows: Vec<(i64, ShelfRow)> = Vec::with_capacity(there.len());
+    for id in there {
+        let of_it: Option<Vec<Offer>> = offers.remove(&id).unwrap_or_else(|| Some(Vec::new()));
+        let odd = || ShelfRow {
+            audience: ODD.to_owned(),
+            since: None,
+            until: None,
+            prefers: String::new(),
+            but: Vec::new(),
+            net: None,
+        };
+        let of_it = of_it.map_or_else(|| vec![odd()], |offers| shelf_rows(&offers));
+        rows.extend(of_it.into_iter().map(|row| (id, row)));
+    }
+    let of = |row: &ShelfRow| (!row.but.is_empty()).then(|| row.but.join(","));
+    sqlx::query!(
+        "insert into commerce.shelf (product_id, audience, since, until, prefers, but, net)
+         select product_id, audience, coalesce(since, '-infinity'), coalesce(until, 'infinity'), prefers,
+                string_to_array(but, ','), net
+         from unnest($1::bigint[], $2::text[], $3::date[], $4::date[], $5::text[], $6::text[], $7::numeric[])
+              as i (product_id, audience, since, until, prefers, but, net)",
+        &rows.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        &rows.iter().map(|(_, row)| row.audience.as_str()).collect::<Vec<_>>() as _,
+        &rows.iter().map(|(_, row)| row.since).collect::<Vec<Option<NaiveDate>>>() as _,
+        &rows.iter().map(|(_, row)| row.until).collect::<Vec<Option<NaiveDate>>>() as _,
+        &rows.iter().map(|(_, row)| row.prefers.as_str()).collect::<Vec<_>>() as _,
+        &rows.iter().map(|(_, row)| of(row)).collect::<Vec<_>>() as _,
+        &rows.iter().map(|(_, row)| row.net).collect::<Vec<Option<Decimal>>>() as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Notes older than so many minutes go; a shelf that has not taken over one of them is filled anew. Answers how many went.
+pub(in super::super) async fn outran(db: &PgPool, minutes: i32) -> Result<u64, sqlx::Error> {
+    let gone = sqlx::query_scalar!(
+        r#"
+        with gone as (
+            delete from commerce.catalogue_change where at < clock_timestamp() - make_interval(mins => $1) returning xid
+        ), lost as (
+            update commerce.shelf_state set ready = false, built_to = null
+            where snapshot is not null
+              and exists (select from gone where not pg_visible_in_snapshot(gone.xid, snapshot::pg_snapshot))
+        )
+        select count(*) as "gone!" from gone
+        "#,
+        minutes,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(u64::try_from(gone).unwrap_or(0))
+}

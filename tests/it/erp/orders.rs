@@ -1,0 +1,85 @@
+//! Orders of ours as the ERP has them.
+
+use serde_json::{Value, json};
+
+use super::{Shop, order};
+use crate::support::event_schemas::events_are_as_described;
+
+#[tokio::test]
+async fn an_order_moves_on_by_what_the_erp_says() {
+    let shop = Shop::open().await;
+    let mut foreign = order(3, 3, 0);
+    foreign["CUST_ORD_NO"] = json!("SOMEBODY-ELSE");
+    // LOGO's number of an order of ours last year, and of nobody's this year.
+    foreign["INTERNAL_REFERENCE"] = json!(735);
+    let run = shop.reads("orders", [order(10, 4, 0), foreign]).await;
+    assert_eq!((run.updated, run.stale, run.skipped), (1, 1, 0), "{run:?}");
+    let row = shop.order_row().await;
+    assert_eq!((&row["state"], &row["number"]), (&json!("processing"), &json!("0000000000000318")));
+    assert_eq!((&row["shipped"], &row["cancelled"]), (&json!(4), &json!(0)));
+    assert_eq!(shop.events().await, ["order.updated"]);
+    assert_eq!(shop.hub.count("commerce.sales_order").await, 1);
+    assert_eq!(shop.hub.count("hub.dead_letter").await + shop.hub.count("hub.message").await, 0);
+
+    // Read again nothing is written.
+    let before = shop.hub.footprint().await;
+    let run = shop.reads("orders", [order(10, 4, 0)]).await;
+    assert_eq!(run.unchanged, 1);
+    assert_eq!(shop.hub.footprint().await, before);
+
+    shop.reads("orders", [order(10, 10, 1)]).await;
+    assert_eq!(shop.order_row().await["state"], "shipped");
+    assert_eq!(shop.events().await, ["order.updated", "order.shipped"]);
+    let origins = shop.hub.rows("select distinct origin from hub.outbox_event").await;
+    assert_eq!(origins, [json!({ "origin": crate::support::hub::ERP })], "what came from it does not go back to it");
+    assert_eq!(shop.differences().await, [] as [Value; 0]);
+    events_are_as_described(shop.hub.pool()).await;
+}
+
+#[tokio::test]
+async fn a_changed_quantity_is_a_revision_of_the_order() {
+    let shop = Shop::open().await;
+    shop.reserve(10).await;
+    shop.reads("orders", [order(6, 0, 0)]).await;
+    let row = shop.order_row().await;
+    assert_eq!((&row["state"], &row["ordered"], &row["cancelled"]), (&json!("confirmed"), &json!(10), &json!(4)));
+    assert_eq!(row["reserved"], 6, "what nobody wants any more is free");
+    let held = shop.hub.row("select held::float8, available::float8 from commerce.stock_level").await;
+    assert_eq!(held, json!({ "held": 6, "available": 19 }));
+
+    shop.reads("orders", [order(12, 0, 1)]).await;
+    let row = shop.order_row().await;
+    assert_eq!((&row["ordered"], &row["cancelled"], &row["total"]), (&json!(12), &json!(0), &json!(144)));
+    assert_eq!(shop.events().await, ["order.updated", "order.updated"]);
+    assert_eq!(shop.differences().await, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn what_is_cancelled_over_there_is_cancelled() {
+    let shop = Shop::open().await;
+    shop.reserve(10).await;
+    let mut cancelled = order(10, 0, 0);
+    cancelled["CANCELLED"] = json!(1);
+    shop.reads("orders", [cancelled.clone()]).await;
+    let row = shop.order_row().await;
+    assert_eq!((&row["state"], &row["cancelled"], &row["reserved"]), (&json!("cancelled"), &json!(10), &json!(0)));
+    assert_eq!(shop.events().await, ["order.cancelled"]);
+    assert_eq!(shop.hub.row("select held::float8 from commerce.stock_level").await, json!({ "held": 0 }));
+
+    // What stands there again is not ours to bring back: somebody has to look.
+    shop.reads("orders", [order(10, 0, 1)]).await;
+    assert_eq!(shop.order_row().await["state"], "cancelled");
+    assert_eq!(shop.differences().await, [json!({ "field": "state", "ours": "cancelled", "theirs": "open" })]);
+}
+
+#[tokio::test]
+async fn totals_that_differ_to_the_kurus_are_flagged_and_stay_ours() {
+    let shop = Shop::open().await;
+    let mut dearer = order(10, 0, 0);
+    dearer["TOTAL_NET"] = json!("120.01");
+    shop.reads("orders", [dearer]).await;
+    assert_eq!(shop.differences().await, [json!({ "field": "total", "ours": "120", "theirs": "120.01" })]);
+    assert_eq!(shop.order_row().await["total"], 120);
+    shop.reads("orders", [order(10, 0, 1)]).await;
+    assert_eq!(shop.differences().await, [] as [Value; 0], "they agree again");
+}
