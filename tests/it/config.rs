@@ -249,7 +249,7 @@ fn known_keys(refusal: &BadSettings) -> Vec<String> {
 fn every_setting_of_logo_is_shown_with_its_default() {
     let mut shown = serde_json::to_value(shown_block("connectors.logo")).expect("JSON");
     let shown = shown.as_object_mut().expect("a table");
-    for of_the_hub in ["kind", "enabled", "exclusive", "master"] {
+    for of_the_hub in ["kind", "enabled", "exclusive", "master", "send"] {
         assert!(shown.remove(of_the_hub).is_some(), "config.toml does not show {of_the_hub}");
     }
     shown["tls_pin"] = json!("AB".repeat(32));
