@@ -26,7 +26,7 @@ use crate::{
         meters,
         states::BreakerState,
     },
-    identity::trim,
+    identity::trim::{self, Kept},
     media::{self, MediaError, MediaStore},
     telemetry,
 };
@@ -115,7 +115,8 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let media = catalogue.media.clone();
     let server = Server::new(state, settings).catalogue(catalogue).ops(ops).run(listener, shutdown.clone());
     let server = tokio::spawn(server);
-    let trimming = trim::run(app.database.pool.clone(), app.config.retention.history_days, shutdown.clone());
+    let kept = Kept { uses_days: app.config.retention.history_days, audit_years: app.config.retention.audit_years };
+    let trimming = trim::run(app.database.pool.clone(), kept, shutdown.clone());
     let trimming = tokio::spawn(trimming);
     let tending = tokio::spawn(upkeep::run(app.database.pool.clone(), app.clock.clone(), shutdown.clone()));
     let sealing = tokio::spawn(sealer::run(app.database.pool.clone(), shutdown.clone()));

@@ -61,13 +61,14 @@ impl Hub {
         let dealers = Options { dealers: i64::try_from(users)?, ..options.clone() };
         shop::fill(&pool, &dealers).await?;
         shop::reset(&mut *pool.acquire().await?).await?;
-        let tokens = people::tokens(&pool, &self.cluster.dir().join("data"), dealers.dealers).await.map_err(told)?;
+        let dir = self.cluster.dir().join("data");
+        let sessions = people::sessions(&pool, &dir, dealers.dealers, users).await.map_err(told)?;
         let before = count(&pool).await?;
         let (period, url) =
             (Duration::from_secs(options.seconds), Arc::new(format!("http://{}/api/v1/orders", self.address)));
         let started = Instant::now();
         let mut tasks = Vec::new();
-        for (user, token) in tokens.into_iter().enumerate() {
+        for (user, token) in sessions.into_iter().map(|session| session.access).enumerate() {
             let (url, products) = (Arc::clone(&url), options.products);
             tasks.push(tokio::spawn(async move {
                 let client = Client::builder().tcp_nodelay(true).build()?;

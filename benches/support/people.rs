@@ -7,7 +7,7 @@ use kopru::{
     clock::Clock,
     identity::{
         email::Email,
-        people::{People, Visit},
+        people::{People, Tokens, Visit},
         tokens::KeySource,
         users::{self, Locale, NewUser, UserState},
     },
@@ -15,14 +15,14 @@ use kopru::{
 };
 use sqlx::PgPool;
 
-/// An access token of one user of each dealer. Dealers have the codes `120.1` to `120.{dealers}`; `dir` is the hub's data
+/// `count` people who are signed in, each with a session of their own, as users of the dealers in turn. Dealers have the codes `120.1` to `120.{dealers}`; `dir` is the hub's data
 /// directory.
-pub async fn tokens(pool: &PgPool, dir: &Path, dealers: i64) -> Result<Vec<String>, Box<dyn Error>> {
+pub async fn sessions(pool: &PgPool, dir: &Path, dealers: i64, count: usize) -> Result<Vec<Tokens>, Box<dyn Error>> {
     let clock = Clock::system();
     let keys = KeySource::OwnFile(dir.join("signing-key.pem"));
     let people = People::new(pool.clone(), clock.clone(), keys, None);
     let by = Actor { name: "cli:bench", correlation_id: "bench" };
-    let mut tokens = Vec::new();
+    let mut users = Vec::new();
     for dealer in 1..=dealers {
         let company: i64 = sqlx::query_scalar("select id from commerce.customer where code = $1")
             .bind(format!("120.{dealer}"))
@@ -41,8 +41,12 @@ pub async fn tokens(pool: &PgPool, dir: &Path, dealers: i64) -> Result<Vec<Strin
         let mut tx = pool.begin().await?;
         let user = users::create(&mut tx, by.into(), &new, clock.now()).await?;
         tx.commit().await?;
-        let visit = Visit { address: [127, 0, 0, 1].into(), agent: None, correlation_id: "bench".to_owned() };
-        tokens.push(people.open_session(user.id, &visit).await?.access);
+        users.push(user.id);
     }
-    Ok(tokens)
+    let mut sessions = Vec::with_capacity(count);
+    for number in 0..count {
+        let visit = Visit { address: [127, 0, 0, 1].into(), agent: None, correlation_id: "bench".to_owned() };
+        sessions.push(people.open_session(users[number % users.len()], &visit).await?);
+    }
+    Ok(sessions)
 }

@@ -77,6 +77,15 @@ pub(super) fn hex(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What [`hex`] has written.
+pub(super) fn of_hex(text: &str) -> Hash {
+    let mut hash = BEGINNING;
+    for (at, byte) in hash.iter_mut().enumerate() {
+        *byte = text.get(2 * at..2 * at + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
+    }
+    hash
+}
+
 /// The 32 bytes that a column holds; its check has seen to the length.
 pub(super) fn of_column(bytes: &[u8]) -> Hash {
     bytes.try_into().unwrap_or(BEGINNING)

@@ -8,6 +8,7 @@
 //! - A detail carries no secret and no payload: what was changed is named, not repeated.
 
 mod chain;
+pub mod retention;
 pub mod sealer;
 pub mod verify;
 

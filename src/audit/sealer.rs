@@ -20,7 +20,7 @@ const BATCH: i64 = 1_000;
 const TOLD_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Keeps two sealers apart.
-const ADVISORY_LOCK: i64 = 7_120_010;
+pub(super) const ADVISORY_LOCK: i64 = 7_120_010;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SealingError {

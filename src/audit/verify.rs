@@ -61,6 +61,18 @@ pub struct Broken {
     pub detail: String,
 }
 
+/// A beginning of the chain that was old enough to go; what is left begins behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AuditCut)]
+pub struct Cut {
+    /// The last place that went.
+    pub place: i64,
+    /// Its hash in hexadecimal digits: what the next seal was made from.
+    pub hash: String,
+    pub cut_at: DateTime<Utc>,
+}
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -72,6 +84,8 @@ pub struct Verdict {
     /// How many seals hold, from there on.
     pub verified: i64,
     pub unsealed: Unsealed,
+    /// Null: nothing was old enough to go.
+    pub cut: Option<Cut>,
     /// Null when even the head is gone.
     pub head: Option<Head>,
     pub broken: Option<Broken>,
@@ -101,20 +115,31 @@ pub async fn unsealed<'e>(db: impl PgExecutor<'e>) -> Result<Unsealed, sqlx::Err
     .await
 }
 
+/// Where the chain that is left begins.
+async fn cut(pool: &PgPool) -> Result<Option<Cut>, sqlx::Error> {
+    sqlx::query_as!(
+        Cut,
+        r#"select place, encode(hash, 'hex') as "hash!", cut_at from identity.audit_cut order by place desc limit 1"#
+    )
+    .fetch_optional(pool)
+    .await
+}
+
 /// Looks at the chain from this place on (the first is 1), and at what stands beside it. Beside a sealer at work it goes
 /// as far as the chain went when it began.
 pub async fn verify(pool: &PgPool, from: i64, noted: Option<&Noted>) -> Result<Verdict, sqlx::Error> {
-    let from = from.max(1);
+    let cut = cut(pool).await?;
+    let from = from.max(cut.as_ref().map_or(1, |cut| cut.place + 1));
     let head = head(pool).await?;
     let mut walk = Walk { pool, place: from - 1, hash: BEGINNING };
-    let mut broken = walk.begin().await?;
+    let mut broken = walk.begin(cut.as_ref()).await?;
     if broken.is_none() {
         broken = walk.run(head.as_ref()).await?;
     }
     let verified = walk.place - (from - 1);
     if broken.is_none() {
         broken = match noted {
-            Some(noted) => against(pool, noted, head.as_ref()).await?,
+            Some(noted) => against(pool, noted, head.as_ref(), cut.as_ref()).await?,
             None => None,
         };
     }
@@ -122,7 +147,7 @@ pub async fn verify(pool: &PgPool, from: i64, noted: Option<&Noted>) -> Result<V
         broken = beside(pool).await?;
     }
     let unsealed = unsealed(pool).await?;
-    Ok(Verdict { ok: broken.is_none(), from, verified, unsealed, head, broken })
+    Ok(Verdict { ok: broken.is_none(), from, verified, unsealed, cut, head, broken })
 }
 
 /// How far the chain was found to hold.
@@ -134,8 +159,12 @@ struct Walk<'p> {
 
 impl Walk<'_> {
     /// Takes the seal before the first place as given.
-    async fn begin(&mut self) -> Result<Option<Broken>, sqlx::Error> {
+    async fn begin(&mut self, cut: Option<&Cut>) -> Result<Option<Broken>, sqlx::Error> {
         if self.place == 0 {
+            return Ok(None);
+        }
+        if let Some(cut) = cut.filter(|cut| cut.place == self.place) {
+            self.hash = chain::of_hex(&cut.hash);
             return Ok(None);
         }
         let before = sqlx::query_scalar!("select hash from identity.audit_seal where place = $1", self.place);
@@ -225,9 +254,19 @@ impl Walk<'_> {
     }
 }
 
-async fn against(pool: &PgPool, noted: &Noted, head: Option<&Head>) -> Result<Option<Broken>, sqlx::Error> {
+/// A head that was noted before the last cut says nothing any more.
+async fn against(
+    pool: &PgPool,
+    noted: &Noted,
+    head: Option<&Head>,
+    cut: Option<&Cut>,
+) -> Result<Option<Broken>, sqlx::Error> {
+    if cut.is_some_and(|cut| noted.place < cut.place) {
+        return Ok(None);
+    }
     let found = sqlx::query_scalar!(
-        r#"select encode(hash, 'hex') as "hash!" from identity.audit_seal where place = $1"#,
+        r#"select encode(hash, 'hex') as "hash!" from identity.audit_seal where place = $1
+           union all select encode(hash, 'hex') from identity.audit_cut where place = $1"#,
         noted.place
     )
     .fetch_optional(pool)

@@ -108,6 +108,13 @@ async fn verify(global: &Global, app: &App, args: VerifyArgs) -> Result<(), Fail
     } else {
         let from = if found.from > 1 { format!(" from place {} on", found.from) } else { String::new() };
         let mut lines = vec![format!("{} sealed rows hold{from}", found.verified)];
+        if let Some(cut) = &found.cut {
+            lines.push(format!(
+                "rows up to place {} were old enough to go, on {} UTC",
+                cut.place,
+                output::at(cut.cut_at)
+            ));
+        }
         match &found.head {
             Some(head) => lines.push(format!("head: {}:{}", head.place, head.hash)),
             None => lines.push("head: none".to_owned()),

@@ -170,6 +170,8 @@ pub struct WebhooksConfig {
 pub struct RetentionConfig {
     pub payload_days: u32,
     pub history_days: u32,
+    /// Audit rows, at least one.
+    pub audit_years: u32,
 }
 
 #[derive(Debug, Clone, PartialEq)]

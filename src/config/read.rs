@@ -374,12 +374,14 @@ fn duration(section: &mut Section<'_>, key: &'static str) -> Option<Duration> {
 fn retention(mut section: Section<'_>) -> Option<RetentionConfig> {
     let payload_days: Option<u32> = section.value("payload_days");
     let history_days: Option<u32> = section.value("history_days");
+    let audit_years: Option<u32> = section.value("audit_years");
+    section.require("audit_years", audit_years.is_none_or(|years| (1..=1000).contains(&years)), "must be 1 to 1000");
     section.require("payload_days", payload_days.is_none_or(|days| days > 0), "must be at least 1");
     if let (Some(payload), Some(history)) = (payload_days, history_days) {
         section.require("history_days", history >= payload, "must be at least payload_days");
     }
     section.finish();
-    Some(RetentionConfig { payload_days: payload_days?, history_days: history_days? })
+    Some(RetentionConfig { payload_days: payload_days?, history_days: history_days?, audit_years: audit_years? })
 }
 
 fn log(mut section: Section<'_>) -> Option<LogConfig> {

@@ -94,6 +94,7 @@ impl Config {
             "retention": {
                 "payload_days": self.retention.payload_days,
                 "history_days": self.retention.history_days,
+                "audit_years": self.retention.audit_years,
             },
             "log": { "level": self.log.level, "format": self.log.format },
             "connectors": connectors,

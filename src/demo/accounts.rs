@@ -131,6 +131,10 @@ async fn company(app: &App, code: &str, title: &str, tax_number: &str) -> Result
     if let Some((_, id)) = customers::ids_by_code(&mut tx, &[code]).await?.first() {
         return Ok(*id);
     }
+    // By the code that LOGO gave its card meanwhile.
+    if let Some(known) = customers::by_tax_number(&mut *tx, &[tax_number.to_owned()]).await?.first() {
+        return Ok(known.id);
+    }
     let by = Provenance { origin: "hub", bulk: true, correlation_id: "demo", now: app.clock.now() };
     let new = NewCompany {
         code: Some(code),

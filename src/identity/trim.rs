@@ -5,6 +5,8 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::retention;
+
 /// Hours for which the answer to an `Idempotency-Key` is kept.
 pub const ANSWERS_HOURS: i32 = 24;
 const EVERY: Duration = Duration::from_secs(300);
@@ -12,10 +14,24 @@ const EVERY: Duration = Duration::from_secs(300);
 const SESSIONS_DAYS: i32 = 30;
 const BATCH: i64 = 1_000;
 
+/// For how long what is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    pub uses_days: u32,
+    pub audit_years: u32,
+}
+
 /// Trims at the start and then every five minutes.
-pub async fn run(pool: PgPool, uses_days: u32, until: CancellationToken) {
+pub async fn run(pool: PgPool, kept: Kept, until: CancellationToken) {
     loop {
-        if let Err(error) = once(&pool, uses_days).await {
+        match retention::once(&pool, kept.audit_years).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "audit rows were old enough to go"),
+            Err(error) => {
+                tracing::warn!(%error, "old audit rows could not be removed; it is tried again in five minutes")
+            }
+        }
+        if let Err(error) = once(&pool, kept.uses_days).await {
             tracing::warn!(%error, "stored answers and uses of keys could not be trimmed; it is tried again in five minutes");
         }
         tokio::select! {

@@ -158,6 +158,8 @@ fn scalar(rule: &ScalarRule, row: Row<'_, '_>, page: &mut Page<'_>) -> Result<Op
     };
     Ok(match value {
         Value::Absent | Value::Null | Value::List(_) => None,
+        // An empty text is nothing, also when the file itself says so for a case.
+        Value::Text(text) if text.is_empty() => None,
         Value::Text(text) => Some(Json::String(text.into_owned())),
         Value::Int(number) => Some(number.into()),
         Value::Decimal(number) => Some(figure(number)),

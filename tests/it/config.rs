@@ -34,6 +34,7 @@ fn the_defaults_are_the_documented_file() {
     assert_eq!(config.retry.delays_secs, [1, 2, 4, 8, 16]);
     assert_eq!(config.retry.defer_for_secs, 86_400);
     assert_eq!((config.retention.payload_days, config.retention.history_days), (30, 180));
+    assert_eq!(config.retention.audit_years, 7);
     assert_eq!(config.hub.timezone.name(), "Europe/Istanbul");
     assert!(config.connectors.is_empty() && config.http.trusted_proxies.is_empty());
     let limits = &config.rate_limit;
@@ -248,7 +249,7 @@ fn known_keys(refusal: &BadSettings) -> Vec<String> {
 fn every_setting_of_logo_is_shown_with_its_default() {
     let mut shown = serde_json::to_value(shown_block("connectors.logo")).expect("JSON");
     let shown = shown.as_object_mut().expect("a table");
-    for of_the_hub in ["kind", "enabled", "exclusive", "master"] {
+    for of_the_hub in ["kind", "enabled", "exclusive", "master", "send"] {
         assert!(shown.remove(of_the_hub).is_some(), "config.toml does not show {of_the_hub}");
     }
     shown["tls_pin"] = json!("AB".repeat(32));

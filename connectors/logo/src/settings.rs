@@ -1,7 +1,7 @@
 //! The settings of one instance. Each exists because a fact about LOGO varies from site to site or is not confirmed
 //! in public material; README.md lists them with their defaults.
 
-use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use kopru_sdk::{
     BadSettings, Secret, Settings,
@@ -60,6 +60,8 @@ pub struct OrderSettings {
     pub write_concurrency: u16,
     /// How long LOGO may still be at a write that we gave up.
     pub settle: Duration,
+    /// Orders go there as exchange files instead.
+    pub export_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -178,6 +180,7 @@ impl LogoSettings {
             read_after_write: reader.flag("read_after_write", true),
             write_concurrency: reader.number("write_concurrency", 1..=16).unwrap_or(1),
             settle: reader.duration("settle", policy.timeouts.write),
+            export_dir: reader.text("order_export_dir").filter(|dir| !dir.is_empty()).map(PathBuf::from),
         };
         let new_customer_code = new_customer_code(&mut reader);
         for key in ["category_field", "brand_field", "sales_vat_field"] {

@@ -10,6 +10,7 @@ use sqlx::{Arguments, FromRow, PgConnection, PgPool, Postgres, QueryBuilder, pos
 use super::{
     Viewer,
     filter::{Filter, Sort},
+    found::{self, Place},
     shelf,
 };
 use crate::{
@@ -97,14 +98,6 @@ struct Core {
     #[sqlx(flatten)]
     row: Row,
     for_dealers: bool,
-}
-
-/// What the order of a list needs of a product.
-#[derive(Debug, FromRow)]
-struct Place {
-    id: i64,
-    code: String,
-    name: String,
 }
 
 /// Behind which product a page begins.
@@ -197,7 +190,16 @@ pub async fn list(
         return Ok(Err(BadPage::Cursor));
     }
     if priced && let Some(order) = shelf::order(db, viewer, filter, sort, after.as_ref(), page.rows()).await? {
-        return these(viewer, sort, page, order).await.map(Ok);
+        let shelf::Order { ids, mut tx } = order;
+        let shown = these(&mut tx, viewer, sort, page, &ids).await?;
+        tx.commit().await?;
+        return Ok(Ok(shown));
+    }
+    if !priced && found::is_search(filter, sort) {
+        let mut conn = db.acquire().await?;
+        let places = found::places(&mut conn, viewer.sees_all, filter, sort, after.as_ref(), page.rows()).await?;
+        let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
+        return these(&mut conn, viewer, sort, page, &ids).await.map(Ok);
     }
     let mut statement = begin(viewer)?;
     statement.push(", page as materialized (");
@@ -229,21 +231,20 @@ pub async fn list(
 
 /// The page of these products, in their order.
 async fn these(
+    db: &mut PgConnection,
     viewer: &Viewer,
     sort: Sort,
     page: &PageRequest,
-    order: shelf::Order,
+    ids: &[i64],
 ) -> Result<Page<Listed>, sqlx::Error> {
-    let shelf::Order { ids, mut tx } = order;
     let mut statement = begin(viewer)?;
     statement
         .push(", page as materialized (select ")
         .push(columns!())
         .push(" from commerce.product p where p.id = any(");
-    statement.push_bind(ids.clone()).push("))").push(PAGE_WINNERS).push(" select p.*").push(PRICED);
+    statement.push_bind(ids.to_vec()).push("))").push(PAGE_WINNERS).push(" select p.*").push(PRICED);
     statement.push(about!("page p")).push(" left join winners w on w.product_id = p.id").push(one_unit!());
-    let mut rows: Vec<Row> = statement.build_query_as().fetch_all(&mut *tx).await?;
-    tx.commit().await?;
+    let mut rows: Vec<Row> = statement.build_query_as().fetch_all(db).await?;
     let places: HashMap<i64, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
     rows.sort_unstable_by_key(|row| places.get(&row.id).copied());
     let listed = page.page(sort.list(), rows, |row| key(sort, row.id, &row.code, &row.name, row.amount));
@@ -262,12 +263,21 @@ pub(super) async fn ids(
         Ok(after) => after,
         Err(bad) => return Ok(Err(bad)),
     };
-    let mut statement = QueryBuilder::new("select p.id, p.code, p.name from commerce.product p");
-    filter.push(&mut statement, sees_all);
-    if let Some(after) = after
-        && !push_after(&mut statement, sort, &after)
+    if let Some(after) = &after
+        && !push_after(&mut QueryBuilder::new(""), sort, after)
     {
         return Ok(Err(BadPage::Cursor));
+    }
+    if found::is_search(filter, sort) {
+        let mut conn = db.acquire().await?;
+        let rows = found::places(&mut conn, sees_all, filter, sort, after.as_ref(), page.rows()).await?;
+        let ids = page.page(sort.list(), rows, |row| key(sort, row.id, &row.code, &row.name, None));
+        return Ok(Ok(ids.map(|row| row.id)));
+    }
+    let mut statement = QueryBuilder::new("select p.id, p.code, p.name from commerce.product p");
+    filter.push(&mut statement, sees_all);
+    if let Some(after) = after {
+        push_after(&mut statement, sort, &after);
     }
     push_order(&mut statement, sort);
     statement.push(format!(" limit {}", page.rows()));

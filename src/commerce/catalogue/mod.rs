@@ -11,6 +11,7 @@
 
 mod detail;
 mod filter;
+mod found;
 mod kept;
 mod list;
 mod reader;

@@ -60,7 +60,7 @@ pub async fn look(engine: &Engine, cx: &Ctx, sink: &dyn Sink, errand: &Errand<'_
     // Asked before it is looked: what is found missing was missing after that.
     let now = engine.database_now().await?;
     Ok(match sink.find(cx, &errand.outgoing()).await {
-        Ok(Sent::Done(taken)) => Looked::Came(Came::Taken(taken)),
+        Ok(Sent::Done(taken)) => Looked::Came(Came::Taken(storable(taken))),
         Ok(Sent::Parked(refusal)) => Looked::Came(Came::Parked(refusal)),
         Ok(Sent::Nothing) => match still_at_it(since, sink.settle(), now) {
             Some(wait) => Looked::Came(Came::Unknown(Fault::RateLimited {
@@ -78,6 +78,18 @@ pub async fn look(engine: &Engine, cx: &Ctx, sink: &dyn Sink, errand: &Errand<'_
     })
 }
 
+/// What is kept of it must not be what keeps an outcome from being written: no control characters, and no longer than its place.
+fn storable(taken: Taken) -> Taken {
+    const LONGEST: usize = 50;
+    let clean =
+        |text: String| text.chars().filter(|character| !character.is_control()).take(LONGEST).collect::<String>();
+    Taken {
+        external_id: clean(taken.external_id),
+        number: taken.number.map(clean).filter(|number| !number.is_empty()),
+        note: taken.note,
+    }
+}
+
 fn still_at_it(since: DateTime<Utc>, settle: Duration, now: DateTime<Utc>) -> Option<Duration> {
     let until = since + TimeDelta::from_std(settle).unwrap_or(TimeDelta::MAX);
     (until - now).to_std().ok().filter(|left| !left.is_zero())
@@ -86,7 +98,7 @@ fn still_at_it(since: DateTime<Utc>, settle: Duration, now: DateTime<Utc>) -> Op
 /// Sends it once.
 pub async fn send(cx: &Ctx, sink: &dyn Sink, errand: &Errand<'_>) -> Came {
     match sink.send(cx, &errand.outgoing()).await {
-        Ok(Sent::Done(taken)) => Came::Taken(taken),
+        Ok(Sent::Done(taken)) => Came::Taken(storable(taken)),
         Ok(Sent::Parked(refusal)) => Came::Parked(refusal),
         // A connector that answers so has not understood what it was asked.
         Ok(Sent::Nothing) => {
@@ -100,6 +112,13 @@ pub async fn send(cx: &Ctx, sink: &dyn Sink, errand: &Errand<'_>) -> Came {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_fits() {
+        let taken = Taken { external_id: "7\0".to_owned(), number: Some("9".repeat(80)), note: None };
+        let kept = storable(taken);
+        assert_eq!((kept.external_id.as_str(), kept.number.map(|number| number.len())), ("7", Some(50)));
+    }
 
     #[test]
     fn a_system_is_at_it_until_its_time_is_over() {

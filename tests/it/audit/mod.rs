@@ -2,6 +2,7 @@
 
 mod bad_days;
 mod broken;
+mod retention;
 
 use kopru::audit::{self, Actor, Entry, sealer, verify};
 use serde_json::{Value, json};

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kopru::{
+    audit::Actor,
     commerce::{
         catalogue::{Filter, Sort, Viewer},
         pricing::{Dealer, Offer},
     },
     http::Catalogue,
+    identity::api_keys::{self, NewKey},
     page::PageRequest,
     principal::Role,
 };
@@ -16,7 +18,14 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Shop, codes, figure};
-use crate::support::{dealers::number, hub::eventually, served::json_of};
+use crate::{
+    push::intake,
+    support::{
+        dealers::number,
+        hub::{ERP, eventually},
+        served::{Served, generous, json_of},
+    },
+};
 
 /// A shop whose hub keeps what it reads, and the same catalogue to be asked by hand.
 struct Keeping {
@@ -236,6 +245,73 @@ async fn a_price_ends_with_its_day() {
     let tomorrow = shop.served.token(Role::DealerOwner, Some(shop.dealer)).await;
     let page = shop.get("/api/v1/products", &tomorrow).await;
     assert_eq!((codes(&page), amount(&page["items"][0])), (vec!["A".to_owned()], "9".to_owned()));
+}
+
+#[tokio::test]
+async fn what_is_changed_through_another_hub_is_shown() {
+    let shop = Shop::open().await;
+    let product = shop.product("A", "A", Some("9")).await;
+    shop.stock(product, "0", "4").await;
+    let keeping = Keeping::over(shop).await;
+    let shop = &keeping.shop;
+    let pictures = tempfile::tempdir().expect("a directory");
+    let other = Catalogue::open(shop.served.pool().clone(), false, 4 * 1024 * 1024, pictures.path()).expect("opened");
+    let other = shop.served.serve_beside(other).await;
+    let seen = async || {
+        let request = shop.served.client.get(format!("http://{other}/api/v1/products")).bearer_auth(&shop.owner);
+        let page = json_of(request.send().await.expect("an answer"), StatusCode::OK).await;
+        page["items"][0].clone()
+    };
+    // Both have it, and keep it.
+    assert_eq!(amount(&seen().await), "9");
+    assert_eq!(amount(&shop.list("").await["items"][0]), "9");
+    let path = format!("/api/v1/products/{product}");
+    let edits = [
+        (Method::PUT, format!("{path}/price"), json!({"dealerPrice": "7"})),
+        (Method::PUT, format!("{path}/stock"), json!({"quantity": 3})),
+        (Method::POST, "/api/v1/products".to_owned(), json!({"id": product, "name": "B"})),
+    ];
+    for (method, path, body) in edits {
+        json_of(shop.send(method, &path, body).await, StatusCode::OK).await;
+    }
+    assert_eq!(amount(&shop.list("").await["items"][0]), "7", "here it is shown at once");
+    eventually("the other hub shows the price", || async { amount(&seen().await) == "7" }).await;
+    eventually("the other hub shows the stock", || async { figure(&seen().await["stockQuantity"]) == "3" }).await;
+    eventually("the other hub shows the name", || async { seen().await["name"] == "B" }).await;
+}
+
+#[tokio::test]
+async fn what_is_pushed_to_the_hub_is_shown() {
+    let served = Served::over(intake::hub().await, generous()).await;
+    intake::catalogue(&served.hub).await;
+    let keeping = Keeping::over(Shop::over(served).await).await;
+    let shop = &keeping.shop;
+    let new = NewKey {
+        name: "LOGO".to_owned(),
+        instance: ERP.to_owned(),
+        scopes: vec!["integration:write".to_owned()],
+        allowed_networks: Vec::new(),
+        rate_per_minute: None,
+        expires_at: None,
+    };
+    let mut tx = shop.served.pool().begin().await.expect("a transaction");
+    let by = Actor { name: "cli:test", correlation_id: "test" };
+    let (_, key) = api_keys::create(&mut tx, by, &new, DateTime::<Utc>::UNIX_EPOCH).await.expect("a key");
+    tx.commit().await.expect("committed");
+    let push = async |path: &str, body: Value| {
+        let url = format!("http://{}/api/integration/{path}", shop.served.address);
+        let request = shop.served.client.post(url).header("x-api-key", key.expose()).json(&body);
+        json_of(request.send().await.expect("an answer"), StatusCode::OK).await
+    };
+    push("products", intake::product("A")).await;
+    keeping.shows("a pushed card", "", |item| item["code"] == "A" && amount(item) == "100").await;
+    push("products/prices", json!({"code": "A", "listPrice": 120, "dealerPrice": 90})).await;
+    keeping.shows("a pushed price", "", |item| amount(item) == "90").await;
+    push("products/stock", json!({"code": "A", "quantity": 2})).await;
+    keeping.shows("a pushed stock level", "", |item| figure(&item["stockQuantity"]) == "2").await;
+    push("products", intake::with(intake::product("A"), json!({"name": "Yeni ad"}))).await;
+    keeping.shows("a pushed name", "", |item| item["name"] == "Yeni ad").await;
+    assert!(keeping.keeps().await);
 }
 
 impl Keeping {

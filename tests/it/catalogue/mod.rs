@@ -36,7 +36,10 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Shop {
-        let served = Served::new().await;
+        Shop::over(Served::new().await).await
+    }
+
+    async fn over(served: Served) -> Shop {
         let dealer = company(served.pool(), "120.34.001").await;
         let rival = company(served.pool(), "120.35.001").await;
         let owner = served.token(Role::DealerOwner, Some(dealer)).await;

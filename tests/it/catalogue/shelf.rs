@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 
 use super::Shop;
 
-const PRODUCTS: i64 = 60;
+const PRODUCTS: i64 = 40;
 
 /// Figures that look like chance and are the same each time.
 struct Dice(u64);
@@ -127,24 +127,24 @@ async fn lists(shop: &Shop, reader: &Reader) -> Vec<(String, Seen, i64)> {
         Filter { references: category, ..Filter::default() },
     ];
     let mut found = Vec::new();
-    for customer_id in [None, Some(shop.dealer), Some(shop.rival)] {
-        for days in [0, 1, 2] {
+    for (customer_id, days) in [(None, [0].as_slice()), (Some(shop.dealer), &[0, 1]), (Some(shop.rival), &[0, 1])] {
+        for days in days {
             let viewer = Viewer {
                 dealer: Dealer { customer_id, allow_zero_price: false },
-                day: today() + Days::new(days),
+                day: today() + Days::new(*days),
                 sees_stock: true,
                 sees_costs: false,
                 sees_all: false,
             };
             for filter in &filters {
-                for sort in [Sort::Price, Sort::PriceDescending, Sort::Name, Sort::Newest] {
+                for sort in [Sort::Price, Sort::PriceDescending, Sort::Name] {
                     let decides = filter.min_price.is_some() || filter.max_price.is_some();
                     if !decides && !matches!(sort, Sort::Price | Sort::PriceDescending) {
                         continue;
                     }
                     let (mut seen, mut cursor) = (Seen::new(), None);
                     loop {
-                        let page = PageRequest::new(Some(17), cursor).expect("a page");
+                        let page = PageRequest::new(Some(23), cursor).expect("a page");
                         let page =
                             reader.list(&viewer, filter, sort, &page).await.expect("read").expect("a good cursor");
                         seen.extend(page.items.into_iter().map(|item| {
@@ -201,8 +201,8 @@ async fn the_shelf_tells_what_pricing_every_product_tells() {
     assert_same(&priced, &lists(&shop, &reader).await);
 
     // It was the shelf that told.
-    shop.sql("update commerce.shelf set net = 1000000 where net is not null").await;
-    assert_ne!(priced, lists(&shop, &reader).await);
+    shop.sql("delete from commerce.shelf").await;
+    assert_eq!(shop.codes("?sort=price").await, [] as [&str; 0]);
 }
 
 #[tokio::test]

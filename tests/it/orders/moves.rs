@@ -155,7 +155,10 @@ async fn what_the_erp_has_is_only_asked_to_be_cancelled() {
     let dealer = market.dealer("120.01", None).await;
     let camera = market.product("KMR", "100", 10).await;
     let placed = market.place(&owner(dealer), &of(&[(camera, "1")])).await.expect("placed").summary;
-    sqlx::query("update commerce.sales_order set sent_at = now()").execute(market.pool()).await.expect("sent");
+    sqlx::query("update commerce.sales_order set handed_at = now(), sent_at = now()")
+        .execute(market.pool())
+        .await
+        .expect("sent");
     let order = market.cancel(&owner(dealer), placed.id).await.expect("asked for").summary;
     assert_eq!((order.state.as_str(), order.cancel_requested, order.revision), ("confirmed", true, 3));
     let again = market.cancel(&owner(dealer), placed.id).await.expect("asked for already").summary;

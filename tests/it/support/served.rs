@@ -128,6 +128,18 @@ impl Served {
         (self.address, self.shutdown, self._server) = serve(&self.hub, generous(), &self.sealer, Some(catalogue)).await;
     }
 
+    /// Another hub on the same database, with this catalogue; it ends with the first.
+    pub async fn serve_beside(&self, catalogue: Catalogue) -> SocketAddr {
+        let (address, shutdown, server) = serve(&self.hub, generous(), &self.sealer, Some(catalogue)).await;
+        let first = self.shutdown.clone();
+        tokio::spawn(async move {
+            first.cancelled().await;
+            shutdown.cancel();
+            server.await
+        });
+        address
+    }
+
     pub fn pool(&self) -> &PgPool {
         self.hub.pool()
     }

@@ -89,3 +89,30 @@ async fn what_ends_an_endpoint_is_told_as_it_is_described() {
     let seen = events_are_as_described(office.hub.pool()).await;
     assert_eq!(seen, ["hub.webhook_endpoint.disabled"]);
 }
+
+#[tokio::test]
+async fn a_new_letter_is_told_once_and_only_to_who_listens() {
+    let bad = |version: i64| page([json!({ "code": "B9", "id": "B9", "version": version })]);
+    let office = Office::with(|build| build.polled = &["brands"]).await;
+    let told = "hub.outbox_event where type = 'hub.dead_letter.created'";
+    office.hub.full("brands", [bad(1)]).await;
+    assert_eq!(office.hub.count("hub.dead_letter").await, 1);
+    assert_eq!(office.hub.count(told).await, 0, "nobody listens");
+    office.hub.execute("delete from hub.dead_letter").await;
+
+    office.endpoint(&["hub.*"]).await;
+    office.hub.full("brands", [bad(2)]).await;
+    office.hub.full("brands", [bad(3)]).await;
+    assert_eq!(office.hub.count(told).await, 1, "the same letter is told of once");
+    office.deliver().await;
+    let letter = office.receiver.received().remove(0).json();
+    assert_eq!((&letter["type"], &letter["data"]["code"]), (&json!("hub.dead_letter.created"), &json!("B9")));
+    assert_eq!((&letter["data"]["cause"], &letter["data"]["connector"]), (&json!("data"), &json!("erp")));
+    assert!(events_are_as_described(office.hub.pool()).await.contains(&"hub.dead_letter.created".to_owned()));
+
+    // A letter of what the hub tells of itself raises none.
+    office.hub.full("brands", [page([json!({ "code": "B10", "id": "B10", "version": 1 })])]).await;
+    let before = office.hub.count(told).await;
+    let other = office.hub.rows("select id from hub.delivery where type like 'hub.%'").await;
+    assert_eq!((before, other.len()), (2, 0));
+}

@@ -265,3 +265,24 @@ async fn two_daemons_tell_each_event_once_and_in_order() {
         assert_eq!(before.flatten().unwrap_or(0) + 1, revision.expect("a revision"), "{body}");
     }
 }
+
+#[tokio::test]
+async fn who_does_nothing_but_ask_for_patience_is_given_up_as_well() {
+    let office = Office::new().await;
+    let id = office.endpoint(&["*"]).await;
+    office.receiver.always(Answer::Status(429));
+    happen(office.hub.pool(), OrderCreated, &[(1, 1)]).await;
+    office.deliver().await;
+    housekeeping::give_up(&office.hub.engine).await.expect("looked");
+    assert!(office.show(id).await.enabled, "days have to pass");
+    office.hub.execute("update hub.breaker set failing_since = failing_since - interval '121 hours'").await;
+    housekeeping::give_up(&office.hub.engine).await.expect("looked");
+    let shown = office.show(id).await;
+    assert_eq!((shown.enabled, shown.disabled_cause.as_deref()), (false, Some("failing")));
+    assert!(shown.disabled_reason.is_some_and(|reason| reason.contains("429")));
+    // One that takes something in between begins anew.
+    office.receiver.always(Answer::Status(204));
+    office.change(id, &EndpointChange { enabled: Some(true), ..EndpointChange::default() }).await;
+    office.until_done(1).await;
+    assert_eq!(office.show(id).await.failing_since, None);
+}

@@ -4,15 +4,18 @@
 //! | --- | --- |
 //! | [`orders`] | made, looked for, cancelled |
 //! | [`cards`] | customer cards: found by tax number, or made |
+//! | [`files`], [`xml`] | orders as exchange files instead |
 //! | [`slip`] | the body that is sent: our reference, parameters, the lengths of LOGO's fields |
 //! | [`compare`] | whether a slip is the one that was sent |
 
 mod cards;
 mod compare;
+mod files;
 mod orders;
 mod slip;
+mod xml;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use kopru_sdk::{Ctx, Fault, Outgoing, Outlet, Sent, Sink, What, async_trait};
 
@@ -21,9 +24,20 @@ use crate::Logo;
 /// Documents in hand for each write that may be under way: what belongs to one is done while another one is written.
 const AHEAD: usize = 8;
 
+impl Logo {
+    /// Where orders go as files, when they do.
+    fn folder(&self) -> Option<&Path> {
+        self.client.settings.orders.export_dir.as_deref()
+    }
+}
+
 #[async_trait]
 impl Sink for Logo {
     fn outlets(&self) -> Vec<Outlet> {
+        if self.folder().is_some() {
+            // A file can make an order. It cannot be asked for a card, and nobody answers that it was cancelled.
+            return vec![Outlet { what: What::Orders, mapping: Some("logo/sales_orders"), idempotent: false }];
+        }
         vec![
             Outlet { what: What::Orders, mapping: Some("logo/sales_orders"), idempotent: false },
             Outlet { what: What::Cancellations, mapping: None, idempotent: true },
@@ -41,13 +55,17 @@ impl Sink for Logo {
         (timeouts.write + timeouts.read * 3) * AHEAD as u32
     }
 
+    /// Nobody is at a file that was not renamed.
     fn settle(&self) -> Duration {
-        self.client.settings.orders.settle
+        self.folder().map_or(self.client.settings.orders.settle, |_| Duration::ZERO)
     }
 
     async fn find(&self, _cx: &Ctx, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
         match outgoing.what {
-            What::Orders => orders::find(&self.client, outgoing).await,
+            What::Orders => match self.folder() {
+                Some(dir) => files::find(dir, outgoing).await,
+                None => orders::find(&self.client, outgoing).await,
+            },
             What::Customers => cards::find(&self.client, outgoing).await,
             What::Cancellations => Err(unknown(outgoing.what)),
         }
@@ -55,7 +73,10 @@ impl Sink for Logo {
 
     async fn send(&self, _cx: &Ctx, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
         match outgoing.what {
-            What::Orders => orders::create(&self.client, outgoing).await,
+            What::Orders => match self.folder() {
+                Some(dir) => files::create(dir, &self.client.settings.orders, outgoing).await,
+                None => orders::create(&self.client, outgoing).await,
+            },
             What::Cancellations => orders::cancel(&self.client, outgoing).await,
             What::Customers => cards::create(&self.client, outgoing).await,
         }

@@ -158,6 +158,7 @@ mod tests {
         read_after_write: true,
         write_concurrency: 1,
         settle: std::time::Duration::ZERO,
+        export_dir: None,
     };
 
     fn body(document: Value) -> Result<Value, Fault> {

@@ -40,7 +40,7 @@ use crate::{
 #[schema(as = NewProductOverride, example = json!({ "value": "IP kamera 4 MP, beyaz", "reason": "the name in LOGO is too short" }))]
 pub(super) struct OverrideIn {
     /// Of the field's own type; null empties it.
-    #[schema(value_type = Option<Value>)]
+    #[schema(value_type = Value)]
     value: Value,
     #[schema(min_length = 1, max_length = 500)]
     reason: String,

@@ -32,8 +32,8 @@ use crate::{
 
 /// Products at the caller's prices.
 ///
-/// Sorted by name when nothing else is said, as Turkish sorts. A page costs the same whatever the number of products, unless
-/// prices decide: `minPrice`, `maxPrice` and `sort=price` have to price every product that the other filters leave.
+/// Sorted by name when nothing else is said, as Turkish sorts. A page costs the same whatever the number of products;
+/// `count` counts what there is.
 #[utoipa::path(
     get,
     path = "/api/v1/products",
