@@ -170,7 +170,7 @@ fn every_line_of_a_run_carries_its_names_and_a_demos_directory_its_systems() {
         }
     }
     let streams = kopru.run(&["sync", "list", "--json", "--data-dir", &dir]).expect(0).json();
-    assert_eq!(streams["items"].as_array().map(Vec::len), Some(7), "{streams}");
+    assert_eq!(streams["items"].as_array().map(Vec::len), Some(10), "{streams}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{
-    installation::{CATALOGUE, Installation, STREAMS, Setup},
+    installation::{CATALOGUE, EVERYTHING_LOADED, Installation, STREAMS, Setup},
     process::Process,
 };
 
@@ -106,7 +106,7 @@ async fn messages_are_listed_and_shown() {
 async fn a_run_beside_a_daemon_is_the_daemons() {
     let hub = Setup::items(80).every(&STREAMS, 3_600).start().await;
     let daemon = hub.daemon().await;
-    hub.until("everything is loaded", "select count(*) = 7 from hub.stream where last_full_at is not null").await;
+    hub.until("everything is loaded", EVERYTHING_LOADED).await;
     hub.sandbox.change(json!({"mutateAll": {"salt": 2}})).await;
     let run = hub.sync("items", &[]);
     assert_eq!(

@@ -24,6 +24,9 @@ use crate::support::{
 pub const CATALOGUE: [&str; 4] = ["group_codes", "brands", "unit_sets", "items"];
 pub const STREAMS: [&str; 7] = ["group_codes", "brands", "unit_sets", "customers", "items", "prices", "stock"];
 
+/// All of [`STREAMS`] have been read once.
+pub const EVERYTHING_LOADED: &str = "select count(*) = 7 from hub.stream
+                                     where last_full_at is not null and stream not in ('orders', 'invoices', 'ledger')";
 /// What becomes of orders.
 pub const DOCUMENTS: [&str; 3] = ["orders", "invoices", "ledger"];
 
