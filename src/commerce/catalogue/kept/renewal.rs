@@ -1,14 +1,17 @@
-//! What is kept is read before somebody misses it: all that there is room for once the first one asks, and then each product that
-//! was changed, those of one look at the feed together. Without it everyone who shows a changed product reads it alone.
+//! What is kept is read before somebody misses it: all that there is room for, once the first one asks and whenever nothing that is
+//! kept holds any more, and each product that was changed, those of one look at the feed together. Without it everyone who shows a changed product reads it alone.
 
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::Instant};
 
 use super::{goods::Shelf, watch::Signals};
 
 /// After a failure. What is missing is read by those who miss it.
 const REST: Duration = Duration::from_secs(1);
+/// A change of a category or a brand makes everything be read anew; whoever renames a hundred of them does not cause a hundred
+/// readings of the whole catalogue.
+const BETWEEN_FILLS: Duration = Duration::from_secs(60);
 
 /// The task that does it; ends when it is dropped.
 #[derive(Debug)]
@@ -28,13 +31,24 @@ impl Drop for Renewal {
 
 async fn run(signals: Signals, shelf: Shelf) {
     signals.begun().await;
-    let mut done = shelf.fill(signals.stamps()).await;
+    let mut next_fill = Instant::now();
+    let mut is_wanting = false;
     loop {
+        let done = tokio::select! {
+            news = signals.news() => {
+                is_wanting |= news.all;
+                shelf.renew(&news.products, signals.stamps()).await
+            }
+            () = tokio::time::sleep_until(next_fill), if is_wanting => {
+                is_wanting = false;
+                let done = shelf.fill(signals.stamps()).await;
+                next_fill = Instant::now() + BETWEEN_FILLS;
+                done
+            }
+        };
         if let Err(error) = done {
             tracing::debug!(%error, "products are not kept before they are asked for");
             tokio::time::sleep(REST).await;
         }
-        let changed = signals.changed().await;
-        done = shelf.renew(&changed, signals.stamps()).await;
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     mem,
     sync::{
-        Arc, Mutex as Lock, PoisonError, Weak,
+        Arc, Mutex as Lock, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -56,13 +56,20 @@ struct Inner {
     /// 0: not yet.
     used: AtomicU64,
     begun: Notify,
-    /// The products of the last looks, until somebody takes them.
-    changed: Lock<Vec<i64>>,
-    has_changed: Notify,
+    /// What the last looks saw, until somebody takes it.
+    news: Lock<News>,
+    has_news: Notify,
 }
 
 /// More changed products than that are a load of data: nobody reads them before they are asked for.
 const MOST_CHANGED: usize = 1_000;
+
+/// What was kept and holds no more.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    pub all: bool,
+    pub products: Vec<i64>,
+}
 
 /// What was seen, for whoever waits for it.
 #[derive(Debug, Clone)]
@@ -80,14 +87,14 @@ impl Signals {
         }
     }
 
-    /// The products that were changed since the last call; waits for some.
-    pub async fn changed(&self) -> Vec<i64> {
+    /// What changed since the last call; waits for something. Nothing is lost when it is not waited for to the end.
+    pub async fn news(&self) -> News {
         loop {
-            let changed = mem::take(&mut *self.0.lock_changed());
-            if !changed.is_empty() {
-                return changed;
+            let news = mem::take(&mut *self.0.lock_news());
+            if news.all || !news.products.is_empty() {
+                return news;
             }
-            self.0.has_changed.notified().await;
+            self.0.has_news.notified().await;
         }
     }
 }
@@ -103,8 +110,8 @@ impl Watched {
             fresh_until: AtomicU64::new(0),
             used: AtomicU64::new(0),
             begun: Notify::new(),
-            changed: Lock::default(),
-            has_changed: Notify::new(),
+            news: Lock::default(),
+            has_news: Notify::new(),
         });
         let task = tokio::spawn(watch(Arc::downgrade(&inner)));
         Watched(inner, Arc::new(Task(task.abort_handle())))
@@ -145,22 +152,24 @@ impl Inner {
         millis(self.born.elapsed())
     }
 
-    fn lock_changed(&self) -> std::sync::MutexGuard<'_, Vec<i64>> {
+    fn lock_news(&self) -> MutexGuard<'_, News> {
         // Ids are whole whatever happened to who held them.
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, changes: Changes) {
-        if changes.products.is_empty() {
+        if !changes.all && changes.products.is_empty() {
             return;
         }
-        let mut changed = self.lock_changed();
-        if changed.len() + changes.products.len() <= MOST_CHANGED {
-            changed.extend(changes.products);
-            self.has_changed.notify_one();
+        let mut news = self.lock_news();
+        news.all |= changes.all;
+        if news.products.len() + changes.products.len() <= MOST_CHANGED {
+            news.products.extend(changes.products);
         } else {
-            changed.clear();
+            news.products.clear();
         }
+        drop(news);
+        self.has_news.notify_one();
     }
 
     async fn look(&self) -> Result<(), sqlx::Error> {
