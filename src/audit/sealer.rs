@@ -79,6 +79,8 @@ pub async fn turn(pool: &PgPool) -> Result<Turn, SealingError> {
     }
     let rows = waiting(&mut tx).await?;
     if rows.is_empty() {
+        // Not left to the drop, which gives the lock back some time later.
+        tx.rollback().await?;
         return Ok(Turn::Sealed(0));
     }
     let head = sqlx::query!("select place, hash from identity.audit_head for update").fetch_optional(&mut *tx).await?;

@@ -98,7 +98,9 @@ async fn deliveries_are_seen_and_handled_on_the_command_line() {
     assert_eq!(shown["attemptsMade"][0]["reason"], "smtp_550");
     assert_eq!(shown["payload"]["token"], Value::Null, "what is sealed is not shown");
     let targets = hub.run(&["deliveries", "targets", "--json"]).expect(0).json();
-    assert_eq!((&targets["items"][0]["name"], &targets["items"][0]["dead"]), (&json!("mail"), &json!(1)));
+    let mut targets = targets["items"].as_array().expect("targets").iter();
+    let mail = targets.find(|target| target["name"] == "mail").expect("the mail server");
+    assert_eq!(mail["dead"], json!(1));
 
     hub.run(&["deliveries", "list", "--state", "finished"]).expect(2);
     hub.run(&["deliveries", "cancel", &id, "--reason", " "]).expect(2);

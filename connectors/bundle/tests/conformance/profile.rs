@@ -8,6 +8,8 @@ pub struct Profile {
     pub ways: &'static [Way],
     /// A setting that makes its credentials wrong.
     pub wrong_credentials: fn() -> Value,
+    /// Streams of which the sandbox has no records before somebody has sent it some: documents.
+    pub bare: &'static [&'static str],
     /// Time-outs of about a second.
     pub impatient: fn() -> Value,
     /// An edit of the remote side that adds records to `stream`; `None`: nobody can.
@@ -35,6 +37,7 @@ const LOGO: Profile = Profile {
         Way { name: "rest", settings: || json!({"via": "rest", "page_limit": 60, "stock_source": "off"}) },
     ],
     wrong_credentials: || json!({"password": "yanlış"}),
+    bare: &["orders", "invoices", "ledger"],
     impatient: || json!({"timeouts": {"connect": 1, "read": "1 s"}, "cmd_timeout": 1}),
     add: |stream, round| match stream {
         "items" => Some(json!({"insert": {"items": 40}})),
