@@ -1,6 +1,6 @@
 //! Bringing the shelf up to date.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -20,8 +20,8 @@ const LOCK: i64 = 0x73_68_65_6c_66;
 /// Notes that say nothing of prices are passed over when there are so many.
 const MANY_NOTES: i64 = 200;
 const EVERY: Duration = Duration::from_millis(500);
-/// For each product that was taken over, so that a flood of changes leaves the machine to those who make it.
-const REST: Duration = Duration::from_micros(200);
+/// How many times as long as a turn took the next one waits, so that a flood of changes leaves the machine to those who make it.
+const REST: u32 = 4;
 /// Somebody else keeps it; should they end, we take over.
 const WATCH: Duration = Duration::from_secs(3);
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
@@ -40,9 +40,10 @@ pub enum Turn {
 /// Keeps the shelf up to date until the end.
 pub async fn run(db: PgPool, until: CancellationToken) {
     loop {
+        let began = Instant::now();
         let pause = match turn(&db).await {
-            Ok(Turn::Done { products }) => EVERY + REST * u32::try_from(products).unwrap_or(u32::MAX),
-            Ok(Turn::More { products }) => REST * u32::try_from(products).unwrap_or(u32::MAX),
+            Ok(Turn::Done { .. }) => EVERY + began.elapsed() * REST,
+            Ok(Turn::More { .. }) => began.elapsed() * REST,
             Ok(Turn::Elsewhere) => WATCH,
             Err(error) => {
                 tracing::warn!(%error, "lists by price are put together slowly: their order could not be brought up to date");
