@@ -166,7 +166,7 @@ impl Store {
             record.insert("CANCELLED".to_owned(), json!(1));
         }
         let sums = with_lines(&mut record, totals::compute);
-        put_totals(&mut record, &sums);
+        sums.put(&mut record);
         let invoice = match row.get("invoice") == Some(&json!(true)) {
             true => self.invoice_of(&record, now, taken)?,
             false => None,
@@ -225,7 +225,7 @@ impl Store {
         }) else {
             return Ok(None);
         };
-        put_totals(&mut record, &sums);
+        sums.put(&mut record);
         put_stamps(&mut record, now, None);
         let movement = json!({
             "ARP_CODE": text(order, "ARP_CODE"), "MODULENR": 4, "TRCODE": 38, "SIGN": 0, "SOURCEFREF": reference,
@@ -292,18 +292,6 @@ fn with_lines<T>(record: &mut Record, what: impl FnOnce(&mut [Record]) -> T) -> 
     let done = what(&mut lines);
     record.insert("TRANSACTIONS".to_owned(), json!({"items": lines}));
     done
-}
-
-fn put_totals(record: &mut Record, sums: &totals::Totals) {
-    for (name, amount) in [
-        ("TOTAL_DISCOUNTS", sums.discounts),
-        ("TOTAL_DISCOUNTED", sums.discounted()),
-        ("TOTAL_VAT", sums.vat),
-        ("TOTAL_GROSS", sums.gross),
-        ("TOTAL_NET", sums.net),
-    ] {
-        record.insert(name.to_owned(), double(amount));
-    }
 }
 
 /// Modified now, created when it was.

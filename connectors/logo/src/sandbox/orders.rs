@@ -133,16 +133,7 @@ impl Store {
         let reference = at.unwrap_or_else(|| self.orders.next_reference());
         self.fill_header(&mut record, reference);
         self.fill_lines(&mut lines, &record, reference);
-        let sums = totals::compute(&mut lines);
-        for (name, amount) in [
-            ("TOTAL_DISCOUNTS", sums.discounts),
-            ("TOTAL_DISCOUNTED", sums.discounted()),
-            ("TOTAL_VAT", sums.vat),
-            ("TOTAL_GROSS", sums.gross),
-            ("TOTAL_NET", sums.net),
-        ] {
-            record.insert(name.to_owned(), double(amount));
-        }
+        totals::compute(&mut lines).put(&mut record);
         record.insert("TRANSACTIONS".to_owned(), json!({"items": lines}));
         record.entry("PAYMENT_LIST").or_insert_with(|| json!({}));
         Ok((reference, record))

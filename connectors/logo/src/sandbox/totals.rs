@@ -27,6 +27,23 @@ impl Totals {
     pub fn discounted(&self) -> Decimal {
         self.gross - self.discounts
     }
+
+    /// Writes them into a slip. One in another currency (`CURR_TRANSACTIN`) has its total in that one as well; rates are none
+    /// of this firm's business, so it is the same figure.
+    pub fn put(&self, record: &mut Map<String, Value>) {
+        for (name, amount) in [
+            ("TOTAL_DISCOUNTS", self.discounts),
+            ("TOTAL_DISCOUNTED", self.discounted()),
+            ("TOTAL_VAT", self.vat),
+            ("TOTAL_GROSS", self.gross),
+            ("TOTAL_NET", self.net),
+        ] {
+            record.insert(name.to_owned(), double(amount));
+        }
+        if record.get("CURR_TRANSACTIN").and_then(integer).is_some_and(|currency| currency != 0) {
+            record.insert("TC_NET".to_owned(), double(self.net));
+        }
+    }
 }
 
 /// Fills TOTAL, VAT_AMOUNT and VAT_BASE of the lines, and sums them up.

@@ -38,6 +38,20 @@ async fn read(logo: &Logo, reference: i64) -> Value {
 }
 
 #[tokio::test]
+async fn a_slip_in_another_currency_tells_its_total_in_that_one() {
+    let logo = Logo::small().await;
+    let mut slip = order(&logo, "KPR-USD").await;
+    slip["CURR_TRANSACTIN"] = json!(1);
+    let foreign = read(&logo, created(&logo, &slip).await).await;
+    assert_eq!(
+        (foreign["TC_NET"].to_string(), foreign["TOTAL_NET"].to_string()),
+        ("40078.44".into(), "40078.44".into())
+    );
+    let own = created(&logo, &order(&logo, "KPR-TRY").await).await;
+    assert_eq!(read(&logo, own).await["TC_NET"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_create_echoes_and_only_the_read_back_is_true() {
     let logo = Logo::small().await;
     let (status, echo) = logo.post("/salesOrders", &order(&logo, "KPR-1").await).await;
