@@ -8,7 +8,6 @@ use std::{
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use kopru_sdk::Pass;
 use serde_json::json;
 
 use super::{
@@ -23,9 +22,9 @@ use crate::{
         daemon, daemons,
         engine::Engine,
         housekeeping, pull,
-        runs::{self, NewRun, Run},
+        runs::{self, Run, Wanted},
         scheduler::{self, Alone},
-        states::{RunState, Trigger},
+        states::RunState,
         streams, worker,
     },
 };
@@ -96,18 +95,8 @@ pub(super) fn split(target: &str) -> Result<(&str, &str), Failure> {
 async fn run(global: &Global, engine: &Engine, args: &RunArgs) -> Result<(), Failure> {
     let (connector, stream) = split(&args.target)?;
     let (_, spec) = engine.stream(connector, stream).map_err(|error| Failure::Usage(error.to_string()))?;
-    let never_complete =
-        streams::get(&engine.pool, connector, stream).await?.is_none_or(|row| row.last_full_at.is_none());
-    let full = args.full || !spec.spec.incremental || (never_complete && args.since.is_none());
-    let new = NewRun {
-        connector,
-        stream,
-        pass: if full { Pass::Full } else { Pass::Incremental },
-        trigger: Trigger::Manual,
-        dry_run: args.dry_run,
-        since: args.since,
-    };
-    let id = runs::create(&engine.pool, &new, None).await?;
+    let wanted = Wanted { full: args.full, dry_run: args.dry_run, since: args.since };
+    let (id, _) = runs::request(&mut *engine.pool.acquire().await?, connector, &spec.spec, wanted).await?;
     tell(global, &work_off(global, engine, id, &args.target).await?)
 }
 

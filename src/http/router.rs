@@ -69,7 +69,6 @@ impl Catalogue {
         pictures: &Path,
     ) -> Result<Catalogue, MediaError> {
         let media = MediaStore::local(pictures)?;
-        // A quarter for whole answers, which are kept for a second; parts are kept as long as they hold.
         // Whole answers live a second; parts as long as they hold.
         let answers = cache_bytes / 16;
         let reader = Reader::new(pool, allow_zero_price).keeping(cache_bytes - answers, api::forms());

@@ -1,13 +1,16 @@
 //! Runs: one pass over a stream, with what it found. The row is written as the run goes, so that anybody can follow.
 
 use chrono::{DateTime, Utc};
-use kopru_sdk::{Cause, Pass};
+use kopru_sdk::{Cause, Pass, StreamSpec};
 use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::states::{RunState, Trigger};
+use super::{
+    states::{RunState, Trigger},
+    streams,
+};
 
 /// Channel that tells daemons of a requested run; the poll is the truth.
 pub const CHANNEL: &str = "hub_run";
@@ -133,6 +136,31 @@ pub async fn create<'e>(db: impl PgExecutor<'e>, run: &NewRun<'_>, owner: Option
     .fetch_one(db)
     .await?;
     Ok(id)
+}
+
+/// What a person wants of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    pub full: bool,
+    pub dry_run: bool,
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// Asks for a run by hand, and tells over what it goes: over everything when that is wanted, when the source knows no other pass, and
+/// when there has been none yet and no beginning is named.
+pub async fn request(
+    conn: &mut PgConnection,
+    connector: &str,
+    stream: &StreamSpec,
+    wanted: Wanted,
+) -> Result<(Uuid, Pass), sqlx::Error> {
+    let Wanted { full, dry_run, since } = wanted;
+    let full = full
+        || !stream.incremental
+        || (since.is_none() && streams::was_never_complete(&mut *conn, connector, stream.name).await?);
+    let pass = if full { Pass::Full } else { Pass::Incremental };
+    let new = NewRun { connector, stream: stream.name, pass, trigger: Trigger::Manual, dry_run, since };
+    Ok((create(conn, &new, None).await?, pass))
 }
 
 /// Whether the last pass over all of the stream was broken off; if that was before its first page, no cursor tells.

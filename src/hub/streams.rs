@@ -59,6 +59,15 @@ pub async fn list<'e>(db: impl PgExecutor<'e>) -> Result<Vec<StreamRow>, sqlx::E
     .await
 }
 
+/// Whether no complete pass over a stream has come to its end yet.
+pub async fn was_never_complete<'e>(
+    db: impl PgExecutor<'e>,
+    connector: &str,
+    stream: &str,
+) -> Result<bool, sqlx::Error> {
+    Ok(get(db, connector, stream).await?.is_none_or(|row| row.last_full_at.is_none()))
+}
+
 pub async fn get<'e>(db: impl PgExecutor<'e>, connector: &str, stream: &str) -> Result<Option<StreamRow>, sqlx::Error> {
     sqlx::query_as!(
         StreamRow,

@@ -26,8 +26,7 @@ pub(super) async fn is_bulk(db: &PgPool, stream: &Stream, run: &Run) -> Result<b
     if stream.spec.incremental {
         return Ok(true);
     }
-    let known = streams::get(db, &run.connector, &run.stream).await?;
-    Ok(known.is_none_or(|row| row.last_full_at.is_none()))
+    streams::was_never_complete(db, &run.connector, &run.stream).await
 }
 
 #[derive(Debug, Serialize)]

@@ -49,21 +49,21 @@ impl Goods {
 
 /// The products that lists show. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Shelf {
+pub(super) struct KeptGoods {
     pool: PgPool,
     forms: Forms,
     bytes: u64,
     kept: Cache<i64, Arc<Goods>>,
 }
 
-/// How many products are read together by [`Shelf::fill`], and what comes between: whoever asks something goes before.
+/// How many products are read together by [`KeptGoods::fill`], and what comes between: whoever asks something goes before.
 const TOGETHER: i64 = 500;
 const BETWEEN: Duration = Duration::from_millis(20);
 
-impl Shelf {
-    pub fn holding(pool: PgPool, bytes: u64, forms: Forms) -> Shelf {
+impl KeptGoods {
+    pub fn holding(pool: PgPool, bytes: u64, forms: Forms) -> KeptGoods {
         let weight = |_: &i64, goods: &Arc<Goods>| u32::try_from(goods.weight()).unwrap_or(u32::MAX);
-        Shelf { pool, forms, bytes, kept: Cache::builder().weigher(weight).max_capacity(bytes).build() }
+        KeptGoods { pool, forms, bytes, kept: Cache::builder().weigher(weight).max_capacity(bytes).build() }
     }
 
     pub fn get(&self, id: i64, stamps: &Stamps) -> Option<Arc<Goods>> {

@@ -33,7 +33,7 @@ pub use self::{
     watch::MAX_AGE,
 };
 
-use self::{goods::Shelf, renewal::Renewal, watch::Watched};
+use self::{goods::KeptGoods, renewal::Renewal, watch::Watched};
 use super::{
     Viewer,
     detail::{self, Which},
@@ -82,7 +82,7 @@ pub struct Kept {
     pool: PgPool,
     watched: Watched,
     forms: Forms,
-    listed: Shelf,
+    listed: KeptGoods,
     #[expect(dead_code, reason = "it ends with what it renews")]
     renewal: Arc<Renewal>,
     details: Cache<i64, Arc<Goods>>,
@@ -109,7 +109,7 @@ impl Kept {
     /// Keeps up to so many bytes, and looks for changes as long as somebody reads.
     pub fn holding(pool: PgPool, bytes: u64, forms: Forms) -> Kept {
         let watched = Watched::start(pool.clone());
-        let listed = Shelf::holding(pool.clone(), bytes / 16 * 11, forms);
+        let listed = KeptGoods::holding(pool.clone(), bytes / 16 * 11, forms);
         Kept {
             renewal: Arc::new(Renewal::start(watched.signals(), listed.clone())),
             watched,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::{task::AbortHandle, time::Instant};
 
-use super::{goods::Shelf, watch::Signals};
+use super::{goods::KeptGoods, watch::Signals};
 
 /// After a failure. What is missing is read by those who miss it.
 const REST: Duration = Duration::from_secs(1);
@@ -18,8 +18,8 @@ const BETWEEN_FILLS: Duration = Duration::from_secs(60);
 pub(super) struct Renewal(AbortHandle);
 
 impl Renewal {
-    pub fn start(signals: Signals, shelf: Shelf) -> Renewal {
-        Renewal(tokio::spawn(run(signals, shelf)).abort_handle())
+    pub fn start(signals: Signals, goods: KeptGoods) -> Renewal {
+        Renewal(tokio::spawn(run(signals, goods)).abort_handle())
     }
 }
 
@@ -29,7 +29,7 @@ impl Drop for Renewal {
     }
 }
 
-async fn run(signals: Signals, shelf: Shelf) {
+async fn run(signals: Signals, goods: KeptGoods) {
     signals.begun().await;
     let mut next_fill = Instant::now();
     let mut is_wanting = false;
@@ -37,11 +37,11 @@ async fn run(signals: Signals, shelf: Shelf) {
         let done = tokio::select! {
             news = signals.news() => {
                 is_wanting |= news.all;
-                shelf.renew(&news.products, signals.stamps()).await
+                goods.renew(&news.products, signals.stamps()).await
             }
             () = tokio::time::sleep_until(next_fill), if is_wanting => {
                 is_wanting = false;
-                let done = shelf.fill(signals.stamps()).await;
+                let done = goods.fill(signals.stamps()).await;
                 next_fill = Instant::now() + BETWEEN_FILLS;
                 done
             }

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use kopru_sdk::Pass;
+use kopru_sdk::{Pass, StreamSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -33,8 +33,7 @@ use crate::{
     },
     hub::{
         engine::Engine,
-        runs::{self, NewRun, Run},
-        states::Trigger,
+        runs::{self, Run, Wanted},
         streams,
     },
     principal::Permission,
@@ -261,8 +260,7 @@ async fn run(
     if full && since.is_some() {
         return Err(asked::wrong("since", "not_allowed", "a complete pass has no beginning"));
     }
-    let can_say_what_changed = spec.spec.incremental;
-    let what = What::Run { full, dry_run: dry_run.unwrap_or(false), since, can_say_what_changed };
+    let what = What::Run(spec.spec.clone(), Wanted { full, dry_run: dry_run.unwrap_or(false), since });
     acting.perform(&request, &sent.bytes, StreamDeed { connector, stream, what }).await
 }
 
@@ -275,7 +273,7 @@ struct StreamDeed {
 enum What {
     Pause(String),
     Resume,
-    Run { full: bool, dry_run: bool, since: Option<DateTime<Utc>>, can_say_what_changed: bool },
+    Run(StreamSpec, Wanted),
 }
 
 impl StreamDeed {
@@ -311,20 +309,10 @@ impl Deed for StreamDeed {
                 }
                 Ok(self.answer(false)?)
             }
-            What::Run { full, dry_run, since, can_say_what_changed } => {
-                let stored = streams::get(&mut *conn, &self.connector, &self.stream).await?;
-                let never_complete = stored.is_none_or(|row| row.last_full_at.is_none());
-                let full = *full || !can_say_what_changed || (never_complete && since.is_none());
-                let new = NewRun {
-                    connector: &self.connector,
-                    stream: &self.stream,
-                    pass: if full { Pass::Full } else { Pass::Incremental },
-                    trigger: Trigger::Manual,
-                    dry_run: *dry_run,
-                    since: *since,
-                };
-                let id = runs::create(&mut *conn, &new, None).await?;
-                let detail = json!({ "run": id, "full": full, "dryRun": dry_run, "since": since });
+            What::Run(spec, wanted) => {
+                let (id, pass) = runs::request(&mut *conn, &self.connector, spec, *wanted).await?;
+                let full = pass == Pass::Full;
+                let detail = json!({ "run": id, "full": full, "dryRun": wanted.dry_run, "since": wanted.since });
                 self.note(&mut *conn, acting, "stream.run_requested", detail).await?;
                 let run = runs::get(conn, id).await?.ok_or_else(|| none_of("run"))?;
                 Ok(Answer::json(StatusCode::ACCEPTED, &run)?)
