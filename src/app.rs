@@ -302,6 +302,7 @@ fn engine_settings(config: &Config) -> EngineSettings {
         defer_for: Duration::from_secs(retry.defer_for_secs),
         max_claims: retry.max_claims,
         workers: config.hub.workers,
+        recall_bytes: config.hub.recall_mb * 1024 * 1024,
         timezone: config.hub.timezone,
         payload_days: config.retention.payload_days,
         history_days: config.retention.history_days,

@@ -44,7 +44,7 @@ pub struct Change<'a> {
     /// The source's internal number (LOGO's LOGICALREF), when it has one.
     pub external_id: Option<Cow<'a, str>>,
     pub version: Option<Version>,
-    /// As long as `entity.fields()`.
+    /// As long as `entity.fields()`; none when it is recalled.
     pub values: Vec<Value<'a>>,
     pub hash: Hash,
     /// Place of the record in its page, from 0.
@@ -153,6 +153,11 @@ impl<'a> Value<'a> {
 }
 
 impl Change<'_> {
+    /// Whether only what it is compared by is known of it ([`crate::mapping::Memory`]); then it has no values.
+    pub fn is_recalled(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// The same change without a borrow from the page.
     pub fn into_owned(self) -> Change<'static> {
         Change {

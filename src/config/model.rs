@@ -116,6 +116,7 @@ pub struct HubConfig {
     /// `HH:MM`, or empty for never.
     pub full_at: String,
     pub workers: usize,
+    pub recall_mb: u64,
 }
 
 /// Which orders a person has to approve, and how long things are held.

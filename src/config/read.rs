@@ -127,17 +127,19 @@ fn http(mut section: Section<'_>) -> Option<HttpConfig> {
 }
 
 fn catalogue(mut section: Section<'_>) -> Option<CatalogueConfig> {
-    let cache_mb: Option<u64> = section.value("cache_mb");
-    let most = 1024 * 1024;
-    let cache_mb = match cache_mb {
-        Some(size) if size > most => {
-            section.wrong("cache_mb", format!("is {size}; at most {most} are possible"));
-            None
-        }
-        size => size,
-    };
+    let cache_mb = megabytes(&mut section, "cache_mb");
     section.finish();
     Some(CatalogueConfig { cache_mb: cache_mb? })
+}
+
+fn megabytes(section: &mut Section<'_>, key: &'static str) -> Option<u64> {
+    let size: u64 = section.value(key)?;
+    let most = 1024 * 1024;
+    if size > most {
+        section.wrong(key, format!("is {size}; at most {most} are possible"));
+        return None;
+    }
+    Some(size)
 }
 
 /// A list of networks; a bare address is a network of one.
@@ -246,8 +248,14 @@ fn hub(mut section: Section<'_>) -> Option<HubConfig> {
         section.wrong("timezone", "must name a time zone, as in Europe/Istanbul");
     }
     section.require("workers", workers.is_none_or(|n| (1..=64).contains(&n)), "must be between 1 and 64");
+    let recall_mb = megabytes(&mut section, "recall_mb");
     section.finish();
-    Some(HubConfig { timezone: timezone??, full_at: full_at?.unwrap_or_default(), workers: workers? })
+    Some(HubConfig {
+        timezone: timezone??,
+        full_at: full_at?.unwrap_or_default(),
+        workers: workers?,
+        recall_mb: recall_mb?,
+    })
 }
 
 /// Checks an `HH:MM` and gives it back.

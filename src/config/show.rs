@@ -62,6 +62,7 @@ impl Config {
                 "timezone": self.hub.timezone.name(),
                 "full_at": self.hub.full_at,
                 "workers": self.hub.workers,
+                "recall_mb": self.hub.recall_mb,
             },
             "orders": {
                 "approve_above": self.orders.approve_above.map_or_else(String::new, |amount| amount.to_string()),

@@ -167,7 +167,7 @@ async fn apply_documents(
             Verdict::Deferred(waits_for) => plan.wait(place, claim, entity, waits_for),
             Verdict::Refused(failure) => {
                 let missing = missing_of(&failure, entity);
-                plan.dead(place, failure, missing);
+                plan.dead(place, *failure, missing);
             }
         }
     }

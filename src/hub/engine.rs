@@ -22,7 +22,11 @@ use super::{
     breaker::Probing, deliveries::Targets, mappings::Shelf, messages::Claimed, retry::RetrySchedule,
     sweeps::SweepPolicy, webhooks::WebhookSettings,
 };
-use crate::{canonical::Entity, clock::Clock, mapping::Library};
+use crate::{
+    canonical::Entity,
+    clock::Clock,
+    mapping::{Library, Memory},
+};
 
 /// Figures of `[retry]` and `[hub]` that the engine works by.
 #[derive(Debug, Clone)]
@@ -48,6 +52,8 @@ pub struct EngineSettings {
     /// How often they are looked at.
     pub mappings_every: Duration,
     pub webhooks: WebhookSettings,
+    /// How many bytes of pushed records are recalled; 0: none.
+    pub recall_bytes: u64,
 }
 
 impl Default for EngineSettings {
@@ -69,6 +75,7 @@ impl Default for EngineSettings {
             mappings_dir: None,
             mappings_every: Duration::from_secs(2),
             webhooks: WebhookSettings::default(),
+            recall_bytes: 32 * 1024 * 1024,
         }
     }
 }
@@ -127,6 +134,8 @@ pub struct Inner {
     pub clock: Clock,
     /// The mappings in force.
     pub library: Shelf,
+    /// What pushed records became, while they come again as they are.
+    pub memory: Option<Memory>,
     pub instances: BTreeMap<String, Arc<Instance>>,
     pub handlers: BTreeMap<&'static str, Arc<dyn Handler>>,
     /// Whom deliveries go to.
@@ -238,6 +247,7 @@ impl Engine {
             pool,
             clock,
             library: Shelf::new(library),
+            memory: (settings.recall_bytes > 0).then(|| Memory::new(settings.recall_bytes)),
             instances: instances.into_iter().map(|one| (one.name.clone(), Arc::new(one))).collect(),
             handlers: handlers.into_iter().map(|one| (one.kind(), one)).collect(),
             targets: Targets::default(),

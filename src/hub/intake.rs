@@ -4,7 +4,7 @@
 //! - A document is one message; what each of its items came to is told in their order, and commits with them.
 //! - An item goes in with all its parts or not at all.
 //! - Of two items of one code in one document the newer counts, the other is its duplicate.
-//! - A document that changes nothing writes nothing.
+//! - A document that changes nothing writes nothing; records of it that went in before as they are, are not even read again.
 
 use std::collections::HashMap;
 
@@ -57,6 +57,9 @@ pub struct Submission<'a> {
     pub first: i64,
     /// See [`ApplyContext::isolate`].
     pub isolate: bool,
+    /// Records that went in before as they are only compared with their links. When that does not do, the try ends as
+    /// [`ApplyError::Recalled`].
+    pub recalls: bool,
 }
 
 impl Submission<'_> {
@@ -91,6 +94,10 @@ impl ItemStatus {
             ItemStatus::Failed => "failed",
         }
     }
+
+    const fn went_in(self) -> bool {
+        matches!(self, ItemStatus::Created | ItemStatus::Updated | ItemStatus::Unchanged)
+    }
 }
 
 /// What became of one item.
@@ -102,7 +109,7 @@ pub struct Item {
     pub status: ItemStatus,
     pub internal_id: Option<i64>,
     pub is_new: bool,
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
     /// Where in the document the field of the failure stands: `categoryCode`.
     pub source: Option<String>,
     /// Of the failure, whether it is new or was there already.
@@ -139,7 +146,11 @@ impl From<sqlx::Error> for IntakeError {
 pub async fn submit_alone(engine: &Engine, submission: &Submission<'_>) -> Result<Submitted, IntakeError> {
     let mut patience = Patience::default();
     loop {
-        let submission = Submission { isolate: submission.isolate || patience.isolates(), ..submission.clone() };
+        let submission = Submission {
+            isolate: submission.isolate || patience.isolates(),
+            recalls: submission.recalls && patience.recalls(),
+            ..submission.clone()
+        };
         let mut tx = engine.pool.begin().await?;
         by_key(&mut tx).await?;
         match submit(&mut tx, engine, &submission).await {
@@ -164,8 +175,15 @@ pub async fn submit(
         .library
         .get_for(submission.connector, submission.mapping)
         .ok_or_else(|| IntakeError::UnknownMapping(submission.mapping.to_owned()))?;
-    let document = mapping.map_with_parts(submission.format, submission.body)?;
-    submit_mapped(tx, engine, submission, &mapping, &document).await
+    let memory = engine.memory.as_ref();
+    let read = mapping.read(submission.format, submission.body, memory, submission.recalls)?;
+    let submitted = submit_mapped(tx, engine, submission, &mapping, &read.document).await?;
+    if let Some(memory) = memory {
+        let mut went_in = vec![false; submitted.items.last().map_or(0, |last| last.ordinal as usize + 1)];
+        submitted.items.iter().for_each(|item| went_in[item.ordinal as usize] = item.status.went_in());
+        memory.learn(&read, |ordinal| went_in.get(ordinal as usize).copied().unwrap_or_default());
+    }
+    Ok(submitted)
 }
 
 /// The same for a document that its mapping and the parts of it have read already.

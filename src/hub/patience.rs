@@ -13,22 +13,34 @@ pub struct Patience {
     conflicts: u32,
 }
 
+/// How one try goes about its work.
+#[derive(Debug, Clone, Copy)]
+pub struct Try {
+    pub isolates: bool,
+    pub recalls: bool,
+}
+
 impl Patience {
     /// See [`super::pages::ApplyContext::isolate`].
     pub const fn isolates(&self) -> bool {
         self.conflicts >= ISOLATE_AFTER
     }
 
-    /// For work that somebody else starts over: one more try, and whether it isolates.
-    pub const fn next_try(&mut self) -> bool {
-        let isolates = self.isolates();
+    /// See [`super::intake::Submission::recalls`].
+    pub const fn recalls(&self) -> bool {
+        self.conflicts == 0
+    }
+
+    /// For work that somebody else starts over: one more try.
+    pub const fn next_try(&mut self) -> Try {
+        let next = Try { isolates: self.isolates(), recalls: self.recalls() };
         self.conflicts = self.conflicts.saturating_add(1);
-        isolates
+        next
     }
 
     /// Whether the work is to be tried again at once, in a new transaction.
     pub const fn starts_over(&mut self, error: &ApplyError) -> bool {
-        let again = matches!(error, ApplyError::Conflict) && self.conflicts < CONFLICTS;
+        let again = matches!(error, ApplyError::Conflict | ApplyError::Recalled) && self.conflicts < CONFLICTS;
         if again {
             self.conflicts += 1;
         }

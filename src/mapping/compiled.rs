@@ -347,6 +347,12 @@ impl<'m, 'a> Run<'m, 'a> {
         }
     }
 
+    /// A record that became this before.
+    pub(super) fn recall(&mut self, change: Change<'a>) {
+        self.records += 1;
+        self.changes.push(change);
+    }
+
     /// How many records became changes so far.
     pub(super) fn taken(&self) -> usize {
         self.changes.len()

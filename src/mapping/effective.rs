@@ -11,6 +11,7 @@ use crate::canonical::Entity;
 
 use super::compiled::{Mapped, Mapping};
 use super::explain::Explained;
+use super::memory::{Memory, Read, Recollection};
 use super::source::{Format, Unreadable};
 use super::value::Overlay;
 
@@ -49,6 +50,20 @@ impl Effective {
     /// [`Mapping::map_with_parts`] with the answers.
     pub fn map_with_parts<'a>(&self, format: Format, body: &'a [u8]) -> Result<Vec<Mapped<'a>>, Unreadable> {
         self.mapping.map_with_parts(format, body, &self.overlay)
+    }
+
+    /// The same beside what `memory` keeps: records that it `recalls` are not read, and come without values
+    /// ([`Change::is_recalled`](crate::canonical::Change::is_recalled)).
+    pub fn read<'a>(
+        &self,
+        format: Format,
+        body: &'a [u8],
+        memory: Option<&Memory>,
+        recalls: bool,
+    ) -> Result<Read<'a>, Unreadable> {
+        let memory = memory.filter(|_| format == Format::Json);
+        let memory = memory.map(|memory| Recollection::new(memory, &self.hash, recalls));
+        self.mapping.read(format, body, &self.overlay, memory)
     }
 
     /// What each of its parts makes of the document by itself, whatever the mapping makes of it.

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::canonical::Change;
 
 use super::compiled::{Mapped, Mapping, Run};
+use super::memory::{Read, Recollection};
 use super::problem::suggest;
 use super::source::{Format, Found, Row, Shape, Taker, Unreadable, read_page};
 use super::value::Overlay;
@@ -65,11 +66,25 @@ impl Mapping {
         body: &'a [u8],
         overlay: &Overlay,
     ) -> Result<Vec<Mapped<'a>>, Unreadable> {
-        let mut reading = Reading::new(self, format, overlay);
+        Ok(self.read(format, body, overlay, None)?.document)
+    }
+
+    /// The same beside a memory, which says what it knows of the records. A part that has nothing of a record does not count
+    /// one that is recalled as left out.
+    pub(super) fn read<'a>(
+        &self,
+        format: Format,
+        body: &'a [u8],
+        overlay: &Overlay,
+        memory: Option<Recollection<'_, 'a>>,
+    ) -> Result<Read<'a>, Unreadable> {
+        let mut reading = Reading::new(self, format, overlay, memory);
         let shape = if self.parts.mappings.is_empty() { &self.shape } else { &self.parts.shape };
         let needs_whole = self.needs_whole || self.parts.mappings.iter().any(|part| part.needs_whole);
         read_page(format, body, &self.records, shape, needs_whole, &mut reading)?;
-        Ok(std::iter::once(reading.own).chain(reading.parts).map(Run::ended).collect())
+        let records = reading.memory.map(Recollection::into_records).unwrap_or_default();
+        let document = std::iter::once(reading.own).chain(reading.parts).map(Run::ended).collect();
+        Ok(Read { document, records })
     }
 }
 
@@ -80,12 +95,13 @@ struct Reading<'m, 'a> {
     mapping: &'m Mapping,
     /// The slots of one part, while it has its turn.
     slots: Vec<Option<&'a str>>,
+    memory: Option<Recollection<'m, 'a>>,
 }
 
 impl<'m, 'a> Reading<'m, 'a> {
-    fn new(mapping: &'m Mapping, format: Format, overlay: &'m Overlay) -> Self {
+    fn new(mapping: &'m Mapping, format: Format, overlay: &'m Overlay, memory: Option<Recollection<'m, 'a>>) -> Self {
         let parts = mapping.parts.mappings.iter().map(|part| Run::new(part, format, overlay, false)).collect();
-        Reading { own: Run::new(mapping, format, overlay, true), parts, mapping, slots: Vec::new() }
+        Reading { own: Run::new(mapping, format, overlay, true), parts, mapping, slots: Vec::new(), memory }
     }
 }
 
@@ -118,6 +134,25 @@ impl<'a> Taker<'a> for Reading<'_, 'a> {
     fn passing(&mut self, found: Found<'_, '_>) {
         let runs = (&mut self.own, self.parts.as_mut_slice());
         take(runs, &self.mapping.parts, found, &mut Vec::new(), |change| change.into_owned());
+    }
+
+    fn has_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    fn recalls(&mut self, ordinal: u32, record: &'a str) -> bool {
+        let Some(kept) = self.memory.as_mut().and_then(|memory| memory.of(record)) else { return false };
+        for one in kept.iter() {
+            match one.part().checked_sub(1) {
+                None => self.own.recall(one.change(self.mapping, record, ordinal)),
+                Some(place) => {
+                    if let (Some(run), Some(part)) = (self.parts.get_mut(place), self.mapping.parts().get(place)) {
+                        run.recall(one.change(part, record, ordinal));
+                    }
+                }
+            }
+        }
+        true
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
         intake::{self, IntakeError, Item, ItemStatus, Submission, Submitted},
         links, meters,
         pages::{ApplyError, Failure, by_key},
-        patience::Patience,
+        patience::{Patience, Try},
         runs::Tally,
     },
     mapping::{Format, OnMissing},
@@ -176,8 +176,8 @@ async fn run(
     let mut patience = Patience::default();
     let answer = request
         .run(&caller.actor(), sent, |tx| {
-            let (push, isolate) = (Arc::clone(&push), patience.next_try());
-            Box::pin(async move { push.attempt(tx, isolate).await })
+            let (push, turn) = (Arc::clone(&push), patience.next_try());
+            Box::pin(async move { push.attempt(tx, turn).await })
         })
         .await;
     if let Some(tally) = push.lock_tally().take() {
@@ -187,7 +187,7 @@ async fn run(
 }
 
 impl Push {
-    async fn attempt(&self, tx: &mut PgConnection, isolate: bool) -> Result<Answer, Stop> {
+    async fn attempt(&self, tx: &mut PgConnection, turn: Try) -> Result<Answer, Stop> {
         let now = by_key(tx).await?;
         let submission = Submission {
             connector: &self.instance,
@@ -203,7 +203,8 @@ impl Push {
             bulk: false,
             received_at: *self.received_at.get_or_init(|| now),
             first: 0,
-            isolate,
+            isolate: turn.isolates,
+            recalls: turn.recalls,
         };
         let submitted = intake::submit(tx, &self.engine, &submission).await?;
         *self.lock_tally() = Some(submitted.tally);
@@ -283,7 +284,7 @@ fn many_of(submitted: Submitted, list: &str) -> PushedMany {
     let mut items = Vec::with_capacity(submitted.items.len());
     for item in submitted.items {
         let mut error = None;
-        if let Some(Failure { reason, detail, .. }) = &item.failure {
+        if let Some(Failure { reason, detail, .. }) = item.failure.as_deref() {
             let field = item.source.as_deref().unwrap_or_default();
             let place = format!("{list}[{}]", item.ordinal);
             errors.push(FieldError {
@@ -332,7 +333,7 @@ impl From<IntakeError> for Stop {
 impl From<ApplyError> for Stop {
     fn from(error: ApplyError) -> Stop {
         match error {
-            ApplyError::Conflict => Stop::Again(Box::new(error)),
+            ApplyError::Conflict | ApplyError::Recalled => Stop::Again(Box::new(error)),
             ApplyError::Database(error) => error.into(),
             error => Problem::internal(error).into(),
         }

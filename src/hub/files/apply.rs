@@ -167,6 +167,7 @@ async fn submit(
         received_at: scope.file.received_at,
         first: i64::try_from(segment.first).unwrap_or(i64::MAX),
         isolate,
+        recalls: false,
     };
     let mapping = &scope.reading.mapping;
     let submitted =

@@ -67,7 +67,8 @@ pub enum Verdict {
     Superseded(Option<i64>),
     /// Refers to records that are not there yet.
     Deferred(Vec<(Entity, String)>),
-    Refused(Failure),
+    /// Boxed: of nearly every record nothing of it is there.
+    Refused(Box<Failure>),
 }
 
 impl Verdict {
@@ -86,6 +87,9 @@ pub enum ApplyError {
     /// Somebody else wrote the same links meanwhile, or the database chose us to end a deadlock: start the page over.
     #[error("another writer was faster; the page starts over")]
     Conflict,
+    /// A record that was recalled is not what its link holds: start over and read all of them.
+    #[error("a record has to be read again; the page starts over")]
+    Recalled,
     /// Another daemon has taken over the stream: stop, write nothing.
     #[error("the stream's lease was lost to another daemon")]
     LeaseLost,
@@ -225,6 +229,9 @@ async fn round(
         }
     }
 
+    if rows.iter().any(|row| row.incoming.change.is_recalled()) {
+        return Err(ApplyError::Recalled);
+    }
     let mut postponed = Vec::new();
     if entities::is_only_linked(cx.entity) {
         // Nor is one of ours taken for another: numbers of documents begin anew with a period.
@@ -428,7 +435,7 @@ async fn identify(
     for (place, id) in fresh.into_iter().zip(known) {
         let row = &mut rows[place];
         if id.is_none() && !cx.may_create {
-            verdicts[row.place] = Verdict::Refused(not_master(cx, row.code()));
+            verdicts[row.place] = Verdict::Refused(not_master(cx, row.code()).into());
             continue;
         }
         match id.or_else(|| {

@@ -70,7 +70,7 @@ pub(super) async fn write(
         };
         savepoint.rollback().await?;
         if let [row] = batch.as_slice() {
-            verdicts[row.place] = Verdict::Refused(failure);
+            verdicts[row.place] = Verdict::Refused(failure.into());
             continue;
         }
         if !halved {
@@ -90,9 +90,8 @@ fn judge(cx: &ApplyContext<'_>, rows: &[&Row<'_>], outcomes: Vec<Outcome>, verdi
             Outcome::Created => Verdict::Created(row.internal_id),
             Outcome::Updated => Verdict::Updated(row.internal_id),
             Outcome::Unchanged => Verdict::Unchanged(row.internal_id),
-            Outcome::Refused(violation) => {
-                without_its_parent(cx, row, &violation).unwrap_or_else(|| Verdict::Refused(violation.into()))
-            }
+            Outcome::Refused(violation) => without_its_parent(cx, row, &violation)
+                .unwrap_or_else(|| Verdict::Refused(Failure::from(violation).into())),
         };
     }
 }
@@ -123,7 +122,7 @@ fn without_its_parent(cx: &ApplyContext<'_>, row: &Row<'_>, violation: &Violatio
     }
     let code = row.incoming.change.values[*field].as_text()?;
     Some(match on_missing.refuses() {
-        true => Verdict::Refused(missing_reference(cx.entity, *field, *entity, code)),
+        true => Verdict::Refused(missing_reference(cx.entity, *field, *entity, code).into()),
         false => Verdict::Deferred(vec![(*entity, code.to_owned())]),
     })
 }

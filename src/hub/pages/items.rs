@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     apply::{ApplyContext, ApplyError, Guard, Verdict, apply_guarded},
-    plan::{Incoming, twins},
+    plan::{Incoming, Twins, twins},
     record::{Settled, settle_with},
 };
 use crate::{
@@ -73,6 +73,13 @@ struct SheetRow<'a> {
     incoming: Incoming<'a>,
 }
 
+/// The items of one code that wait for their turn: each with its number and its external id.
+struct Queue<'a> {
+    next: (usize, Option<&'a str>),
+    /// They count when the next one is refused, the last first.
+    others: Vec<(usize, Option<&'a str>)>,
+}
+
 /// Items that are about to be applied. They are numbered by whoever adds them.
 pub struct Items<'a> {
     /// Whose references say nothing else wait for what is missing, or do this.
@@ -98,7 +105,7 @@ impl<'a> Items<'a> {
         let mappings = std::iter::once(mapping).chain(mapping.parts().iter().map(AsRef::as_ref));
         for (part, (mapping, mapped)) in mappings.zip(document).enumerate() {
             for record in &mapped.rejected {
-                let verdict = Verdict::Refused(super::record::rejected(record));
+                let verdict = Verdict::Refused(super::record::rejected(record).into());
                 if let Some(fate @ None) = self.fates.get_mut(item(record.ordinal)) {
                     *fate = Some(Fate { verdict, part });
                 }
@@ -180,8 +187,8 @@ impl<'a> Items<'a> {
         Ok(self.fates)
     }
 
-    /// Items of each code that are not settled, the one that counts last: the others count when it is refused.
-    fn queues(&self) -> Vec<Vec<(usize, Option<&'a str>)>> {
+    /// Items of each code that are not settled.
+    fn queues(&self) -> Vec<Queue<'a>> {
         let mut seen = vec![false; self.fates.len()];
         let mut own: Vec<&SheetRow<'a>> = Vec::new();
         for row in self.sheets.iter().flat_map(|sheet| &sheet.rows).filter(|row| row.part == 0) {
@@ -192,31 +199,30 @@ impl<'a> Items<'a> {
         }
         let incoming: Vec<Incoming<'a>> = own.iter().map(|row| row.incoming).collect();
         let named = |place: usize| (own[place].item, incoming[place].change.external_id.as_deref());
-        twins(&incoming, 0..incoming.len()).into_iter().map(|places| places.into_iter().map(named).collect()).collect()
+        let queue =
+            |twins: Twins| Queue { next: named(twins.wins), others: twins.others.into_iter().map(named).collect() };
+        twins(&incoming).into_iter().map(queue).collect()
     }
 
     /// The items that are next: one of each code and of each external id.
-    fn turn(&self, queues: &mut [Vec<(usize, Option<&'a str>)>]) -> Vec<usize> {
-        queues.sort_unstable_by_key(|queue| queue.last().map(|(item, _)| *item));
+    fn turn(&self, queues: &mut [Queue<'a>]) -> Vec<usize> {
+        queues.sort_unstable_by_key(|queue| queue.next.0);
         let mut ids: HashSet<&str> = HashSet::new();
-        let next = queues.iter().filter_map(|queue| queue.last());
-        next.filter(|(_, id)| id.is_none_or(|id| ids.insert(id))).map(|(item, _)| *item).collect()
+        let next = queues.iter().map(|queue| queue.next);
+        next.filter(|(_, id)| id.is_none_or(|id| ids.insert(id))).map(|(item, _)| item).collect()
     }
 
     /// Whether another item of the code has to be tried. Those that were overtaken are told so.
-    fn is_open(&mut self, queue: &mut Vec<(usize, Option<&'a str>)>) -> bool {
-        let Some((item, _)) = queue.last() else { return false };
-        let verdict = match &self.fates[*item] {
+    fn is_open(&mut self, queue: &mut Queue<'a>) -> bool {
+        let verdict = match &self.fates[queue.next.0] {
             None => return true,
             Some(fate) => &fate.verdict,
         };
         if matches!(verdict, Verdict::Refused(_)) {
-            queue.pop();
-            return !queue.is_empty();
+            return queue.others.pop().map(|next| queue.next = next).is_some();
         }
         let winner = verdict.internal_id();
-        queue.pop();
-        for (item, _) in queue.drain(..) {
+        for (item, _) in queue.others.drain(..) {
             self.fates[item] = Some(Fate { verdict: Verdict::Superseded(winner), part: 0 });
         }
         false

@@ -18,7 +18,7 @@ mod store;
 pub use apply::{ApplyContext, ApplyError, Failure, Verdict, apply, apply_marking};
 pub use items::{Fate, Items, ItemsContext, Receipt};
 pub use keyed::by_key;
-pub use plan::{Incoming, Standing, fold, is_older, standing, turns, twins};
+pub use plan::{Incoming, Standing, Twins, fold, is_older, standing, turns, twins};
 pub(super) use record::drop_overtaken;
 pub use record::{MappedPage, PageContext, Pending, Step, apply_page, flush, missing_of, rejected};
 pub use references::missing_reference;

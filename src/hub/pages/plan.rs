@@ -76,34 +76,45 @@ fn compare(new: Option<&Version>, held: Option<&Version>) -> Option<Ordering> {
 pub fn fold(incoming: &[Incoming<'_>]) -> (Vec<usize>, Vec<(usize, usize)>) {
     let mut places = Vec::with_capacity(incoming.len());
     let mut overtaken = Vec::new();
-    for mut twins in twins(incoming, 0..incoming.len()) {
-        let Some(wins) = twins.pop() else { continue };
+    for Twins { wins, others } in twins(incoming) {
         places.push(wins);
-        overtaken.extend(twins.into_iter().map(|place| (place, wins)));
+        overtaken.extend(others.into_iter().map(|place| (place, wins)));
     }
     places.sort_unstable_by(|a, b| incoming[*a].change.code.cmp(&incoming[*b].change.code));
     (places, overtaken)
 }
 
-/// The records of each code, the one that counts last. Of two the newer version counts, else the later one.
-pub fn twins(incoming: &[Incoming<'_>], places: impl IntoIterator<Item = usize>) -> Vec<Vec<usize>> {
+/// The records of one code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Twins {
+    /// The place of the one that counts: of two the newer version, else the later one.
+    pub wins: usize,
+    /// The others, the next best last.
+    pub others: Vec<usize>,
+}
+
+/// The records of each code.
+pub fn twins(incoming: &[Incoming<'_>]) -> Vec<Twins> {
     let mut codes: HashMap<&str, usize> = HashMap::with_capacity(incoming.len());
-    let mut all: Vec<Vec<usize>> = Vec::with_capacity(incoming.len());
-    for place in places {
-        let change = incoming[place].change;
-        match codes.entry(change.code.as_ref()) {
+    let mut all: Vec<Twins> = Vec::with_capacity(incoming.len());
+    for (place, record) in incoming.iter().enumerate() {
+        match codes.entry(record.change.code.as_ref()) {
             Entry::Vacant(free) => {
                 free.insert(all.len());
-                all.push(vec![place]);
+                all.push(Twins { wins: place, others: Vec::new() });
             }
             Entry::Occupied(held) => {
-                let twins = &mut all[*held.get()];
+                let Twins { wins, others } = &mut all[*held.get()];
                 let is_older = |than: usize| {
-                    let versions = [change, incoming[than].change].map(|change| change.version.as_ref());
+                    let versions = [record, &incoming[than]].map(|record| record.change.version.as_ref());
                     compare(versions[0], versions[1]) == Some(Ordering::Less)
                 };
-                let newer = twins.iter().rev().take_while(|than| is_older(**than)).count();
-                twins.insert(twins.len() - newer, place);
+                if !is_older(*wins) {
+                    others.push(std::mem::replace(wins, place));
+                    continue;
+                }
+                let newer = others.iter().rev().take_while(|than| is_older(**than)).count();
+                others.insert(others.len() - newer, place);
             }
         }
     }

@@ -341,7 +341,8 @@ async fn leave(
     verdicts: &[Verdict],
 ) -> Result<(), ApplyError> {
     let entity = context.entity;
-    let refused: Vec<Verdict> = page.mapped.rejected.iter().map(|record| Verdict::Refused(rejected(record))).collect();
+    let refused: Vec<Verdict> =
+        page.mapped.rejected.iter().map(|record| Verdict::Refused(rejected(record).into())).collect();
     let changes = page.mapped.changes.iter().zip(verdicts).map(|(change, verdict)| StoredRecord {
         ordinal: change.ordinal,
         code: Some(change.code.as_ref()),

@@ -110,7 +110,7 @@ async fn refuse_unknown_units(
         Some(unit) => {
             let detail = format!("Unit not found: {unit}");
             let missing = missing_reference(cx.entity, field, Entity::UnitSet, &unit);
-            verdicts[row.place] = Verdict::Refused(Failure { detail, ..missing });
+            verdicts[row.place] = Verdict::Refused(Failure { detail, ..missing }.into());
             false
         }
     });
@@ -142,7 +142,7 @@ fn missing_of(
             continue;
         }
         if on_missing.refuses() {
-            return Some(Verdict::Refused(missing_reference(cx.entity, *field, *entity, code)));
+            return Some(Verdict::Refused(missing_reference(cx.entity, *field, *entity, code).into()));
         }
         waits.push((*entity, code.to_owned()));
     }

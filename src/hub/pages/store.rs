@@ -105,7 +105,7 @@ pub(in crate::hub) async fn store(
                     let missing = missing_of(failure, record.entity);
                     let message = document(record);
                     let carried = dead_letters::carried(page.mapping, page.format, &message.body);
-                    let letter = NewLetter { message, failure: failure.clone(), missing, attempts: 1, carried };
+                    let letter = NewLetter { message, failure: (**failure).clone(), missing, attempts: 1, carried };
                     letters.push((record.ordinal, letter));
                 }
             }

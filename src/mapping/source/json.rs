@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::page::{Found, Unreadable};
+use super::page::{Found, Taker, Unreadable};
 use super::shape::{KeyOrder, Row, Shape};
 
 /// Where the records of a JSON page are: the first of these paths that is there. An empty path is the document itself.
@@ -23,10 +23,10 @@ pub(super) fn read_records<'a>(
     records: &JsonRecords,
     shape: &Shape,
     want_whole: bool,
-    take: impl FnMut(Found<'_, 'a>),
+    taker: &mut impl Taker<'a>,
 ) -> Result<(), Unreadable> {
     let slots = vec![None; shape.len()];
-    let mut elements = Slotted { shape, order: KeyOrder::default(), slots, want_whole, ordinal: 0, take };
+    let mut elements = Slotted { shape, order: KeyOrder::default(), slots, want_whole, ordinal: 0, taker };
     walk(body, records, &mut elements).map(drop)
 }
 
@@ -59,21 +59,25 @@ trait Elements<'a> {
     fn next<A: SeqAccess<'a>>(&mut self, items: &mut A) -> Result<bool, A::Error>;
 }
 
-struct Slotted<'s, 'a, F> {
+struct Slotted<'s, 'a, T> {
     shape: &'s Shape,
     order: KeyOrder<'a>,
     slots: Vec<Option<&'a str>>,
     want_whole: bool,
     ordinal: u32,
-    take: F,
+    taker: &'s mut T,
 }
 
-impl<'a, F: FnMut(Found<'_, 'a>)> Elements<'a> for Slotted<'_, 'a, F> {
+impl<'a, T: Taker<'a>> Elements<'a> for Slotted<'_, 'a, T> {
     fn next<A: SeqAccess<'a>>(&mut self, items: &mut A) -> Result<bool, A::Error> {
         self.slots.fill(None);
         let seed = RecordSeed { shape: self.shape, order: &mut self.order, slots: &mut self.slots };
-        let (is_object, whole) = if self.want_whole {
+        let (is_object, whole) = if self.want_whole || self.taker.has_memory() {
             let Some(raw) = items.next_element::<&'a RawValue>()? else { return Ok(false) };
+            if self.taker.recalls(self.ordinal, raw.get()) {
+                self.ordinal = self.ordinal.saturating_add(1);
+                return Ok(true);
+            }
             let mut reader = serde_json::Deserializer::from_str(raw.get());
             (seed.deserialize(&mut reader).map_err(A::Error::custom)?, Some(raw.get()))
         } else {
@@ -81,9 +85,9 @@ impl<'a, F: FnMut(Found<'_, 'a>)> Elements<'a> for Slotted<'_, 'a, F> {
             (is_object, None)
         };
         if is_object {
-            (self.take)(Found::Record(Row { ordinal: self.ordinal, slots: &self.slots, whole }));
+            self.taker.lasting(Found::Record(Row { ordinal: self.ordinal, slots: &self.slots, whole }));
         } else {
-            (self.take)(Found::Broken { ordinal: self.ordinal, detail: "the record is not an object" });
+            self.taker.lasting(Found::Broken { ordinal: self.ordinal, detail: "the record is not an object" });
         }
         self.ordinal = self.ordinal.saturating_add(1);
         Ok(true)
@@ -421,15 +425,25 @@ mod tests {
             paths: vec![vec!["items".into()], vec!["Item".into(), "items".into()], vec![]],
             empty_if_has: vec!["Meta".into()],
         };
-        let mut codes = Vec::new();
-        read_records(body, &records, &shape, false, |found| {
-            codes.push(match found {
-                Found::Record(row) => row.slots[0].unwrap_or("-").to_owned(),
+        let mut codes = Codes::default();
+        read_records(body, &records, &shape, false, &mut codes).map_err(|unreadable| unreadable.what)?;
+        Ok(codes.0)
+    }
+
+    #[derive(Default)]
+    struct Codes(Vec<String>);
+
+    impl<'a> Taker<'a> for Codes {
+        fn lasting(&mut self, found: Found<'_, 'a>) {
+            self.passing(found);
+        }
+
+        fn passing(&mut self, found: Found<'_, '_>) {
+            self.0.push(match found {
+                Found::Record(row) => row.slots.first().copied().flatten().unwrap_or("-").to_owned(),
                 Found::Broken { .. } => "broken".to_owned(),
             });
-        })
-        .map_err(|unreadable| unreadable.what)?;
-        Ok(codes)
+        }
     }
 
     #[test]
@@ -483,7 +497,8 @@ mod tests {
     #[test]
     fn an_error_tells_its_place() {
         let records = JsonRecords { paths: vec![vec![]], empty_if_has: vec![] };
-        let error = read_records("[\n{\"A\": ?}]", &records, &Shape::default(), false, |_| {}).unwrap_err();
+        let error =
+            read_records("[\n{\"A\": ?}]", &records, &Shape::default(), false, &mut Codes::default()).unwrap_err();
         assert_eq!((error.line, error.byte), (Some(2), Some(8)));
     }
 }

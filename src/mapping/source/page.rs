@@ -110,6 +110,16 @@ pub(in crate::mapping) enum Found<'s, 'a> {
 pub(in crate::mapping) trait Taker<'a> {
     fn lasting(&mut self, found: Found<'_, 'a>);
     fn passing(&mut self, found: Found<'_, '_>);
+
+    /// Whether it is asked about the text of each JSON record before that is read.
+    fn has_memory(&self) -> bool {
+        false
+    }
+
+    /// Whether it knows what this record becomes; then it has taken it.
+    fn recalls(&mut self, _ordinal: u32, _record: &'a str) -> bool {
+        false
+    }
 }
 
 /// Larger bodies are refused by the transport; this is the second line.
@@ -127,7 +137,7 @@ pub(in crate::mapping) fn read_page<'a>(
     match format {
         Format::Json => {
             let records = records.json.as_ref().ok_or_else(|| records.missing(format))?;
-            json::read_records(text, records, shape, want_whole, |found| taker.lasting(found))
+            json::read_records(text, records, shape, want_whole, taker)
         }
         Format::Xml => {
             let records = records.xml.as_ref().ok_or_else(|| records.missing(format))?;

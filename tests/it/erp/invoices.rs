@@ -32,6 +32,7 @@ async fn push(shop: &Shop, items: &Value) -> Submitted {
         received_at: shop.hub.engine.database_now().await.expect("the time"),
         first: 0,
         isolate: false,
+        recalls: true,
     };
     submit_alone(&shop.hub.engine, &submission).await.expect("submitted")
 }

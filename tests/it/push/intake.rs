@@ -8,13 +8,18 @@ use kopru::{
 };
 use serde_json::{Value, json};
 
-use crate::support::hub::{ERP, Hub};
+use crate::support::hub::{Build, ERP, Hub};
 
 pub async fn hub() -> Hub {
+    hub_with(|_| {}).await
+}
+
+pub async fn hub_with(change: impl FnOnce(&mut Build)) -> Hub {
     Hub::with(|build| {
         build.library = Arc::new(Library::load(None).expect("the built-in mappings"));
         build.polled = &[];
         build.beside = &["another"];
+        change(build);
     })
     .await
 }
@@ -55,6 +60,7 @@ pub async fn push_bytes(hub: &Hub, mapping: &str, body: &[u8]) -> Submitted {
         received_at,
         first: 0,
         isolate: false,
+        recalls: true,
     };
     submit_alone(&hub.engine, &submission).await.expect("submitted")
 }
@@ -297,6 +303,7 @@ async fn an_unreadable_document_is_refused_whole() {
             received_at: chrono::DateTime::UNIX_EPOCH,
             first: 0,
             isolate: false,
+            recalls: true,
         };
         submit_alone(&hub.engine, &submission).await.expect_err(body);
     }
