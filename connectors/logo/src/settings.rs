@@ -53,6 +53,8 @@ pub enum SqlCall {
 pub struct OrderSettings {
     /// The field that carries our reference.
     pub key_field: String,
+    /// The same of return slips, which have no field for an order's number of the customer.
+    pub return_key_field: String,
     /// 1 proposal, 2 not to be shipped, 4 may be shipped.
     pub status_on_create: u8,
     pub read_after_write: bool,
@@ -176,6 +178,7 @@ impl LogoSettings {
         let overlap = reader.duration("overlap", Duration::from_secs(600));
         let orders = OrderSettings {
             key_field: reader.text("order_key_field").unwrap_or_else(|| "CUST_ORD_NO".to_owned()),
+            return_key_field: reader.text("return_key_field").unwrap_or_else(|| "DOC_NUMBER".to_owned()),
             status_on_create: order_status(&mut reader),
             read_after_write: reader.flag("read_after_write", true),
             write_concurrency: reader.number("write_concurrency", 1..=16).unwrap_or(1),

@@ -11,7 +11,7 @@ use super::super::{
     engine::{Engine, Instance, WeakEngine},
     pages::Failure,
 };
-use super::{customers, orders};
+use super::{customers, orders, returns, stopped::Stopped};
 use crate::outbox::EventType;
 
 /// The kind of these targets.
@@ -49,6 +49,8 @@ const fn event_of(what: What) -> EventType {
         What::Orders => EventType::OrderConfirmed,
         What::Cancellations => EventType::OrderUpdated,
         What::Customers => EventType::CustomerRegistered,
+        What::Returns => EventType::ReturnApproved,
+        What::ReturnCancellations => EventType::ReturnRejected,
     }
 }
 
@@ -153,11 +155,11 @@ impl Target for SinkTarget {
         let tried = match outlet.what {
             What::Orders => orders::confirmed(&work).await,
             What::Cancellations => orders::cancelled(&work).await,
-            What::Customers => customers::registered(&work).await,
+            What::Customers => customers::registered(&work).await.map_err(Stopped::from),
+            What::Returns => returns::approved(&work).await,
+            What::ReturnCancellations => returns::rejected(&work).await,
         };
-        tried.unwrap_or_else(|error| {
-            // Nothing was sent: each of them reads the store first, and the outcome of a call is never lost in it.
-            Tried::not_asked(Err(Fault::transient(format!("the database failed: {error}"))))
-        })
+        // Nothing was sent: each of them reads the store first, and the outcome of a call is never lost in it.
+        tried.unwrap_or_else(|stopped| Tried::not_asked(Err(stopped.into())))
     }
 }

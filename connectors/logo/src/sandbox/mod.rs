@@ -14,7 +14,7 @@
 //! | `queries`, `units` | the connector's SQL texts |
 //! | `documents`, `document_rows` | what becomes of orders: goods leave, invoices, accounts |
 //! | `lists`, `filter`, `records`, `json` | reading over REST |
-//! | `writes`, `fields`, `orders`, `totals` | writing over REST |
+//! | `writes`, `fields`, `orders`, `returns`, `totals` | writing over REST |
 //! | `changes`, `expected` | the control surface: edits by the firm's own people, and what a hub should end with |
 //!
 //! Invariants
@@ -36,6 +36,7 @@ mod lists;
 mod orders;
 mod queries;
 mod records;
+mod returns;
 mod stamp;
 mod stock;
 mod store;

@@ -139,7 +139,7 @@ impl Store {
         Ok((reference, record))
     }
 
-    fn check(&self, record: &Record, lines: &[Record], switches: &Switches, now: i64, refusal: &mut Refusal) {
+    pub(super) fn check(&self, record: &Record, lines: &[Record], switches: &Switches, now: i64, refusal: &mut Refusal) {
         let text =
             |record: &Record, name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         if text(record, "NUMBER").is_empty() {

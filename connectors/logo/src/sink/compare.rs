@@ -5,7 +5,7 @@ use kopru_sdk::Outgoing;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::orders::is_cancelled;
+use super::made::is_cancelled;
 use crate::write::Record;
 
 /// What is not as it was sent.
@@ -21,7 +21,7 @@ pub struct Differs {
 const DISCOUNT: i64 = 2;
 
 /// `Ok` with a note when figures differ by roundings: by a kuruş a line at most.
-pub fn order(record: &Record, outgoing: &Outgoing<'_>) -> Result<Option<String>, Differs> {
+pub fn slip(record: &Record, outgoing: &Outgoing<'_>) -> Result<Option<String>, Differs> {
     let sent = outgoing.document;
     if is_cancelled(record) {
         return Err(Differs {
@@ -136,7 +136,7 @@ mod tests {
             {"TYPE": 2, "TOTAL": 1107.3},
             {"TYPE": 0, "MASTER_CODE": "KBL-C6-305", "QUANTITY": 3.0, "UNIT_CODE": "MAKARA"}]}});
         change(&mut there);
-        order(there.as_object().unwrap(), &outgoing).map_err(|differs| (differs.reason, differs.field))
+        slip(there.as_object().unwrap(), &outgoing).map_err(|differs| (differs.reason, differs.field))
     }
 
     #[test]

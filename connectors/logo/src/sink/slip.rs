@@ -61,17 +61,27 @@ const NOTES: [&str; 6] = ["NOTES1", "NOTES2", "NOTES3", "NOTES4", "NOTES5", "NOT
 
 /// The body of a new sales order.
 pub fn order(outgoing: &Outgoing<'_>, settings: &OrderSettings) -> Result<Value, Fault> {
+    body(outgoing, &settings.key_field, &[("ORDER_STATUS", json!(settings.status_on_create))])
+}
+
+/// The body of a new return slip.
+pub fn return_slip(outgoing: &Outgoing<'_>, settings: &OrderSettings) -> Result<Value, Fault> {
+    body(outgoing, &settings.return_key_field, &[])
+}
+
+fn body(outgoing: &Outgoing<'_>, key: &str, usual: &[(&str, Value)]) -> Result<Value, Fault> {
     let Value::Object(mapped) = outgoing.document else {
-        return Err(Fault::contract("the mapping of sales orders makes no document"));
+        return Err(Fault::contract(format!("the mapping of {} makes no document", outgoing.what.as_str())));
     };
     let mut body = mapped.clone();
     body.insert("INTERNAL_REFERENCE".to_owned(), json!(0));
-    for (name, value) in [("NUMBER", json!("~")), ("ORDER_STATUS", json!(settings.status_on_create))] {
-        body.entry(name).or_insert(value);
+    body.entry("NUMBER").or_insert(json!("~"));
+    for (name, value) in usual {
+        body.entry(*name).or_insert(value.clone());
     }
     // By it a slip is looked for: no mapping can take it away.
     body.entry("DOC_NUMBER").or_insert(json!(outgoing.reference));
-    body.insert(settings.key_field.clone(), json!(outgoing.reference));
+    body.insert(key.to_owned(), json!(outgoing.reference));
     body.entry("DataObjectParameter").or_insert_with(|| {
         // Our prices are final: no campaigns, no conditions.
         json!({ "FillAccCodesOnPreSave": true, "Validation": true, "ApplyCampaignOnPreSave": false,
@@ -154,6 +164,7 @@ mod tests {
 
     const SETTINGS: fn() -> OrderSettings = || OrderSettings {
         key_field: "CUST_ORD_NO".to_owned(),
+        return_key_field: "DOC_NUMBER".to_owned(),
         status_on_create: 4,
         read_after_write: true,
         write_concurrency: 1,
@@ -181,6 +192,23 @@ mod tests {
         assert_eq!((&made["CUST_ORD_NO"], &made["DOC_NUMBER"]), (&json!("K7P2QX-318"), &json!("K7P2QX-318")));
         assert_eq!((&made["NUMBER"], &made["ORDER_STATUS"]), (&json!("~"), &json!(4)));
         assert_eq!(made["DataObjectParameter"]["ApplyCampaignOnPreSave"], false);
+    }
+
+    #[test]
+    fn a_return_slip_has_no_state_of_an_order() {
+        let (record, document) = (json!({}), json!({"TYPE": 3}));
+        let outgoing = Outgoing {
+            what: What::Returns,
+            reference: "K7P2QX-R4",
+            attempt: 1,
+            unknown_since: None,
+            external_id: None,
+            record: &record,
+            document: &document,
+        };
+        let made = return_slip(&outgoing, &SETTINGS()).unwrap();
+        assert_eq!((&made["DOC_NUMBER"], &made["NUMBER"], &made["TYPE"]), (&json!("K7P2QX-R4"), &json!("~"), &json!(3)));
+        assert_eq!((made.get("ORDER_STATUS"), made.get("CUST_ORD_NO")), (None, None));
     }
 
     #[test]
