@@ -58,6 +58,8 @@ pub struct OrderSettings {
     /// 1 proposal, 2 not to be shipped, 4 may be shipped.
     pub status_on_create: u8,
     pub read_after_write: bool,
+    /// LOGO is asked to hold the goods of each order.
+    pub reserve: bool,
     /// Writes at a time: LOGO does them one by one in any case.
     pub write_concurrency: u16,
     /// How long LOGO may still be at a write that we gave up.
@@ -181,10 +183,23 @@ impl LogoSettings {
             return_key_field: reader.text("return_key_field").unwrap_or_else(|| "DOC_NUMBER".to_owned()),
             status_on_create: order_status(&mut reader),
             read_after_write: reader.flag("read_after_write", true),
+            reserve: reader.flag("reserve_in_logo", false),
             write_concurrency: reader.number("write_concurrency", 1..=16).unwrap_or(1),
             settle: reader.duration("settle", policy.timeouts.write),
             export_dir: reader.text("order_export_dir").filter(|dir| !dir.is_empty()).map(PathBuf::from),
         };
+        if orders.reserve && !orders.read_after_write {
+            reader.refuse(
+                "reserve_in_logo",
+                "needs read_after_write: only what LOGO shows as reserved may be let go here, or it is sold twice",
+            );
+        }
+        if orders.reserve && orders.export_dir.is_some() {
+            reader.refuse(
+                "reserve_in_logo",
+                "does not go with order_export_dir: nobody can see whether LOGO reserved it",
+            );
+        }
         let new_customer_code = new_customer_code(&mut reader);
         for key in ["category_field", "brand_field", "sales_vat_field"] {
             reader.elsewhere(key, IN_MAPPING);

@@ -87,6 +87,8 @@ pub struct Taken {
     pub number: Option<String>,
     /// What a person may want to know, such as figures that differ by a rounding.
     pub note: Option<String>,
+    /// The system holds all goods of it by a reservation of its own, and said so when it was asked.
+    pub holds_goods: bool,
 }
 
 /// What came of a look or of a call.

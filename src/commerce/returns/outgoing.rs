@@ -98,7 +98,9 @@ async fn record(conn: &mut PgConnection, id: i64) -> Result<Value, ReturnError> 
         Returned,
         r#"select r.position, l.product_id, l.code, l.sku, l.name, l.unit, r.quantity, l.numerator, l.denominator,
                l.vat_included, case when l.vat_included then l.listed_price else l.unit_price end as "price!", l.vat_rate,
-               coalesce(d.rate, 0) as "discount_rate!", coalesce(r.reason, h.reason) as "reason!"
+               -- Of what an ERP priced anew the discount is what its figures say.
+               case when l.agreed_quantity is null or l.amount = 0 then coalesce(d.rate, 0)
+                    else round(l.discount / l.amount * 100, 4) end as "discount_rate!", coalesce(r.reason, h.reason) as "reason!"
            from commerce.return_line r
            join commerce.return_request h on h.id = r.return_id
            join commerce.sales_order_line l on l.id = r.order_line_id
@@ -139,6 +141,15 @@ async fn record(conn: &mut PgConnection, id: i64) -> Result<Value, ReturnError> 
     record["lines"] = lines.into();
     record["total"] = json!(total);
     Ok(record)
+}
+
+/// Returns that nobody was told of yet.
+pub async fn untold(conn: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select id from commerce.return_request where state = 'approved' and handed_at is null and sent_at is null order by id"
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// The ERP has the slip, under this number.

@@ -102,8 +102,7 @@ pub async fn request(
     let (id, number) = (inserted.id, inserted.number.as_str());
     let told = Told { id, number, customer_id: customer, order_id: new.order, state, revision: 1 };
     tell(conn, by, EventType::ReturnRequested, &told).await?;
-    let asked =
-        Move { revision: 1, from: None, to: ReturnState::Requested, action: "return.requested", note: None };
+    let asked = Move { revision: 1, from: None, to: ReturnState::Requested, action: "return.requested", note: None };
     note_move(conn, by, id, &asked).await?;
     Ok(id)
 }

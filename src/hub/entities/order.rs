@@ -28,6 +28,8 @@ fn order<'a>(row: &Resolved<'a>) -> SourceOrder<'a> {
         quantity: line.decimal("quantity").unwrap_or(Decimal::ZERO),
         shipped: line.decimal("shipped").unwrap_or(Decimal::ZERO),
         is_closed: line.flag("isClosed").unwrap_or(false),
+        price: line.decimal("price"),
+        amount: line.decimal("amount"),
         vat_base: line.decimal("vatBase"),
         vat: line.decimal("vat"),
     });

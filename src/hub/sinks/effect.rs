@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// The system has the order.
-    OrderTaken { tie: Tie, number: Option<String> },
+    OrderTaken { tie: Tie, number: Option<String>, holds_goods: bool },
     /// It has not, for sure.
     OrderGivenBack { order: i64 },
     /// It cancelled the order, or never had it and is not to get it.
@@ -42,9 +42,9 @@ pub async fn apply(conn: &mut PgConnection, by: &Provenance<'_>, effect: &Effect
 
 async fn follow(conn: &mut PgConnection, by: &Provenance<'_>, effect: &Effect) -> Result<(), Stopped> {
     match effect {
-        Effect::OrderTaken { tie, number } => {
+        Effect::OrderTaken { tie, number, holds_goods } => {
             ties::tie(conn, by.origin, tie).await?;
-            orders::outgoing::taken(conn, by, tie.internal_id, number.as_deref()).await?;
+            orders::outgoing::taken(conn, by, tie.internal_id, number.as_deref(), *holds_goods).await?;
         }
         Effect::OrderGivenBack { order } => {
             if orders::outgoing::given_back(conn, by, *order).await? {

@@ -75,7 +75,7 @@ pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, Stopped> {
             let tie = Tie { entity: ENTITY, internal_id: order, code: reference, external_id: taken.external_id };
             let receipt = taken.number.clone().unwrap_or_else(|| tie.external_id.clone());
             let tried = Tried { outcome: Ok(Some(receipt)), asked, answered: taken.note, effect: None };
-            tried.with(Effect::OrderTaken { tie, number: taken.number })
+            tried.with(Effect::OrderTaken { tie, number: taken.number, holds_goods: taken.holds_goods })
         }
         Came::Parked(refusal) => Tried { outcome: Err(Fault::Permanent(refusal)), asked, answered: None, effect: None },
         Came::Unknown(fault) => Tried { outcome: Err(fault), asked, answered: None, effect: None },

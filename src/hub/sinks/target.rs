@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kopru_sdk::{Cause, Ctx, Fault, Outlet, Sink, What, async_trait};
 use serde_json::Value;
+use sqlx::PgConnection;
 use tokio::sync::Mutex;
 
 use super::super::{
@@ -12,7 +13,10 @@ use super::super::{
     pages::Failure,
 };
 use super::{customers, orders, returns, stopped::Stopped};
-use crate::outbox::EventType;
+use crate::{
+    commerce::{orders::outgoing as orders_out, returns::outgoing as returns_out},
+    outbox::EventType,
+};
 
 /// The kind of these targets.
 pub const KIND: &str = "connector";
@@ -114,6 +118,20 @@ impl Target for SinkTarget {
     fn wants(&self) -> Wants {
         let events = self.outlets.iter().map(|outlet| event_of(outlet.what).as_str().to_owned()).collect();
         Wants { events, bulk: false, blocks: true }
+    }
+
+    async fn untold(&self, conn: &mut PgConnection) -> Result<Vec<(&'static str, Vec<i64>)>, sqlx::Error> {
+        let mut untold = Vec::new();
+        for outlet in &self.outlets {
+            let records = match outlet.what {
+                What::Orders => orders_out::untold(conn).await?,
+                What::Returns => returns_out::untold(conn).await?,
+                // Cards are made when an order names them, and there is nothing to cancel yet.
+                What::Cancellations | What::Customers | What::ReturnCancellations => continue,
+            };
+            untold.push((event_of(outlet.what).as_str(), records));
+        }
+        Ok(untold)
     }
 
     fn at_once(&self) -> usize {

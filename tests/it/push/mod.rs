@@ -6,6 +6,7 @@ mod described;
 pub mod intake;
 mod parts;
 mod previews;
+mod readings;
 mod references;
 
 mod site;

@@ -12,7 +12,7 @@
 //! | [`world`] | the generated firm |
 //! | `table`, `cards`, `stock`, `store` | what was written over it |
 //! | `queries`, `units` | the connector's SQL texts |
-//! | `documents`, `document_rows` | what becomes of orders: goods leave, invoices, accounts |
+//! | `documents`, `document_rows`, `history` | what becomes of orders: goods leave, invoices, accounts |
 //! | `lists`, `filter`, `records`, `json` | reading over REST |
 //! | `writes`, `fields`, `orders`, `returns`, `totals` | writing over REST |
 //! | `changes`, `expected` | the control surface: edits by the firm's own people, and what a hub should end with |
@@ -31,6 +31,7 @@ mod documents;
 mod expected;
 mod fields;
 mod filter;
+mod history;
 mod json;
 mod lists;
 mod orders;

@@ -81,8 +81,7 @@ impl Store {
         let mut record = fields::read(body, fields::ORDER, &mut refusal);
         record.remove("TRANSACTIONS");
         let given = fields::lines(body, "TRANSACTIONS");
-        let mut lines: Vec<Record> =
-            given.map(|line| fields::read(line, fields::ORDER_LINE, &mut refusal)).collect();
+        let mut lines: Vec<Record> = given.map(|line| fields::read(line, fields::ORDER_LINE, &mut refusal)).collect();
         if !refusal.is_empty() {
             return Err(refusal);
         }
@@ -144,7 +143,7 @@ impl Store {
                 let conv = |name: &str| Some(number(line, name)).filter(|conv| !conv.is_zero()).unwrap_or(Decimal::ONE);
                 let item = line.get("STOCKREF").and_then(integer).filter(|item| *item > 0)?;
                 let main = number(line, "QUANTITY") * conv("UNIT_CONV2") / conv("UNIT_CONV1");
-                Some(Open { item, warehouse, quantity: fields::scaled_decimal(main, 4)? })
+                Some(Open { item, warehouse, quantity: fields::scaled_decimal(main, 4)?, reserved: 0 })
             })
             .collect()
     }

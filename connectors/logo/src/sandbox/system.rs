@@ -56,6 +56,9 @@ impl LogoSandbox {
     pub fn build(options: &SandboxOptions) -> Result<LogoSandbox, BadSettings> {
         let switches = Switches::read(options)?;
         let mut store = Store::new(World::new(options.seed, options.items));
+        let clock = SandboxClock::default();
+        super::history::fill(&mut store, switches.documents, &switches, stamp::local(clock.now()))
+            .map_err(|problem| BadSettings(vec![BadSetting { key: "documents".to_owned(), problem }]))?;
         let journal = match &options.dir {
             None => Journal::in_memory(),
             Some(dir) => {
@@ -69,7 +72,7 @@ impl LogoSandbox {
         Ok(LogoSandbox {
             seed: options.seed,
             switches,
-            clock: SandboxClock::default(),
+            clock,
             store: RwLock::new(store),
             sessions: Mutex::default(),
             journal,

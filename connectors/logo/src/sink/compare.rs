@@ -81,6 +81,19 @@ pub fn slip(record: &Record, outgoing: &Outgoing<'_>) -> Result<Option<String>, 
     Ok((!off.is_zero()).then(|| format!("{field} is {there} in LOGO, {off} beside ours")))
 }
 
+/// Whether LOGO holds all goods of the slip by a reservation.
+pub fn is_reserved(record: &Record) -> bool {
+    let lines = lines(record.get("TRANSACTIONS").unwrap_or(&Value::Null));
+    let mut goods = lines.into_iter().filter(|line| matches!(kind(line), 0 | 1)).peekable();
+    goods.peek().is_some()
+        && goods.all(|line| {
+            let wanted = decimal(&line["QUANTITY"]);
+            wanted.is_some()
+                && decimal(&line["ORDER_RESERVE"]) == Some(Decimal::ONE)
+                && decimal(&line["RESERVE_AMOUNT"]) >= wanted
+        })
+}
+
 fn differs(reason: &'static str, field: &str, ours: Option<String>, there: Option<String>) -> Differs {
     let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".to_owned());
     let text = format!("{field} is {} there, and {} was sent", shown(&there), shown(&ours));
@@ -144,6 +157,20 @@ mod tests {
         assert_eq!(compared(|_| {}), Ok(None));
         let note = compared(|there| there["TOTAL_NET"] = json!(40078.46)).unwrap().unwrap();
         assert_eq!(note, "TOTAL_NET is 40078.46 in LOGO, 0.02 beside ours");
+    }
+
+    #[test]
+    fn goods_are_held_when_all_of_them_are() {
+        let held = |first: Value, second: Value| {
+            let slip = json!({"TRANSACTIONS": {"items": [
+                {"TYPE": 0, "QUANTITY": 12.0, "ORDER_RESERVE": 1, "RESERVE_AMOUNT": first}, {"TYPE": 2, "TOTAL": 5},
+                {"TYPE": 0, "QUANTITY": 3.0, "ORDER_RESERVE": 1, "RESERVE_AMOUNT": second}]}});
+            is_reserved(slip.as_object().unwrap())
+        };
+        assert!(held(json!(12.0), json!(3)));
+        assert!(!held(json!(12.0), json!(2.5)));
+        assert!(!held(json!(12.0), Value::Null));
+        assert!(!is_reserved(json!({"TRANSACTIONS": {"Meta": {}}}).as_object().unwrap()));
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn compared(reference: i64, record: &Record, kind: Kind<'_>, outgoing: &Outgoing
 fn taken(reference: i64, record: &Record, note: Option<String>) -> Taken {
     let number = record.get("NUMBER").and_then(Value::as_str).map(str::trim_end);
     let number = number.filter(|number| !number.is_empty() && *number != "~").map(str::to_owned);
-    Taken { external_id: reference.to_string(), number, note }
+    Taken { external_id: reference.to_string(), number, note, holds_goods: compare::is_reserved(record) }
 }
 
 /// Marks the slip as cancelled. One that is gone, or is marked already, is cancelled.
@@ -143,7 +143,12 @@ pub async fn cancel(client: &LogoClient, kind: Kind<'_>, outgoing: &Outgoing<'_>
     let reference = outgoing.external_id.unwrap_or_default();
     let gone = |number: Option<&Value>, note: &str| {
         let number = number.and_then(Value::as_str).map(|number| number.trim_end().to_owned());
-        Ok(Sent::Done(Taken { external_id: reference.to_owned(), number, note: Some(note.to_owned()) }))
+        Ok(Sent::Done(Taken {
+            external_id: reference.to_owned(),
+            number,
+            note: Some(note.to_owned()),
+            ..Taken::default()
+        }))
     };
     let Some(record) = client.record(kind.resource, reference).await? else {
         return gone(None, "it is not there any more");

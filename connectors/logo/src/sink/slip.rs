@@ -61,7 +61,23 @@ const NOTES: [&str; 6] = ["NOTES1", "NOTES2", "NOTES3", "NOTES4", "NOTES5", "NOT
 
 /// The body of a new sales order.
 pub fn order(outgoing: &Outgoing<'_>, settings: &OrderSettings) -> Result<Value, Fault> {
-    body(outgoing, &settings.key_field, &[("ORDER_STATUS", json!(settings.status_on_create))])
+    let mut body = body(outgoing, &settings.key_field, &[("ORDER_STATUS", json!(settings.status_on_create))])?;
+    if settings.reserve {
+        reserve(&mut body);
+    }
+    Ok(body)
+}
+
+/// Asks LOGO to hold the goods of each line for the order.
+fn reserve(body: &mut Value) {
+    let day = body["DATE"].clone();
+    for line in body["TRANSACTIONS"]["items"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        let is_goods = line.get("TYPE").and_then(Value::as_i64).is_none_or(|kind| kind == 0);
+        let Some(quantity) = line.get("QUANTITY").filter(|_| is_goods).cloned() else { continue };
+        line.insert("ORDER_RESERVE".to_owned(), json!(1));
+        line.entry("RESERVE_AMOUNT").or_insert(quantity);
+        line.entry("RESERVE_DATE").or_insert_with(|| day.clone());
+    }
 }
 
 /// The body of a new return slip.
@@ -168,6 +184,7 @@ mod tests {
         status_on_create: 4,
         read_after_write: true,
         write_concurrency: 1,
+        reserve: false,
         settle: std::time::Duration::ZERO,
         export_dir: None,
     };
@@ -195,6 +212,30 @@ mod tests {
     }
 
     #[test]
+    fn goods_are_asked_to_be_held_and_nothing_else_is() {
+        let (record, document) = (
+            json!({}),
+            json!({"DATE": "2026-03-02T00:00:00", "TRANSACTIONS": {"items": [
+            {"TYPE": 0, "QUANTITY": 12}, {"TYPE": 2, "DISCOUNT_RATE": 5}, {"TYPE": 4, "QUANTITY": 1}]}}),
+        );
+        let outgoing = Outgoing {
+            what: What::Orders,
+            reference: "K-1",
+            attempt: 1,
+            unknown_since: None,
+            external_id: None,
+            record: &record,
+            document: &document,
+        };
+        let made = order(&outgoing, &OrderSettings { reserve: true, ..SETTINGS() }).unwrap();
+        let lines = made["TRANSACTIONS"]["items"].as_array().unwrap();
+        let held = json!({"TYPE": 0, "QUANTITY": 12, "ORDER_RESERVE": 1, "RESERVE_AMOUNT": 12,
+            "RESERVE_DATE": "2026-03-02T00:00:00"});
+        assert_eq!(lines[0], held);
+        assert_eq!((lines[1].get("ORDER_RESERVE"), lines[2].get("ORDER_RESERVE")), (None, None));
+    }
+
+    #[test]
     fn a_return_slip_has_no_state_of_an_order() {
         let (record, document) = (json!({}), json!({"TYPE": 3}));
         let outgoing = Outgoing {
@@ -207,7 +248,10 @@ mod tests {
             document: &document,
         };
         let made = return_slip(&outgoing, &SETTINGS()).unwrap();
-        assert_eq!((&made["DOC_NUMBER"], &made["NUMBER"], &made["TYPE"]), (&json!("K7P2QX-R4"), &json!("~"), &json!(3)));
+        assert_eq!(
+            (&made["DOC_NUMBER"], &made["NUMBER"], &made["TYPE"]),
+            (&json!("K7P2QX-R4"), &json!("~"), &json!(3))
+        );
         assert_eq!((made.get("ORDER_STATUS"), made.get("CUST_ORD_NO")), (None, None));
     }
 

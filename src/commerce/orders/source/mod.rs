@@ -2,8 +2,8 @@
 //!
 //! Invariants
 //! - Nothing here makes an order; orders of the ERP's that are not ours never come here.
-//! - Quantities, what was shipped and the cancellation are the ERP's word and are taken over as a revision. Prices are ours and
-//!   the dealer's: they are compared to the kuruş and never overwritten.
+//! - Quantities, what was shipped, prices and the cancellation are the ERP's word and are taken over as a revision. What was agreed
+//!   is kept beside its figures, and what differs from it is told as long as it does.
 //! - The customers of the orders are locked first, then the orders, each by rising id: invoices do the same, and bind themselves to
 //!   the references that are learned here, whichever of the two comes first.
 

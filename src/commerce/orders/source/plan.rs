@@ -3,7 +3,7 @@
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::plain;
-use crate::commerce::orders::State;
+use crate::{commerce::orders::State, money};
 
 /// An order of ours as the ERP has it.
 #[derive(Debug, Clone)]
@@ -28,6 +28,9 @@ pub struct SourceLine<'a> {
     pub shipped: Decimal,
     /// Nothing more of it will be shipped.
     pub is_closed: bool,
+    /// Of one unit, and of all before discounts: with VAT if ours is.
+    pub price: Option<Decimal>,
+    pub amount: Option<Decimal>,
     pub vat_base: Option<Decimal>,
     pub vat: Option<Decimal>,
 }
@@ -44,11 +47,18 @@ pub(super) struct Ours {
     pub(super) ordered: Decimal,
     pub(super) shipped: Decimal,
     pub(super) cancelled: Decimal,
+    pub(super) unit_price: Decimal,
+    pub(super) listed_price: Decimal,
+    pub(super) vat_included: bool,
     pub(super) amount: Decimal,
     pub(super) discount: Decimal,
     pub(super) vat_rate: Decimal,
     pub(super) vat_base: Decimal,
     pub(super) vat: Decimal,
+    /// What was agreed, when the ERP's figures stand in its place: for so many, base and VAT.
+    pub(super) agreed_quantity: Option<Decimal>,
+    pub(super) agreed_base: Option<Decimal>,
+    pub(super) agreed_vat: Option<Decimal>,
     /// What the ERP calls it.
     pub(super) reference: Option<String>,
 }
@@ -60,10 +70,14 @@ pub(super) struct LinePlan {
     pub(super) ordered: Decimal,
     pub(super) shipped: Decimal,
     pub(super) cancelled: Decimal,
+    pub(super) unit_price: Decimal,
+    pub(super) listed_price: Decimal,
     pub(super) amount: Decimal,
     pub(super) discount: Decimal,
     pub(super) vat_base: Decimal,
     pub(super) vat: Decimal,
+    /// The figures are the ERP's; what was agreed is kept beside them.
+    pub(super) is_repriced: bool,
     /// What is not wanted of it any more, beyond what was not wanted before, in its unit.
     pub(super) freed: Decimal,
 }
@@ -92,7 +106,7 @@ pub(super) fn plan<'a>(state: State, ours: &[Ours], theirs: &SourceOrder<'a>) ->
         let next = match theirs {
             Some(theirs) => {
                 compare(line, theirs, &mut plan);
-                line.after(theirs)
+                line.repriced(line.after(theirs), theirs)
             }
             // It was there once, and somebody took it out.
             None if line.reference.is_some() => line.without(),
@@ -157,8 +171,11 @@ fn matched<'s, 'a>(ours: &[Ours], theirs: &'s [SourceLine<'a>], plan: &mut Plan<
                 pairs.push((own.id, line));
             }
             None => {
-                let field = format!("lines[{} {}]", line.external_id, line.code);
-                plan.differences.push((field, "-".to_owned(), plain(line.quantity)));
+                // By its code, which is what a person looks for; by its id, since one code may be added twice.
+                let field = format!("added[{} #{}]", line.code, line.external_id);
+                let said = [Some(plain(line.quantity)), line.unit.map(str::to_owned)];
+                let said: Vec<String> = said.into_iter().flatten().collect();
+                plan.differences.push((field, "-".to_owned(), said.join(" ")));
             }
         }
     }
@@ -193,10 +210,13 @@ impl Ours {
             ordered: self.ordered,
             shipped: self.shipped,
             cancelled: self.cancelled,
+            unit_price: self.unit_price,
+            listed_price: self.listed_price,
             amount: self.amount,
             discount: self.discount,
             vat_base: self.vat_base,
             vat: self.vat,
+            is_repriced: self.agreed_quantity.is_some(),
             freed: Decimal::ZERO,
         }
     }
@@ -229,16 +249,55 @@ impl Ours {
         next
     }
 
-    /// What so much of it is worth by our prices, with VAT; without a quantity nothing.
+    /// The same with the ERP's prices, if its figures are other ones than those that would stand. Without them the line
+    /// costs what it did.
+    fn repriced(&self, next: LinePlan, theirs: &SourceLine<'_>) -> LinePlan {
+        let is_same_unit = self.unit.as_deref().zip(theirs.unit).is_none_or(|(own, unit)| own == unit);
+        let Some((base, vat)) = theirs.vat_base.zip(theirs.vat).filter(|_| is_same_unit) else { return next };
+        if theirs.quantity.is_zero()
+            || part_of((next.vat_base, next.vat), theirs.quantity, next.ordered) == Some((base, vat))
+        {
+            return next;
+        }
+        // Lines are reckoned for all that was ordered, what was cancelled of it included.
+        let whole = |figure: Decimal| Some(kurus(figure.checked_mul(next.ordered)?.checked_div(theirs.quantity)?));
+        let with_vat = Decimal::ONE + self.vat_rate / Decimal::ONE_HUNDRED;
+        let net = |figure: Decimal| if self.vat_included { figure / with_vat } else { figure };
+        let Some((vat_base, vat)) = whole(base).zip(whole(vat)) else { return next };
+        // Before discounts it is never less than behind them: what LOGO does not tell is taken as no discount.
+        let amount = theirs.amount.map(net).and_then(whole).unwrap_or(vat_base).max(vat_base);
+        let listed_price = theirs.price.unwrap_or(self.listed_price);
+        let unit_price = theirs.price.map_or(self.unit_price, |price| money::round(net(price), 6));
+        LinePlan {
+            unit_price,
+            listed_price,
+            amount,
+            discount: amount - vat_base,
+            vat_base,
+            vat,
+            is_repriced: true,
+            ..next
+        }
+    }
+
+    /// What so much of it is worth by what was agreed, with VAT; without a quantity nothing.
     fn worth(&self, quantity: Option<Decimal>) -> Option<Decimal> {
         let Some(quantity) = quantity else { return Some(Decimal::ZERO) };
-        let part = quantity.checked_div(self.ordered)?;
-        let (base, vat) = (self.vat_base, self.vat);
-        if part == Decimal::ONE {
-            return Some(base + vat);
-        }
-        Some(kurus(base.checked_mul(part)?) + kurus(vat.checked_mul(part)?))
+        let (all, base, vat) = match (self.agreed_quantity, self.agreed_base, self.agreed_vat) {
+            (Some(quantity), Some(base), Some(vat)) => (quantity, base, vat),
+            _ => (self.ordered, self.vat_base, self.vat),
+        };
+        part_of((base, vat), quantity, all).map(|(base, vat)| base + vat)
     }
+}
+
+/// Base and VAT of so many, of what they are for all.
+fn part_of((base, vat): (Decimal, Decimal), quantity: Decimal, all: Decimal) -> Option<(Decimal, Decimal)> {
+    if quantity == all {
+        return Some((base, vat));
+    }
+    let part = |figure: Decimal| Some(kurus(figure.checked_mul(quantity)?.checked_div(all)?));
+    part(base).zip(part(vat))
 }
 
 #[cfg(test)]
@@ -257,6 +316,12 @@ mod tests {
             ordered: pieces.into(),
             shipped: Decimal::ZERO,
             cancelled: Decimal::ZERO,
+            unit_price: 10.into(),
+            listed_price: 10.into(),
+            vat_included: false,
+            agreed_quantity: None,
+            agreed_base: None,
+            agreed_vat: None,
             amount: base,
             discount: Decimal::ZERO,
             vat_rate: 20.into(),
@@ -275,6 +340,8 @@ mod tests {
             quantity: quantity.into(),
             shipped: shipped.into(),
             is_closed: false,
+            price: None,
+            amount: None,
             vat_base: None,
             vat: None,
         }
@@ -351,6 +418,84 @@ mod tests {
         let said = order(60, vec![theirs("21", "A", 4, 0), theirs("22", "X", 1, 0)]);
         let fields: Vec<String> =
             plan(State::Confirmed, &own, &said).differences.into_iter().map(|(field, ..)| field).collect();
-        assert_eq!(fields, ["lines[22 X]", "total"]);
+        assert_eq!(fields, ["added[X #22]", "total"]);
+        let added = &plan(State::Confirmed, &own, &said).differences[0];
+        assert_eq!((added.1.as_str(), added.2.as_str()), ("-", "1 ADET"));
+    }
+
+    /// A line of ours as it is after a plan.
+    fn after(line: &Ours, next: &LinePlan) -> Ours {
+        let agreed = |own: Option<Decimal>, was: Decimal| own.or_else(|| next.is_repriced.then_some(was));
+        Ours {
+            ordered: next.ordered,
+            cancelled: next.cancelled,
+            unit_price: next.unit_price,
+            listed_price: next.listed_price,
+            amount: next.amount,
+            discount: next.discount,
+            vat_base: next.vat_base,
+            vat: next.vat,
+            agreed_quantity: agreed(line.agreed_quantity, line.ordered),
+            agreed_base: agreed(line.agreed_base, line.vat_base),
+            agreed_vat: agreed(line.agreed_vat, line.vat),
+            ..line.clone()
+        }
+    }
+
+    fn priced(quantity: i64, price: i64, total: i64, base: i64, vat: Decimal) -> SourceLine<'static> {
+        SourceLine {
+            price: Some(price.into()),
+            amount: Some(total.into()),
+            vat_base: Some(base.into()),
+            vat: Some(vat),
+            ..theirs("21", "A", quantity, 0)
+        }
+    }
+
+    #[test]
+    fn the_figures_of_the_erp_stand_and_what_was_agreed_is_told_beside_them() {
+        let own = ours(1, "A", 4);
+        // 4 at 9 instead of 10, one of them taken off.
+        let said = order(42, vec![priced(4, 9, 36, 35, 7.into())]);
+        let first = plan(State::Confirmed, std::slice::from_ref(&own), &said);
+        let line = &first.lines[0];
+        assert_eq!((line.unit_price, line.listed_price, line.amount), (9.into(), 9.into(), 36.into()));
+        assert_eq!((line.discount, line.vat_base, line.vat, line.is_repriced), (1.into(), 35.into(), 7.into(), true));
+        let told = |plan: &Plan<'_>| {
+            plan.differences.iter().map(|(field, ours, theirs)| format!("{field} {ours} {theirs}")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&first), ["lines[1].total 48 42", "total 48 42"]);
+
+        // Read again: nothing to write, and the difference is not forgotten.
+        let own = after(&own, line);
+        let again = plan(State::Confirmed, std::slice::from_ref(&own), &said);
+        assert_eq!((again.lines.len(), told(&again)), (0, told(&first)));
+
+        // Somebody over there puts the agreed price back.
+        let mended = plan(State::Confirmed, &[own], &order(48, vec![priced(4, 10, 40, 40, 8.into())]));
+        assert_eq!((mended.lines[0].vat_base, mended.lines[0].listed_price), (40.into(), 10.into()));
+        assert_eq!(mended.differences, []);
+    }
+
+    #[test]
+    fn a_kurus_of_a_line_is_taken_over_and_not_told_by_line() {
+        let own = ours(1, "A", 4);
+        let mut said = order(48, vec![priced(4, 10, 40, 40, Decimal::new(8_01, 2))]);
+        said.total = Some(Decimal::new(48_01, 2));
+        let found = plan(State::Confirmed, &[own], &said);
+        assert_eq!(found.lines[0].vat, Decimal::new(8_01, 2));
+        assert_eq!(found.differences, [("total".to_owned(), "48".to_owned(), "48.01".to_owned())]);
+    }
+
+    #[test]
+    fn a_part_of_a_line_is_priced_as_the_part_that_the_erp_has() {
+        let own = ours(1, "A", 4);
+        let said = order(27, vec![priced(2, 11, 22, 22, Decimal::new(4_40, 2))]);
+        let found = plan(State::Confirmed, std::slice::from_ref(&own), &said);
+        let line = &found.lines[0];
+        assert_eq!((line.ordered, line.cancelled), (4.into(), 2.into()));
+        assert_eq!((line.vat_base, line.vat), (44.into(), Decimal::new(8_80, 2)));
+        let again = plan(State::Confirmed, &[after(&own, line)], &said);
+        assert_eq!(again.lines, []);
     }
 }
