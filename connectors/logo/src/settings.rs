@@ -527,6 +527,15 @@ mod tests {
     }
 
     #[test]
+    fn what_logo_reserves_must_be_seen() {
+        assert!(read(json!({"reserve_in_logo": true})).unwrap().orders.reserve);
+        let unseen = read(json!({"reserve_in_logo": true, "read_after_write": false})).unwrap_err();
+        assert!(unseen.starts_with("reserve_in_logo: needs read_after_write"), "{unseen}");
+        let filed = read(json!({"reserve_in_logo": true, "order_export_dir": "/srv/logo/in"})).unwrap_err();
+        assert!(filed.starts_with("reserve_in_logo: does not go with order_export_dir"), "{filed}");
+    }
+
+    #[test]
     fn new_codes_bear_our_number() {
         assert_eq!(coded("120.WEB.{id:5}", 42).as_deref(), Some("120.WEB.00042"));
         assert_eq!(coded("W{id}X", 1_234_567).as_deref(), Some("W1234567X"));

@@ -178,7 +178,7 @@ fn part(at: usize, pieces: i64) -> (Value, Value) {
     invoice["INTERNAL_REFERENCE"] = json!(5_203 + at);
     invoice["GUID"] = json!(format!("E5A9C3D4-22B7-4C3E-8F10-6B0C9D41520{at}"));
     invoice["TRANSACTIONS"]["items"][0]["INTERNAL_REFERENCE"] = json!(60_117 + at);
-    movement["INTERNAL_REFERENCE"] = json!(9_001 + at);
+    movement["INTERNAL_REFERENCE"] = json!(9_101 + at);
     (invoice, movement)
 }
 
@@ -231,9 +231,7 @@ async fn several_invoices_of_one_order_are_counted_once_while_they_come_all_at_o
         };
         let ((), looks) = tokio::join!(work, watch);
         assert!(looks > 0);
-        let rows = shop.hub.rows("select external_id, kind, debit, credit, document_number, is_provisional, replaced_by, order_id from commerce.ledger_entry").await;
-        let runs = shop.hub.rows("select stream, state, created, updated, unchanged, stale, deferred, failed, skipped, records from hub.run where stream = 'ledger' order by id").await;
-        assert_eq!(risk(&shop).await, (number("90"), Decimal::ZERO, Decimal::ZERO), "turn {turn}: {rows:#?} {runs:#?}");
+        assert_eq!(risk(&shop).await, (number("90"), Decimal::ZERO, Decimal::ZERO), "turn {turn}");
         let row = shop.order_row().await;
         assert_eq!((&row["state"], &row["shipped"], &row["invoiced"]), (&json!("shipped"), &json!(10), &json!(10)));
     }

@@ -38,9 +38,11 @@ fn order(store: &Store, n: u64, now: i64) -> Option<Map<String, Value>> {
     let mut scratch = Scratch::default();
     let customers = store.world.customers.max(1);
     // Behind the template row.
-    let customer = store.customers.skip(1 + n % customers).next()?;
+    let mut buyers = store.customers.skip(1 + n % customers);
+    let customer = buyers.next()?;
     let customer = store.customer(customer, &mut scratch).code.to_owned();
-    let item = store.items.skip(items::FIRST_INDEX + n % store.world.items.max(1)).next()?;
+    let mut cards = store.items.skip(items::FIRST_INDEX + n % store.world.items.max(1));
+    let item = cards.next()?;
     let item = store.item(item, &mut scratch).code.to_owned();
     let number = format!("ESKI-{n}");
     let body = json!({

@@ -8,6 +8,7 @@
 //!   the references that are learned here, whichever of the two comes first.
 
 mod differences;
+mod figures;
 mod plan;
 mod write;
 
