@@ -190,6 +190,7 @@ const CUSTOMER: &[FieldSpec] = &[
 const ORDER: &[FieldSpec] = &[
     may("number", FieldType::Text(50)),
     may("isCancelled", FieldType::Bool),
+    may("currency", FieldType::Text(3)),
     may("total", MONEY),
     need("lines", FieldType::List(ORDER_LINE_FIELDS)),
 ];

@@ -51,14 +51,15 @@ pub async fn upsert_orders(
     for line in write::lines(conn, cx.by.origin, &ids).await? {
         lines.entry(line.order_id).or_default().push(line);
     }
-    let numbers: HashMap<i64, Option<String>> = write::numbers(conn, &ids).await?.into_iter().collect();
+    let heads: HashMap<i64, write::Head> =
+        write::heads(conn, &ids).await?.into_iter().map(|head| (head.id, head)).collect();
     for (place, row) in rows.iter().enumerate() {
-        let Some(order) = held.get(&row.id) else { continue };
+        let (Some(order), Some(head)) = (held.get(&row.id), heads.get(&row.id)) else { continue };
+        let row = row.clone().in_currency(&head.currency);
         let state = order.state().map_err(of_order)?;
         let ours = lines.get(&row.id).map(Vec::as_slice).unwrap_or_default();
-        let plan = plan(state, ours, row);
-        let number =
-            row.number.filter(|number| numbers.get(&row.id).is_some_and(|ours| ours.as_deref() != Some(*number)));
+        let plan = plan(state, ours, &row);
+        let number = row.number.filter(|number| head.number.as_deref() != Some(*number));
         let changed = write::apply(conn, cx, order, &plan, number).await.map_err(of_order)?;
         outcomes.set(place, if changed { Outcome::Updated } else { Outcome::Unchanged });
     }

@@ -12,9 +12,24 @@ pub struct SourceOrder<'a> {
     /// The ERP's own number.
     pub number: Option<&'a str>,
     pub is_cancelled: bool,
+    /// Of its figures; `None`: that of the order.
+    pub currency: Option<&'a str>,
     /// What is to be paid, with VAT.
     pub total: Option<Decimal>,
     pub lines: Vec<SourceLine<'a>>,
+}
+
+impl SourceOrder<'_> {
+    /// Without figures, when they are in another currency than the order: they neither stand on it nor can be compared.
+    pub(super) fn in_currency(mut self, ours: &str) -> Self {
+        if self.currency.is_some_and(|theirs| theirs != ours) {
+            self.total = None;
+            for line in &mut self.lines {
+                (line.price, line.amount, line.vat_base, line.vat) = (None, None, None, None);
+            }
+        }
+        self
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -247,7 +262,7 @@ mod tests {
     }
 
     fn order(total: i64, lines: Vec<SourceLine<'static>>) -> SourceOrder<'static> {
-        SourceOrder { id: 1, number: Some("1"), is_cancelled: false, total: Some(total.into()), lines }
+        SourceOrder { id: 1, number: Some("1"), is_cancelled: false, currency: None, total: Some(total.into()), lines }
     }
 
     #[test]
@@ -374,6 +389,16 @@ mod tests {
         let mended = plan(State::Confirmed, &[own], &order(48, vec![priced(4, 10, 40, 40, 8.into())]));
         assert_eq!((mended.lines[0].vat_base, mended.lines[0].listed_price), (40.into(), 10.into()));
         assert_eq!(mended.differences, []);
+    }
+
+    #[test]
+    fn figures_in_another_currency_are_neither_taken_over_nor_compared() {
+        let own = ours(1, "A", 4);
+        let lira =
+            SourceOrder { currency: Some("TRY"), ..order(1_600, vec![priced(4, 400, 1_600, 1_600, 320.into())]) };
+        let dollars = plan(State::Confirmed, std::slice::from_ref(&own), &lira.clone().in_currency("USD"));
+        assert_eq!((dollars.lines.len(), dollars.differences.len()), (0, 0));
+        assert_eq!(plan(State::Confirmed, &[own], &lira.in_currency("TRY")).lines.len(), 1);
     }
 
     #[test]

@@ -47,15 +47,22 @@ pub(super) async fn lines(conn: &mut PgConnection, origin: &str, orders: &[i64])
     .await
 }
 
-/// The ERP's numbers of these orders, as far as they are known.
-pub(super) async fn numbers(
-    conn: &mut PgConnection,
-    orders: &[i64],
-) -> Result<Vec<(i64, Option<String>)>, sqlx::Error> {
-    let rows = sqlx::query!("select id, external_number from commerce.sales_order where id = any ($1)", orders)
-        .fetch_all(conn)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.external_number)).collect())
+/// What of an order its lines do not tell.
+pub(super) struct Head {
+    pub(super) id: i64,
+    /// The ERP's, as far as it is known.
+    pub(super) number: Option<String>,
+    pub(super) currency: String,
+}
+
+pub(super) async fn heads(conn: &mut PgConnection, orders: &[i64]) -> Result<Vec<Head>, sqlx::Error> {
+    sqlx::query_as!(
+        Head,
+        "select id, external_number as number, currency from commerce.sales_order where id = any ($1)",
+        orders,
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Writes a plan. `number`: the ERP's, when it is another one than we know. Whether anything changed.
