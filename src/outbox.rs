@@ -32,6 +32,8 @@ pub enum EventType {
     CustomerRegistered,
     InvoiceCreated,
     ReturnRequested,
+    ReturnApproved,
+    ReturnRejected,
     OrderCreated,
     OrderApproved,
     OrderConfirmed,
@@ -51,6 +53,8 @@ impl EventType {
         EventType::CustomerRegistered,
         EventType::InvoiceCreated,
         EventType::ReturnRequested,
+        EventType::ReturnApproved,
+        EventType::ReturnRejected,
         EventType::OrderCreated,
         EventType::OrderApproved,
         EventType::OrderConfirmed,
@@ -70,6 +74,8 @@ impl EventType {
             EventType::CustomerRegistered => "customer.registered",
             EventType::InvoiceCreated => "invoice.created",
             EventType::ReturnRequested => "return.requested",
+            EventType::ReturnApproved => "return.approved",
+            EventType::ReturnRejected => "return.rejected",
             EventType::OrderCreated => "order.created",
             EventType::OrderApproved => "order.approved",
             EventType::OrderConfirmed => "order.confirmed",
@@ -96,7 +102,7 @@ impl EventType {
             EventType::StockChanged => "stock",
             EventType::CustomerRegistered => "customer",
             EventType::InvoiceCreated => "invoice",
-            EventType::ReturnRequested => "return",
+            EventType::ReturnRequested | EventType::ReturnApproved | EventType::ReturnRejected => "return",
             EventType::OrderCreated
             | EventType::OrderApproved
             | EventType::OrderConfirmed

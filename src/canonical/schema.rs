@@ -190,6 +190,7 @@ const CUSTOMER: &[FieldSpec] = &[
 const ORDER: &[FieldSpec] = &[
     may("number", FieldType::Text(50)),
     may("isCancelled", FieldType::Bool),
+    may("currency", FieldType::Text(3)),
     may("total", MONEY),
     need("lines", FieldType::List(ORDER_LINE_FIELDS)),
 ];
@@ -202,6 +203,8 @@ const ORDER_LINE_FIELDS: &[FieldSpec] = &[
     need("quantity", QUANTITY),
     may("shipped", QUANTITY),
     may("isClosed", FieldType::Bool),
+    may("price", UNIT_PRICE),
+    may("amount", MONEY),
     may("vatBase", MONEY),
     may("vat", MONEY),
 ];
@@ -253,7 +256,8 @@ const INVOICE_LINE_FIELDS: &[FieldSpec] = &[
 const INVOICE_PAYMENT_FIELDS: &[FieldSpec] = &[need("dueDate", FieldType::Date), need("amount", MONEY)];
 
 /// One of `debit` and `credit` is 0. `order`: our reference of an order that an invoice's movement is of; `reference`: a
-/// reference of ours that the movement was made with.
+/// reference of ours that the movement was made with; `book`: the one that it stands in, if the source begins a new one now and
+/// then with an `opening`.
 const LEDGER: &[FieldSpec] = &[
     need("customer", FieldType::Ref(Entity::Customer)),
     need("kind", FieldType::Text(20)),
@@ -266,6 +270,7 @@ const LEDGER: &[FieldSpec] = &[
     may("description", FieldType::Text(500)),
     may("reference", FieldType::Text(100)),
     may("order", FieldType::Text(100)),
+    may("book", FieldType::Text(20)),
     may("isCancelled", FieldType::Bool),
 ];
 

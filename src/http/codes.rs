@@ -153,6 +153,13 @@ const TABLE: &[Code] = &[
     ),
     Code::new(409, "source_owned", On::These(OWNED), "a source owns these fields; `owner` names it"),
     Code::new(409, "not_source_owned", On::These(&["setOverride"]), "no source writes this record: change it itself"),
+    Code::new(409, "reading_overtaken", On::Pushed, "levels of a reading of the stock that is not the last one"),
+    Code::new(
+        409,
+        "stock_is_polled",
+        On::These(&["beginStockReading"]),
+        "the hub reads the stock of this system itself",
+    ),
     Code::new(409, "state_conflict", On::These(MOVES), "the state does not allow it; `allowed` names what may follow"),
     Code::new(409, "insufficient_stock", On::These(ORDER), "there is not enough in stock; `errors` names the lines"),
     Code::new(409, "cart_changed", On::These(ORDER), "prices of the cart have changed; `errors` names the items"),

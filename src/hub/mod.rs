@@ -48,7 +48,7 @@ pub mod documents;
 pub mod engine;
 pub mod entities;
 pub mod files;
-mod handover;
+pub mod handover;
 pub mod history;
 pub mod housekeeping;
 pub mod installation;

@@ -19,15 +19,17 @@ use crate::canonical::Value;
 pub enum Told {
     Order,
     Customer,
+    Return,
 }
 
 impl Told {
-    pub const ALL: [Told; 2] = [Told::Order, Told::Customer];
+    pub const ALL: [Told; 3] = [Told::Order, Told::Customer, Told::Return];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Told::Order => "order",
             Told::Customer => "customer",
+            Told::Return => "return",
         }
     }
 

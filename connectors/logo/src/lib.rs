@@ -94,11 +94,15 @@ impl Connector for Logo {
         Some(self)
     }
 
-    /// The formula says it: what open orders hold is in it, or only what has left the warehouse.
+    /// The formula says it: what open orders hold is in it, or what is reserved for them, or only what has left the warehouse.
     fn takes_off(&self) -> TakesOff {
         let formula = &self.client.settings.stock_formula;
-        let holds_orders = formula.terms().any(|(add, column)| !add && column == StockColumn::SalesOrders);
-        if holds_orders { TakesOff::OnTaking } else { TakesOff::OnShipping }
+        let has_off = |column| formula.terms().any(|term| term == (false, column));
+        match (has_off(StockColumn::SalesOrders), has_off(StockColumn::Reserved)) {
+            (true, _) => TakesOff::OnTaking,
+            (false, true) => TakesOff::OnReserving,
+            (false, false) => TakesOff::OnShipping,
+        }
     }
 
     fn sink(&self) -> Option<&dyn Sink> {

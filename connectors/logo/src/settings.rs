@@ -53,9 +53,13 @@ pub enum SqlCall {
 pub struct OrderSettings {
     /// The field that carries our reference.
     pub key_field: String,
+    /// The same of return slips, which have no field for an order's number of the customer.
+    pub return_key_field: String,
     /// 1 proposal, 2 not to be shipped, 4 may be shipped.
     pub status_on_create: u8,
     pub read_after_write: bool,
+    /// LOGO is asked to hold the goods of each order.
+    pub reserve: bool,
     /// Writes at a time: LOGO does them one by one in any case.
     pub write_concurrency: u16,
     /// How long LOGO may still be at a write that we gave up.
@@ -176,12 +180,26 @@ impl LogoSettings {
         let overlap = reader.duration("overlap", Duration::from_secs(600));
         let orders = OrderSettings {
             key_field: reader.text("order_key_field").unwrap_or_else(|| "CUST_ORD_NO".to_owned()),
+            return_key_field: reader.text("return_key_field").unwrap_or_else(|| "DOC_NUMBER".to_owned()),
             status_on_create: order_status(&mut reader),
             read_after_write: reader.flag("read_after_write", true),
+            reserve: reader.flag("reserve_in_logo", false),
             write_concurrency: reader.number("write_concurrency", 1..=16).unwrap_or(1),
             settle: reader.duration("settle", policy.timeouts.write),
             export_dir: reader.text("order_export_dir").filter(|dir| !dir.is_empty()).map(PathBuf::from),
         };
+        if orders.reserve && !orders.read_after_write {
+            reader.refuse(
+                "reserve_in_logo",
+                "needs read_after_write: only what LOGO shows as reserved may be let go here, or it is sold twice",
+            );
+        }
+        if orders.reserve && orders.export_dir.is_some() {
+            reader.refuse(
+                "reserve_in_logo",
+                "does not go with order_export_dir: nobody can see whether LOGO reserved it",
+            );
+        }
         let new_customer_code = new_customer_code(&mut reader);
         for key in ["category_field", "brand_field", "sales_vat_field"] {
             reader.elsewhere(key, IN_MAPPING);
@@ -506,6 +524,15 @@ mod tests {
     fn keys_that_live_elsewhere_say_where() {
         let text = read(json!({"category_field": "AUXIL_CODE", "full_pass_at": "03:30"})).unwrap_err();
         assert!(text.contains("mappings/logo/items.toml") && text.contains("full_at"), "{text}");
+    }
+
+    #[test]
+    fn what_logo_reserves_must_be_seen() {
+        assert!(read(json!({"reserve_in_logo": true})).unwrap().orders.reserve);
+        let unseen = read(json!({"reserve_in_logo": true, "read_after_write": false})).unwrap_err();
+        assert!(unseen.starts_with("reserve_in_logo: needs read_after_write"), "{unseen}");
+        let filed = read(json!({"reserve_in_logo": true, "order_export_dir": "/srv/logo/in"})).unwrap_err();
+        assert!(filed.starts_with("reserve_in_logo: does not go with order_export_dir"), "{filed}");
     }
 
     #[test]

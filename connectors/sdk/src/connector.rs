@@ -91,6 +91,9 @@ pub trait Connector: Send + Sync + 'static {
 pub enum TakesOff {
     /// As soon as it has the order.
     OnTaking,
+    /// As soon as it has the order and holds its goods by a reservation of its own (`Taken::holds_goods`); those of
+    /// other orders line by line, as they leave.
+    OnReserving,
     /// Line by line, as the goods leave.
     OnShipping,
 }

@@ -1,4 +1,4 @@
-//! What a connector can be told: orders, cancellations, cards.
+//! What a connector can be told: orders, returns, their cancellations, cards.
 //!
 //! The hub says what is to be made over there, under which reference, and whether an earlier call may have made it
 //! already. The connector looks and sends; it never waits and never asks twice: when it is looked for and when it is sent
@@ -35,16 +35,23 @@ pub enum What {
     Cancellations,
     /// A dealer who was approved has a customer card, found by its tax number or made.
     Customers,
+    /// A return that was approved becomes a return slip.
+    Returns,
+    /// A return slip that was made is cancelled: the return was rejected after all.
+    ReturnCancellations,
 }
 
 impl What {
-    pub const ALL: [What; 3] = [What::Orders, What::Cancellations, What::Customers];
+    pub const ALL: [What; 5] =
+        [What::Orders, What::Cancellations, What::Customers, What::Returns, What::ReturnCancellations];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             What::Orders => "orders",
             What::Cancellations => "cancellations",
             What::Customers => "customers",
+            What::Returns => "returns",
+            What::ReturnCancellations => "return_cancellations",
         }
     }
 
@@ -80,6 +87,8 @@ pub struct Taken {
     pub number: Option<String>,
     /// What a person may want to know, such as figures that differ by a rounding.
     pub note: Option<String>,
+    /// The system holds all goods of it by a reservation of its own, and said so when it was asked.
+    pub holds_goods: bool,
 }
 
 /// What came of a look or of a call.

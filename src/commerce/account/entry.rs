@@ -73,6 +73,8 @@ pub struct LedgerUpsert<'a> {
     pub reference: Option<&'a str>,
     /// The order of ours that it names.
     pub order: Option<i64>,
+    /// The book that it stands in. An opening of a later book carries over what stands in earlier ones.
+    pub book: Option<&'a str>,
     pub is_cancelled: bool,
 }
 
@@ -94,6 +96,7 @@ pub(super) struct Entry<'a> {
     pub(super) description: Option<&'a str>,
     pub(super) reference: Option<&'a str>,
     pub(super) order: Option<i64>,
+    pub(super) book: Option<&'a str>,
     pub(super) is_cancelled: bool,
 }
 
@@ -125,6 +128,7 @@ pub(super) fn prepare<'a>(place: usize, row: &LedgerUpsert<'a>) -> Result<Entry<
         description: text("description", row.description, 500)?,
         reference: text("reference", row.reference, 100)?,
         order: row.order,
+        book: text("book", row.book, 20)?,
         is_cancelled: row.is_cancelled,
     })
 }

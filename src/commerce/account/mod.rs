@@ -6,6 +6,8 @@
 //!   not matter which of the two was there first.
 //! - A document that was cancelled over there comes twice, as an invoice and as a movement. Once one of the two says so it
 //!   does not count, whatever the other one still says (the view `ledger_counted`, and `vain` in `risk.sql`).
+//! - An ERP that begins a new book opens it with what was carried over. From then on the rows of that customer in its earlier
+//!   books do not count any more, whether they are known or not; a customer without an opening had nothing to carry over.
 //! - What is ordered and not yet invoiced is exposure. An invoice takes over from it once: when it is known as an
 //!   invoice, by the invoiced quantities of the order's lines; before that, when only the ERP's movement is there, by the
 //!   movement's amount.

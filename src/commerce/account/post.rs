@@ -64,6 +64,7 @@ pub async fn post(conn: &mut PgConnection, cx: &WriteContext<'_>, postings: &[Po
             description: posting.description,
             reference: posting.reference,
             order: posting.order,
+            book: None,
             is_cancelled: posting.is_cancelled,
         };
         entries.push(prepare(place, &row).map_err(PostError::Refused)?);

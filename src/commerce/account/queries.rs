@@ -97,6 +97,7 @@ pub(super) async fn insert(
         &column(new, |e| e.reference) as _,
         &column(new, |e| e.document_number) as _,
         &column(new, |e| e.description) as _,
+        &column(new, |e| e.book) as _,
     )
     .execute(conn)
     .await?;
@@ -128,6 +129,7 @@ pub(super) async fn update(
         &column(known, |e| e.reference) as _,
         &column(known, |e| e.document_number) as _,
         &column(known, |e| e.description) as _,
+        &column(known, |e| e.book) as _,
     )
     .fetch_all(conn)
     .await?;

@@ -153,8 +153,14 @@ pub async fn transactions(
         r#"select id as "id!", kind as "kind!", booked_at as "booked_at!", due_date, document_number, description,
              reference, order_id, currency as "currency!", debit as "debit!", credit as "credit!",
              is_provisional as "is_provisional!"
-         from commerce.ledger_counted
+         from commerce.ledger_standing e
          where customer_id = $1 and ($2 or customer_id = $3)
+             -- Carried over by the last day that is asked for.
+             and not exists (
+                 select from commerce.ledger_entry o
+                 where o.customer_id = e.customer_id and o.origin = e.origin and o.currency = e.currency
+                     and o.book > e.book and o.kind = 'opening' and not o.is_cancelled and not o.is_provisional
+                     and ($5::date is null or o.booked_at <= $5))
              and ($4::date is null or booked_at >= $4)
              and ($5::date is null or booked_at <= $5)
              and ($6::text is null or currency = $6)

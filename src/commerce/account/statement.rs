@@ -1,4 +1,5 @@
-//! The statement of an account: what it stood at, what moved, what it stands at.
+//! The statement of an account: what it stood at, what moved, what it stands at. A book that was carried over after the last day
+//! is shown with its own movements; with the opening of the next one in the period, that stands for them.
 
 use chrono::NaiveDate;
 use rust_decimal::{Decimal, serde::arbitrary_precision};
@@ -76,13 +77,19 @@ pub async fn statement(
         r#"select c.code, c.title, coalesce($3, c.currency) as "currency!",
                coalesce(sum(e.debit - e.credit), 0) as "opening!"
            from commerce.customer c
-           left join commerce.ledger_counted e
+           left join commerce.ledger_standing e
                on e.customer_id = c.id and e.booked_at < $2 and e.currency = coalesce($3, c.currency)
+                   and not exists (
+                       select from commerce.ledger_entry o
+                       where o.customer_id = e.customer_id and o.origin = e.origin and o.currency = e.currency
+                           and o.book > e.book and o.kind = 'opening' and not o.is_cancelled and not o.is_provisional
+                           and o.booked_at <= $4)
            where c.id = $1
            group by c.id"#,
         customer_id,
         period.from(),
         currency,
+        period.to(),
     )
     .fetch_optional(&mut *conn)
     .await?;
@@ -92,8 +99,13 @@ pub async fn statement(
         r#"select id as "id!", kind as "kind!", booked_at as "booked_at!", due_date, document_number, description,
              reference, order_id, currency as "currency!", debit as "debit!", credit as "credit!",
              is_provisional as "is_provisional!"
-         from commerce.ledger_counted
+         from commerce.ledger_standing e
          where customer_id = $1 and booked_at between $2 and $3 and currency = $4
+             and not exists (
+                 select from commerce.ledger_entry o
+                 where o.customer_id = e.customer_id and o.origin = e.origin and o.currency = e.currency
+                     and o.book > e.book and o.kind = 'opening' and not o.is_cancelled and not o.is_provisional
+                     and o.booked_at <= $3)
          order by booked_at, id
          limit $5"#,
         customer_id,

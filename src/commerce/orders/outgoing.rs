@@ -75,19 +75,31 @@ async fn record(conn: &mut PgConnection, order: i64) -> Result<Option<Value>, sq
     sqlx::query_file_scalar!("src/commerce/orders/sql/outgoing.sql", order).fetch_optional(conn).await
 }
 
-/// The ERP has it, under this number.
+/// Orders that nobody was told of yet: confirmed, and nothing of them sent or shipped.
+pub async fn untold(conn: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select id from commerce.sales_order
+         where state = 'confirmed' and confirmed_at is not null and handed_at is null and sent_at is null
+         order by id"
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The ERP has it, under this number, and holds its goods or does not.
 pub async fn taken(
     conn: &mut PgConnection,
     by: &Provenance<'_>,
     order: i64,
     number: Option<&str>,
+    holds_goods: bool,
 ) -> Result<(), OrderError> {
     let held = lock(conn, Scope::house(), order).await?;
     let written = sqlx::query!(
         "with changed as (
             update commerce.sales_order
             set sent_at = $3, handed_at = coalesce(handed_at, $3), external_number = coalesce(external_number, $4),
-                revision = $2, updated_at = $3
+                reserved_there = $8, revision = $2, updated_at = $3
             where id = $1 and sent_at is null and confirmed_at is not null
             returning id
          )
@@ -101,6 +113,7 @@ pub async fn taken(
         held.state,
         by.origin,
         by.correlation_id,
+        holds_goods,
     )
     .execute(&mut *conn)
     .await?

@@ -4,10 +4,13 @@ use sqlx::PgConnection;
 
 use super::{
     error::{NamedFault, ReturnError},
-    request::note_move,
+    moves::{Move, Told, note_move, tell},
     state::ReturnState,
 };
-use crate::{commerce::check, outbox::Provenance};
+use crate::{
+    commerce::check,
+    outbox::{EventType, Provenance},
+};
 
 #[derive(Debug, Clone)]
 pub enum Decision {
@@ -38,11 +41,12 @@ pub async fn decide(
     check::text(field, note.unwrap_or_default(), 2000)
         .map_err(|fault| ReturnError::Invalid(vec![NamedFault::new(field, fault.rule, fault.detail)]))?;
     let (from, revision) = lock(conn, id, to).await?;
-    sqlx::query!(
+    let row = sqlx::query!(
         "update commerce.return_request
          set state = $2, revision = $3, decided_at = $4, decided_by = $5, decision_note = $6, updated_at = $4,
              updated_by = $5
-         where id = $1",
+         where id = $1
+         returning number, customer_id, order_id",
         id,
         to.as_str(),
         revision,
@@ -50,9 +54,16 @@ pub async fn decide(
         by.origin,
         note,
     )
-    .execute(&mut *conn)
+    .fetch_one(&mut *conn)
     .await?;
-    note_move(conn, by, id, revision, Some(from), to, note).await?;
+    let (kind, action) = match to {
+        ReturnState::Approved => (EventType::ReturnApproved, "return.approved"),
+        _ => (EventType::ReturnRejected, "return.rejected"),
+    };
+    let (number, customer_id, order_id) = (row.number.as_str(), row.customer_id, row.order_id);
+    let told = Told { id, number, customer_id, order_id, state: to.as_str(), revision };
+    tell(conn, by, kind, &told).await?;
+    note_move(conn, by, id, &Move { revision, from: Some(from), to, action, note }).await?;
     Ok(())
 }
 

@@ -33,6 +33,10 @@ pub struct ReturnHead {
     pub decision_note: Option<String>,
     pub received_at: Option<DateTime<Utc>>,
     pub warehouse_code: Option<String>,
+    /// The ERP's number of its return slip.
+    pub logo_number: Option<String>,
+    /// When the ERP took the slip.
+    pub sent_at: Option<DateTime<Utc>>,
     pub revision: i64,
 }
 
@@ -97,7 +101,8 @@ pub async fn list(
     let rows = sqlx::query_as!(
         ReturnHead,
         r#"select r.id, r.number, r.state, r.reason, r.note, r.customer_id, r.order_id, o.number as order_number,
-               r.created_at, r.decided_at, r.decision_note, r.received_at, w.code as "warehouse_code?", r.revision
+               r.created_at, r.decided_at, r.decision_note, r.received_at, w.code as "warehouse_code?",
+               r.external_number as logo_number, r.sent_at, r.revision
            from commerce.return_request r
            join commerce.sales_order o on o.id = r.order_id
            left join commerce.warehouse w on w.id = r.warehouse_id
@@ -126,7 +131,8 @@ pub async fn find(conn: &mut PgConnection, scope: Scope, id: i64) -> Result<Opti
     let head = sqlx::query_as!(
         ReturnHead,
         r#"select r.id, r.number, r.state, r.reason, r.note, r.customer_id, r.order_id, o.number as order_number,
-               r.created_at, r.decided_at, r.decision_note, r.received_at, w.code as "warehouse_code?", r.revision
+               r.created_at, r.decided_at, r.decision_note, r.received_at, w.code as "warehouse_code?",
+               r.external_number as logo_number, r.sent_at, r.revision
            from commerce.return_request r
            join commerce.sales_order o on o.id = r.order_id
            left join commerce.warehouse w on w.id = r.warehouse_id

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::{
     decide::lock,
     error::{NamedFault, ReturnError},
-    request::note_move,
+    moves::{Move, note_move},
     state::ReturnState,
 };
 use crate::{
@@ -62,11 +62,11 @@ pub async fn receive(
             Arrival { product: line.product_id, warehouse: warehouse_id, quantity }
         })
         .collect();
-    let order = sqlx::query_scalar!(
+    let row = sqlx::query!(
         "update commerce.return_request
          set state = 'received', revision = $2, received_at = $3, warehouse_id = $4, updated_at = $3, updated_by = $5
          where id = $1
-         returning order_id",
+         returning order_id, handed_at",
         id,
         revision,
         by.now,
@@ -75,8 +75,12 @@ pub async fn receive(
     )
     .fetch_one(&mut *conn)
     .await?;
-    note_move(conn, by, id, revision, Some(from), ReturnState::Received, note).await?;
-    orders::came_back(conn, by, order).await?;
-    stock::take_in(conn, by, "return", &arrivals).await?;
+    let to = ReturnState::Received;
+    note_move(conn, by, id, &Move { revision, from: Some(from), to, action: "return.received", note }).await?;
+    orders::came_back(conn, by, row.order_id).await?;
+    // With a slip at the ERP the goods are in its figures.
+    if row.handed_at.is_none() {
+        stock::take_in(conn, by, "return", &arrivals).await?;
+    }
     Ok(())
 }

@@ -3,19 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use rust_decimal::Decimal;
-use serde::Serialize;
-use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
     error::{NamedFault, ReturnError},
+    moves::{Move, Told, note_move, tell},
     state::{ReturnReason, ReturnState},
 };
 use crate::{
-    audit::{self, Actor},
-    commerce::{CommandError, check, orders::istanbul_day, units::usual_decimals},
+    commerce::{check, orders::istanbul_day, units::usual_decimals},
     money,
-    outbox::{self, EventType, Events, Provenance},
+    outbox::{EventType, Provenance},
     principal::Scope,
 };
 
@@ -46,17 +44,6 @@ struct Delivered {
     decimals: Option<i16>,
     delivered: Decimal,
     asked: Decimal,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Requested<'a> {
-    id: i64,
-    number: &'a str,
-    customer_id: i64,
-    order_id: i64,
-    state: &'static str,
-    revision: i64,
 }
 
 /// Asks for a return of lines of one order; gives its id. `by.origin` is the principal's actor.
@@ -113,11 +100,10 @@ pub async fn request(
     .execute(&mut *conn)
     .await?;
     let (id, number) = (inserted.id, inserted.number.as_str());
-    let mut events = Events::new(EventType::ReturnRequested, 1);
-    let told = Requested { id, number, customer_id: customer, order_id: new.order, state, revision: 1 };
-    events.push(id, 1, &told)?;
-    outbox::append(conn, by, &events).await?;
-    note_move(conn, by, id, 1, None, ReturnState::Requested, None).await?;
+    let told = Told { id, number, customer_id: customer, order_id: new.order, state, revision: 1 };
+    tell(conn, by, EventType::ReturnRequested, &told).await?;
+    let asked = Move { revision: 1, from: None, to: ReturnState::Requested, action: "return.requested", note: None };
+    note_move(conn, by, id, &asked).await?;
     Ok(id)
 }
 
@@ -198,40 +184,4 @@ impl Delivered {
             ("too_many", format!("{asked} is more than the {left} that may come back of {delivered} delivered"))
         })
     }
-}
-
-/// The line of history of a move, and its audit row.
-pub(super) async fn note_move(
-    conn: &mut PgConnection,
-    by: &Provenance<'_>,
-    id: i64,
-    revision: i64,
-    from: Option<ReturnState>,
-    to: ReturnState,
-    note: Option<&str>,
-) -> Result<(), CommandError> {
-    sqlx::query!(
-        "insert into commerce.return_history (return_id, revision, at, from_state, state, actor, correlation_id, note)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        id,
-        revision,
-        by.now,
-        from.map(ReturnState::as_str),
-        to.as_str(),
-        by.origin,
-        by.correlation_id,
-        note,
-    )
-    .execute(&mut *conn)
-    .await?;
-    let action = match to {
-        ReturnState::Requested => "return.requested",
-        ReturnState::Approved => "return.approved",
-        ReturnState::Rejected => "return.rejected",
-        ReturnState::Received => "return.received",
-    };
-    let detail = json!({ "from": from.map(ReturnState::as_str), "to": to.as_str(), "revision": revision });
-    let entry = audit::Entry { action, subject_kind: "return", subject: id.to_string(), detail };
-    audit::record(conn, Actor { name: by.origin, correlation_id: by.correlation_id }, &[entry]).await?;
-    Ok(())
 }

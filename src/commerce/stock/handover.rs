@@ -16,6 +16,8 @@ use sqlx::PgConnection;
 pub enum Contained {
     /// It has the order: what is ordered is taken off its figure.
     WhenTaken,
+    /// It has the order and reserved its goods; of other orders, it shipped the line.
+    WhenReserved,
     /// It shipped the line: only what left the house is.
     WhenShipped,
 }
@@ -23,7 +25,8 @@ pub enum Contained {
 impl Contained {
     const fn cause(self) -> &'static str {
         match self {
-            Contained::WhenTaken => "linked",
+            // Of both kinds, and the row does not say which it was.
+            Contained::WhenTaken | Contained::WhenReserved => "linked",
             Contained::WhenShipped => "shipped",
         }
     }
@@ -43,9 +46,14 @@ pub async fn holding(conn: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
 
 /// Writes down what of these orders' reservations the source's figures contain by now; to be committed before they are read.
 pub async fn mark(conn: &mut PgConnection, contained: Contained, orders: &[i64]) -> Result<(), sqlx::Error> {
-    sqlx::query_file!("src/commerce/stock/sql/mark_due.sql", orders, contained == Contained::WhenTaken)
-        .execute(conn)
-        .await?;
+    sqlx::query_file!(
+        "src/commerce/stock/sql/mark_due.sql",
+        orders,
+        contained == Contained::WhenTaken,
+        contained == Contained::WhenReserved
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

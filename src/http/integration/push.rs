@@ -21,6 +21,7 @@ use crate::{
     },
     hub::{
         engine::Engine,
+        handover::Announced,
         intake::{self, IntakeError, Item, ItemStatus, Submission, Submitted},
         links, meters,
         pages::{ApplyError, Failure, by_key},
@@ -36,6 +37,8 @@ pub(super) struct Sender {
     pub(super) caller: Caller,
     pub(super) request: Idempotent,
     pub(super) correlation_id: CorrelationId,
+    /// Of stock levels: the reading that they are of.
+    pub(super) reading: Option<i64>,
 }
 
 /// What one push came to.
@@ -100,6 +103,7 @@ struct Push {
     bulk: bool,
     /// By the first try: what came first stays first, however often it has to be tried again.
     received_at: OnceLock<DateTime<Utc>>,
+    reading: Option<i64>,
     /// Of a short form: the code of the product that the answer names.
     product: Option<String>,
     /// Of the try that was the last.
@@ -168,11 +172,14 @@ async fn run(
     bulk: bool,
     product: Option<String>,
 ) -> Result<Response, Problem> {
-    let Sender { engine, caller, request, correlation_id } = sender;
+    let Sender { engine, caller, request, correlation_id, reading } = sender;
     let received_at = OnceLock::new();
     let instance = caller.instance.clone();
     let tally = Mutex::default();
-    let push = Arc::new(Push { engine, instance, correlation_id, pushed, body, bulk, received_at, product, tally });
+    // Of what else is pushed the header says nothing.
+    let reading = reading.filter(|_| pushed.entity == Entity::Stock);
+    let push = Push { engine, instance, correlation_id, pushed, body, bulk, received_at, reading, product, tally };
+    let push = Arc::new(push);
     let mut patience = Patience::default();
     let answer = request
         .run(&caller.actor(), sent, |tx| {
@@ -206,7 +213,19 @@ impl Push {
             isolate: turn.isolates,
             recalls: turn.recalls,
         };
+        let announced =
+            self.reading.map(|number| Announced { engine: &self.engine, connector: &self.instance, number });
+        if let Some(announced) = announced
+            && !announced.stands(tx).await?
+        {
+            return Err(unsuccessful(overtaken(announced.number)).into());
+        }
         let submitted = intake::submit(tx, &self.engine, &submission).await?;
+        if let Some(announced) = announced {
+            let taken = [ItemStatus::Created, ItemStatus::Updated, ItemStatus::Unchanged];
+            let current = submitted.items.iter().filter(|item| taken.contains(&item.status));
+            announced.wrote(tx, &current.filter_map(|item| item.internal_id).collect::<Vec<_>>()).await?;
+        }
         *self.lock_tally() = Some(submitted.tally);
         if self.bulk {
             return Ok(Answer::json(StatusCode::OK, &many_of(submitted, self.pushed.list))?);
@@ -260,6 +279,15 @@ fn one_of(item: Item) -> Result<PushedOne, Problem> {
         is_new: item.is_new,
         status: item.status.as_str(),
     })
+}
+
+/// Levels of a reading that is not the last one.
+fn overtaken(number: i64) -> Problem {
+    let detail = format!(
+        "reading {number} is not the one that this system began last; begin one (POST /api/integration/stock/readings), read the \
+         stock, and push with its number"
+    );
+    Problem::new(StatusCode::CONFLICT, "reading_overtaken", "Another reading of the stock was begun", detail)
 }
 
 /// A refusal as whoever pushes reads it.

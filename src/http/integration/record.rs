@@ -121,7 +121,7 @@ fn unknown(pushed: Pushed, code: &str) -> Problem {
 
 /// Deactivates; the record, its history and its link stay.
 pub(super) async fn remove(sender: Sender, pushed: Pushed, code: String) -> Result<Response, Problem> {
-    let Sender { engine, caller, request, correlation_id } = sender;
+    let Sender { engine, caller, request, correlation_id, .. } = sender;
     caller.require("integration:write")?;
     require_instance(&engine, &caller)?;
     if !is_storable(&code) {

@@ -5,7 +5,7 @@ use axum::{
     http::request::Parts,
 };
 
-use super::push::Sender;
+use super::push::{Sender, unsuccessful};
 use crate::{
     http::{caller::Caller, correlation::CorrelationId, idempotency::Idempotent, problem::Problem},
     hub::engine::Engine,
@@ -22,8 +22,21 @@ where
         let caller = Caller::from_request_parts(parts, state).await?;
         let request = Idempotent::from_request_parts(parts, state).await?;
         let Ok(correlation_id) = CorrelationId::from_request_parts(parts, state).await;
-        Ok(Sender { engine: Engine::from_ref(state), caller, request, correlation_id })
+        let reading = match parts.headers.get(READING) {
+            None => None,
+            Some(number) => {
+                Some(number.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(unreadable)?)
+            }
+        };
+        Ok(Sender { engine: Engine::from_ref(state), caller, request, correlation_id, reading })
     }
+}
+
+/// Which reading of its stock a system pushes levels of.
+const READING: &str = "Stock-Reading";
+
+fn unreadable() -> Problem {
+    unsuccessful(Problem::bad_request(format!("the header {READING} is the number of a reading that was begun")))
 }
 
 /// The handlers of an entity, described, and `routes()` over them and those in `also`.

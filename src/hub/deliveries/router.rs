@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_secs(1);
 const BATCH: i64 = 1_000;
 
 /// Guards against two routers.
-const ADVISORY_LOCK: i64 = 7_120_003;
+pub(super) const ADVISORY_LOCK: i64 = 7_120_003;
 
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use kopru_sdk::{Ctx, Fault, async_trait};
 use serde_json::Value;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::super::{pages::Failure, sinks::Effect};
@@ -73,6 +74,13 @@ pub trait Target: Send + Sync {
 
     fn wants(&self) -> Wants {
         Wants::default()
+    }
+
+    /// What happened before there was such a target and it is to be told all the same: types of events, and the records that
+    /// they are of.
+    async fn untold(&self, conn: &mut PgConnection) -> Result<Vec<(&'static str, Vec<i64>)>, sqlx::Error> {
+        let _ = conn;
+        Ok(Vec::new())
     }
 
     /// Its row in the store is somebody else's, and not written when a daemon starts.

@@ -66,6 +66,7 @@ fn movement<'a>(row: &Resolved<'a>, order: Option<i64>) -> Result<LedgerUpsert<'
         description: fields.text("description").value(),
         reference: fields.text("reference").value(),
         order,
+        book: fields.text("book").value(),
         is_cancelled: fields.flag("isCancelled").value().unwrap_or(false),
     })
 }

@@ -28,6 +28,8 @@ fn order<'a>(row: &Resolved<'a>) -> SourceOrder<'a> {
         quantity: line.decimal("quantity").unwrap_or(Decimal::ZERO),
         shipped: line.decimal("shipped").unwrap_or(Decimal::ZERO),
         is_closed: line.flag("isClosed").unwrap_or(false),
+        price: line.decimal("price"),
+        amount: line.decimal("amount"),
         vat_base: line.decimal("vatBase"),
         vat: line.decimal("vat"),
     });
@@ -35,6 +37,7 @@ fn order<'a>(row: &Resolved<'a>) -> SourceOrder<'a> {
         id: row.id,
         number: fields.text("number").value(),
         is_cancelled: fields.flag("isCancelled").value().unwrap_or(false),
+        currency: fields.text("currency").value(),
         total: fields.decimal("total").value(),
         lines: lines.value().unwrap_or_default(),
     }

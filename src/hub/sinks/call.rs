@@ -87,6 +87,7 @@ fn storable(taken: Taken) -> Taken {
         external_id: clean(taken.external_id),
         number: taken.number.map(clean).filter(|number| !number.is_empty()),
         note: taken.note,
+        holds_goods: taken.holds_goods,
     }
 }
 
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_fits() {
-        let taken = Taken { external_id: "7\0".to_owned(), number: Some("9".repeat(80)), note: None };
+        let taken = Taken { external_id: "7\0".to_owned(), number: Some("9".repeat(80)), ..Taken::default() };
         let kept = storable(taken);
         assert_eq!((kept.external_id.as_str(), kept.number.map(|number| number.len())), ("7", Some(50)));
     }

@@ -7,7 +7,7 @@ use kopru_sdk::{Fault, Refusal, What};
 
 use super::{
     call::{self, Came, Errand, Looked},
-    orders::not_linked,
+    names::not_linked,
     target::{Work, amended},
     ties::{self, Tie},
 };

@@ -5,7 +5,10 @@
 //! | [`target`] | the target: what it wants, and which of the others a delivery is for |
 //! | [`call`] | looking, waiting and sending: what is the same for all documents |
 //! | [`orders`] | orders, and their cancellation |
+//! | [`returns`] | return slips, and their cancellation |
+//! | [`names`] | the codes of a document's records, and who may send at all |
 //! | [`customers`] | the cards of customers, found or made before an order names them |
+//! | [`stopped`] | why a delivery could not be worked on |
 //! | [`effect`] | what follows over here, written with the outcome |
 //! | [`ties`] | links that are made by sending, and the codes that documents name records by |
 //!
@@ -18,9 +21,13 @@
 mod call;
 mod customers;
 pub mod effect;
+mod names;
 mod orders;
+mod returns;
+mod stopped;
 mod target;
 mod ties;
 
 pub use effect::Effect;
+pub use stopped::Stopped;
 pub use target::{SinkTarget, put_sinks};

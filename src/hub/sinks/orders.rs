@@ -1,43 +1,35 @@
 //! Orders to the ERP, and their cancellation.
 
-use kopru_sdk::{Fault, Refusal};
+use kopru_sdk::Fault;
 use serde_json::{Value, json};
-use sqlx::PgConnection;
 
 use super::{
     call::{self, Came, Errand, Looked},
-    customers,
     effect::Effect,
+    names::{is_ours, name, not_linked, patience, provenance, settled},
+    stopped::Stopped,
     target::{Work, amended},
     ties::{self, Tie},
 };
 use crate::{
     commerce::orders::outgoing::{self, Handing},
-    hub::{deliveries::Tried, installation, scheduler},
-    outbox::Provenance,
+    hub::{deliveries::Tried, installation},
 };
 
 const ENTITY: &str = "order";
 
 /// An order was confirmed: it is made over there, once.
-pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, sqlx::Error> {
+pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, Stopped> {
     let Some(order) = work.told.aggregate_id else { return Ok(Tried::not_asked(Ok(None))) };
     let is_new = work.told.unknown_since.is_none();
     let mut tx = work.engine.pool.begin().await?;
     if !is_ours(work, &mut tx).await? {
         return Ok(Tried::not_asked(Err(patience("another daemon calls the system now"))));
     }
-    let by = Provenance {
-        origin: &work.instance.name,
-        bulk: false,
-        correlation_id: &work.cx.correlation_id,
-        now: work.cx.now,
-    };
     let handing = match is_new {
-        true => outgoing::hand_over(&mut tx, &by, order).await,
-        false => outgoing::standing(&mut tx, order).await,
+        true => outgoing::hand_over(&mut tx, &provenance(work), order).await?,
+        false => outgoing::standing(&mut tx, order).await?,
     };
-    let handing = handing.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
     let reference = format!("{}-{order}", installation::code(&mut *tx).await?);
     let (mut record, cancel) = match handing {
         Handing::Sent(number) => return Ok(Tried::not_asked(Ok(number))),
@@ -50,17 +42,7 @@ pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, sqlx::Error> {
     let missing = name(&mut tx, work, &mut record, &reference).await?;
     tx.commit().await?;
 
-    let named = match missing {
-        Some(Missing::Customer { id, ours }) => match customers::card(work, id, &ours).await? {
-            Ok(code) => {
-                record["customer"]["code"] = code.into();
-                Ok(())
-            }
-            Err(fault) => Err(fault),
-        },
-        Some(Missing::Product(fault)) => Err(fault),
-        None => Ok(()),
-    };
+    let named = settled(work, &mut record, missing).await?;
     let document = named.and_then(|()| work.map(work.outlet, &record));
     let document = match document.map(|document| amended(document, &work.told.payload)) {
         Ok(document) => document,
@@ -93,7 +75,7 @@ pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, sqlx::Error> {
             let tie = Tie { entity: ENTITY, internal_id: order, code: reference, external_id: taken.external_id };
             let receipt = taken.number.clone().unwrap_or_else(|| tie.external_id.clone());
             let tried = Tried { outcome: Ok(Some(receipt)), asked, answered: taken.note, effect: None };
-            tried.with(Effect::OrderTaken { tie, number: taken.number })
+            tried.with(Effect::OrderTaken { tie, number: taken.number, holds_goods: taken.holds_goods })
         }
         Came::Parked(refusal) => Tried { outcome: Err(Fault::Permanent(refusal)), asked, answered: None, effect: None },
         Came::Unknown(fault) => Tried { outcome: Err(fault), asked, answered: None, effect: None },
@@ -104,15 +86,14 @@ pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, sqlx::Error> {
 }
 
 /// An order changed. Only that its cancellation is asked for is told.
-pub(super) async fn cancelled(work: &Work<'_>) -> Result<Tried, sqlx::Error> {
+pub(super) async fn cancelled(work: &Work<'_>) -> Result<Tried, Stopped> {
     let nothing = || Ok(Tried::not_asked(Ok(Some("nothing to tell".to_owned()))));
     let Some(order) = work.told.aggregate_id else { return nothing() };
     let mut db = work.engine.pool.acquire().await?;
     if !is_ours(work, &mut db).await? {
         return Ok(Tried::not_asked(Err(patience("another daemon calls the system now"))));
     }
-    let asked = outgoing::cancel_is_asked(&mut db, order).await;
-    if !asked.map_err(|error| sqlx::Error::Protocol(error.to_string()))? {
+    if !outgoing::cancel_is_asked(&mut db, order).await? {
         return nothing();
     }
     let Some((reference, Some(external_id))) = ties::tied(&mut *db, &work.instance.name, ENTITY, order).await? else {
@@ -140,82 +121,4 @@ pub(super) async fn cancelled(work: &Work<'_>) -> Result<Tried, sqlx::Error> {
         Came::Unknown(fault) | Came::Refused(fault) => (Err(fault), None, None),
     };
     Ok(Tried { outcome, asked, answered, effect })
-}
-
-/// Whether this process holds the instance, if one process alone may call it, and still holds the delivery.
-async fn is_ours(work: &Work<'_>, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let lease = work.instance.exclusive.then(|| scheduler::connector_lease(&work.instance.name));
-    sqlx::query_scalar!(
-        r#"select ($1::text is null or exists (select from hub.lease where name = $1 and owner = $2
-                                               and expires_at > clock_timestamp()))
-              and exists (select from hub.delivery where id = $3 and state = 'working' and lease_owner = $2) as "ours!""#,
-        lease,
-        work.engine.id,
-        work.told.id,
-    )
-    .fetch_one(conn)
-    .await
-}
-
-fn patience(why: &str) -> Fault {
-    Fault::RateLimited { wait: None, detail: why.to_owned() }
-}
-
-pub(super) fn not_linked(field: &str, value: String, detail: impl Into<String>) -> Fault {
-    Fault::Permanent(Refusal {
-        reason: "not_linked".to_owned(),
-        field: Some(field.to_owned()),
-        value: Some(value),
-        detail: detail.into(),
-    })
-}
-
-/// What has no code over there.
-enum Missing {
-    Customer { id: i64, ours: String },
-    Product(Fault),
-}
-
-/// Puts our reference and the codes of over there into the record. Gives what has none.
-async fn name(
-    conn: &mut PgConnection,
-    work: &Work<'_>,
-    record: &mut Value,
-    reference: &str,
-) -> Result<Option<Missing>, sqlx::Error> {
-    record["reference"] = reference.into();
-    let id = |value: &Value| value.as_i64();
-    let mut wanted = Vec::new();
-    wanted.extend(id(&record["customerId"]).map(|customer| ("customer", customer)));
-    wanted.extend(id(&record["warehouseId"]).map(|warehouse| ("warehouse", warehouse)));
-    let products = record["lines"].as_array().into_iter().flatten().filter_map(|line| line["productId"].as_i64());
-    wanted.extend(products.map(|product| ("product", product)));
-    let codes = ties::codes(conn, &work.instance.name, &wanted).await?;
-    let code = |entity: &str, value: &Value| Some(codes.get(&(entity.to_owned(), value.as_i64()?))?.as_str());
-    let instance = &work.instance.name;
-
-    if let Some(code) = code("warehouse", &record["warehouseId"]) {
-        record["warehouse"] = code.into();
-    }
-    for (place, line) in record["lines"].as_array_mut().into_iter().flatten().enumerate() {
-        if line["productId"].is_null() {
-            continue;
-        }
-        match code("product", &line["productId"]) {
-            Some(code) => line["code"] = code.into(),
-            None => {
-                let ours = line["ourCode"].as_str().unwrap_or_default().to_owned();
-                let detail = format!("{instance} has no card of the product {ours}: it is not linked");
-                return Ok(Some(Missing::Product(not_linked(&format!("lines[{place}].product"), ours, detail))));
-            }
-        }
-    }
-    match code("customer", &record["customerId"]) {
-        Some(code) => record["customer"]["code"] = code.into(),
-        None => {
-            let ours = record["customer"]["ourCode"].as_str().unwrap_or_default().to_owned();
-            return Ok(record["customerId"].as_i64().map(|id| Missing::Customer { id, ours }));
-        }
-    }
-    Ok(None)
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kopru_sdk::{Cause, Ctx, Fault, Outlet, Sink, What, async_trait};
 use serde_json::Value;
+use sqlx::PgConnection;
 use tokio::sync::Mutex;
 
 use super::super::{
@@ -11,8 +12,11 @@ use super::super::{
     engine::{Engine, Instance, WeakEngine},
     pages::Failure,
 };
-use super::{customers, orders};
-use crate::outbox::EventType;
+use super::{customers, orders, returns, stopped::Stopped};
+use crate::{
+    commerce::{orders::outgoing as orders_out, returns::outgoing as returns_out},
+    outbox::EventType,
+};
 
 /// The kind of these targets.
 pub const KIND: &str = "connector";
@@ -49,6 +53,8 @@ const fn event_of(what: What) -> EventType {
         What::Orders => EventType::OrderConfirmed,
         What::Cancellations => EventType::OrderUpdated,
         What::Customers => EventType::CustomerRegistered,
+        What::Returns => EventType::ReturnApproved,
+        What::ReturnCancellations => EventType::ReturnRejected,
     }
 }
 
@@ -114,6 +120,20 @@ impl Target for SinkTarget {
         Wants { events, bulk: false, blocks: true }
     }
 
+    async fn untold(&self, conn: &mut PgConnection) -> Result<Vec<(&'static str, Vec<i64>)>, sqlx::Error> {
+        let mut untold = Vec::new();
+        for outlet in &self.outlets {
+            let records = match outlet.what {
+                What::Orders => orders_out::untold(conn).await?,
+                What::Returns => returns_out::untold(conn).await?,
+                // Cards are made when an order names them, and there is nothing to cancel yet.
+                What::Cancellations | What::Customers | What::ReturnCancellations => continue,
+            };
+            untold.push((event_of(outlet.what).as_str(), records));
+        }
+        Ok(untold)
+    }
+
     fn at_once(&self) -> usize {
         self.instance.connector.sink().map_or(0, Sink::places)
     }
@@ -153,11 +173,11 @@ impl Target for SinkTarget {
         let tried = match outlet.what {
             What::Orders => orders::confirmed(&work).await,
             What::Cancellations => orders::cancelled(&work).await,
-            What::Customers => customers::registered(&work).await,
+            What::Customers => customers::registered(&work).await.map_err(Stopped::from),
+            What::Returns => returns::approved(&work).await,
+            What::ReturnCancellations => returns::rejected(&work).await,
         };
-        tried.unwrap_or_else(|error| {
-            // Nothing was sent: each of them reads the store first, and the outcome of a call is never lost in it.
-            Tried::not_asked(Err(Fault::transient(format!("the database failed: {error}"))))
-        })
+        // Nothing was sent: each of them reads the store first, and the outcome of a call is never lost in it.
+        tried.unwrap_or_else(|stopped| Tried::not_asked(Err(stopped.into())))
     }
 }

@@ -27,6 +27,7 @@ pub struct Described {
 /// When it happens, and the schema of `data`.
 const fn told(kind: EventType) -> (&'static str, &'static str) {
     const ORDER: &str = include_str!("schemas/order.json");
+    const RETURN: &str = include_str!("schemas/return.json");
     match kind {
         EventType::ProductUpdated => ("A product is new, changed or deleted", include_str!("schemas/product.json")),
         EventType::PriceChanged => ("A price is new or changed", include_str!("schemas/price.json")),
@@ -37,7 +38,9 @@ const fn told(kind: EventType) -> (&'static str, &'static str) {
             ("A company that registered was approved", include_str!("schemas/customer_registered.json"))
         }
         EventType::InvoiceCreated => ("An invoice came from the ERP", include_str!("schemas/invoice.json")),
-        EventType::ReturnRequested => ("A dealer asks to send goods back", include_str!("schemas/return.json")),
+        EventType::ReturnRequested => ("A dealer asks to send goods back", RETURN),
+        EventType::ReturnApproved => ("The goods of a return may come", RETURN),
+        EventType::ReturnRejected => ("A return was turned down", RETURN),
         EventType::OrderCreated => ("An order was placed", ORDER),
         EventType::OrderApproved => ("An order that waited for a person was approved", ORDER),
         EventType::OrderConfirmed => ("An order is to be delivered: nothing stands in its way any more", ORDER),

@@ -55,6 +55,8 @@ pub(super) const BUILT_IN: &[(&str, &str)] = built_in![
     "logo/orders.toml",
     "logo/prices.cases.toml",
     "logo/prices.toml",
+    "logo/return_slips.cases.toml",
+    "logo/return_slips.toml",
     "logo/sales_orders.cases.toml",
     "logo/sales_orders.toml",
     "logo/stock.cases.toml",

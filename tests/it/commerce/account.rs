@@ -35,6 +35,7 @@ pub fn owed<'a>(id: i64, external_id: &'a str, customer: i64) -> LedgerUpsert<'a
         description: None,
         reference: None,
         order: None,
+        book: None,
         is_cancelled: false,
     }
 }

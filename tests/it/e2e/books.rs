@@ -9,11 +9,12 @@ const AUDIT: &[(&str, &str)] = &[
     (
         "a link leads nowhere, or a row has no link",
         "select concat_ws(' ', l.entity, l.external_code, l.internal_id, r.id) from
-             (select entity, external_code, internal_id from hub.external_ref where entity not in ('warehouse', 'order')) l
+             (select entity, external_code, internal_id from hub.external_ref where entity not in ('warehouse', 'order', 'return')) l
          full join (select 'product' as entity, id from commerce.product union all select 'price', id from commerce.price
                     union all select 'stock', id from commerce.stock_level union all select 'customer', id from commerce.customer
                     union all select 'category', id from commerce.category union all select 'brand', id from commerce.brand
-                    union all select 'unit_set', id from commerce.unit_set) r
+                    union all select 'unit_set', id from commerce.unit_set union all select 'invoice', id from commerce.invoice
+                    union all select 'ledger', id from commerce.ledger_entry where not is_provisional) r
            on r.entity = l.entity and r.id = l.internal_id
          where l.internal_id is null or r.id is null",
     ),
@@ -39,7 +40,7 @@ const AUDIT: &[(&str, &str)] = &[
     (
         "an event tells of no row",
         "select concat_ws(' ', e.aggregate, e.aggregate_id) from hub.outbox_event e
-         where e.aggregate not in ('sync', 'order')
+         where e.aggregate not in ('sync', 'order', 'return', 'invoice')
            and not exists (select from commerce.product p where e.aggregate = 'product' and p.id = e.aggregate_id)
            and not exists (select from commerce.price p where e.aggregate = 'price' and p.id = e.aggregate_id)
            and not exists (select from commerce.stock_level s where e.aggregate = 'stock' and s.id = e.aggregate_id)",

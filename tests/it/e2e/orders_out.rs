@@ -24,13 +24,13 @@ use crate::{
 const NAMED: [&str; 6] = ["group_codes", "brands", "unit_sets", "customers", "items", "prices"];
 
 /// A hub that has what LOGO has, with so much of everything that nothing is ever sold out.
-struct Shop {
-    hub: Installation,
+pub(super) struct Shop {
+    pub(super) hub: Installation,
     customers: Vec<i64>,
     products: Vec<i64>,
 }
 
-fn setup() -> Setup {
+pub(super) fn setup() -> Setup {
     Setup::items(60)
         .switch("write_millis", 0)
         .every(&STREAMS, 3_600)
@@ -41,7 +41,15 @@ fn setup() -> Setup {
 }
 
 impl Shop {
-    async fn open(setup: Setup) -> Shop {
+    pub(super) async fn open(setup: Setup) -> Shop {
+        let shop = Shop::never_served(setup).await;
+        // LOGO is to be told what happens from here on.
+        shop.hub.daemon().await.stop();
+        shop
+    }
+
+    /// No daemon has run yet.
+    pub(super) async fn never_served(setup: Setup) -> Shop {
         let hub = setup.start().await;
         hub.load(&NAMED);
         let pool = &hub.database.pool;
@@ -66,13 +74,11 @@ impl Shop {
             codes.iter().map(|code| json!({ "code": code, "warehouse": 0, "onHand": 1_000_000 })).collect();
         hub.sandbox.change(json!({ "stock": stock })).await;
         hub.load(&["stock"]);
-        // LOGO is to be told what happens from here on.
-        hub.daemon().await.stop();
         Shop { hub, customers, products }
     }
 
     /// The nth order: two lines of the nth customer.
-    async fn order(&self, n: usize) -> Order {
+    pub(super) async fn order(&self, n: usize) -> Order {
         let customer = self.customers[n % self.customers.len()];
         let product = |at: usize| self.products[at % self.products.len()];
         let lines = [(product(n), "2"), (product(n + 1), "3")];
@@ -84,7 +90,7 @@ impl Shop {
         order
     }
 
-    async fn orders(&self, count: usize) -> Vec<Order> {
+    pub(super) async fn orders(&self, count: usize) -> Vec<Order> {
         let mut placed = Vec::new();
         for n in 0..count {
             placed.push(self.order(n).await);
@@ -92,7 +98,7 @@ impl Shop {
         placed
     }
 
-    async fn cancel(&self, order: i64) -> Order {
+    pub(super) async fn cancel(&self, order: i64) -> Order {
         let who = manager();
         let actor = who.actor();
         let by = Provenance { origin: &actor, bulk: false, correlation_id: "test", now: Clock::system().now() };
@@ -104,7 +110,7 @@ impl Shop {
         order
     }
 
-    async fn until_all_sent(&self) {
+    pub(super) async fn until_all_sent(&self) {
         self.hub
             .until(
                 "every order is there",
@@ -115,7 +121,7 @@ impl Shop {
     }
 
     /// What LOGO has, by our reference.
-    async fn slips(&self) -> BTreeMap<String, Vec<Value>> {
+    pub(super) async fn slips(&self) -> BTreeMap<String, Vec<Value>> {
         let told = self.hub.sandbox.state("orders", "").await;
         let mut slips: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for slip in told["orders"].as_array().expect("a list") {
@@ -126,7 +132,7 @@ impl Shop {
     }
 
     /// Each of these orders is in LOGO once, as it was placed, and linked; nothing else is.
-    async fn expect_each_once(&self, placed: &[Order]) {
+    pub(super) async fn expect_each_once(&self, placed: &[Order]) {
         let code = self.hub.texts("select code from hub.installation").await.remove(0);
         let slips = self.slips().await;
         assert_eq!(slips.len(), placed.len(), "{:?}", slips.keys());
@@ -159,7 +165,7 @@ impl Shop {
 }
 
 /// Makes a slip in LOGO as one of its own people would.
-async fn by_hand(hub: &Installation, slip: &Value) {
+pub(super) async fn by_hand(hub: &Installation, resource: &str, slip: &Value) {
     let text = |key: &str| hub.sandbox.settings[key].as_str().expect("a text").to_owned();
     let base = text("base_url");
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
@@ -182,7 +188,7 @@ async fn by_hand(hub: &Installation, slip: &Value) {
         .body(encoded.join("&"));
     let token: Value = token.send().await.expect("an answer").json().await.expect("a token");
     let made = client
-        .post(format!("{base}/api/v1/salesOrders"))
+        .post(format!("{base}/api/v1/{resource}"))
         .bearer_auth(token["access_token"].as_str().expect("a token"))
         .body(slip.to_string());
     let made = made.send().await.expect("an answer");
@@ -228,6 +234,37 @@ async fn an_order_is_made_in_logo_and_its_number_is_shown() {
     assert_eq!(told.await, ["order.updated logo"]);
     let seen = shop.hub.texts("select action from commerce.sales_order_history order by order_id, revision").await;
     assert_eq!(seen.iter().filter(|action| *action == "sent").count(), 3, "{seen:?}");
+}
+
+#[tokio::test]
+async fn what_was_confirmed_before_the_first_start_is_sent_at_it_and_nothing_twice() {
+    let shop = Shop::never_served(setup()).await;
+    let mut placed = shop.orders(3).await;
+    let gone = placed.remove(1);
+    assert_eq!(shop.cancel(gone.summary.id).await.summary.state, "cancelled");
+    // Two daemons start at once over a target that is not there yet.
+    let (first, second) = tokio::join!(shop.hub.daemon(), shop.hub.daemon());
+    shop.until_all_sent().await;
+    first.stop();
+    second.stop();
+    shop.expect_each_once(&placed).await;
+    let told = "select count(*) from hub.delivery_history where target = 'logo' and type = 'order.confirmed'";
+    assert_eq!(shop.hub.number(told).await, 2);
+
+    // A start later there is nothing to catch up with.
+    shop.hub.daemon().await.stop();
+    assert_eq!(shop.hub.number(told).await, 2);
+}
+
+#[tokio::test]
+async fn what_was_confirmed_while_nothing_was_sent_stays_here() {
+    let shop = Shop::open(setup().logo("send", "[]")).await;
+    shop.orders(1).await;
+    let daemon = shop.hub.daemon().await;
+    shop.hub.until("routed", "select not exists (select from hub.outbox_unrouted)").await;
+    daemon.stop();
+    assert_eq!(shop.hub.number("select count(*) from hub.delivery where target = 'logo'").await, 0);
+    assert!(shop.slips().await.is_empty());
 }
 
 #[tokio::test]
@@ -368,7 +405,7 @@ async fn a_slip_that_is_not_as_it_was_sent_waits_for_a_person() {
     let day = Clock::system().now().format("%Y-%m-%dT00:00:00").to_string();
     let other = json!({ "NUMBER": "~", "DATE": day, "ARP_CODE": customer[0], "CUST_ORD_NO": reference,
         "TRANSACTIONS": { "items": [{ "TYPE": 0, "MASTER_CODE": item[0], "QUANTITY": 1, "PRICE": 1 }] } });
-    by_hand(&shop.hub, &other).await;
+    by_hand(&shop.hub, "salesOrders", &other).await;
     shop.hub.sandbox.faults(json!([posts(json!({ "nth": 1, "do": "cut_before" }))])).await;
     let daemon = shop.hub.daemon().await;
     shop.hub.until("it is parked", "select exists (select from hub.delivery where state = 'dead')").await;

@@ -125,6 +125,43 @@ impl World<'_> {
         self.holds(history).await;
     }
 
+    async fn read_by(&mut self, way: Way, steps: usize, dice: &mut Dice, history: &mut Vec<String>) {
+        match way {
+            Way::Polled => self.read(steps, dice, history).await,
+            Way::Pushed => self.push(steps, dice, history).await,
+        }
+    }
+
+    /// The same by the source itself: steps before its figure is taken and between that and the push. Now and then a reading is
+    /// overtaken by another one before it is pushed, and a level comes as part of none.
+    async fn push(&mut self, steps: usize, dice: &mut Dice, history: &mut Vec<String>) {
+        let mut number = self.shop.begins().await;
+        history.push(format!("reading {number} begins"));
+        for _ in 0..steps {
+            self.step(dice, history).await;
+        }
+        let mut figure = self.figure();
+        for _ in 0..dice.throw(2) {
+            self.step(dice, history).await;
+        }
+        if steps > 0 && dice.throw(3) == 0 {
+            let (late, old) = (number, figure);
+            number = self.shop.begins().await;
+            figure = self.figure();
+            history.push(format!("reading {number} begins, {late} comes late"));
+            assert!(!self.shop.pushes(Some(late), &[(&self.code, old)]).await, "{history:?}");
+        }
+        assert!(self.shop.pushes(Some(number), &[(&self.code, figure)]).await, "{history:?}");
+        history.push(format!("pushed {figure}"));
+        self.holds(history).await;
+    }
+
+    /// What the ERP shows of the level at this moment.
+    fn figure(&self) -> i64 {
+        let ordered: i64 = self.orders.iter().filter(|order| order.is_there).map(|order| order.pieces).sum();
+        THERE - ordered
+    }
+
     /// A reading with so many steps between its beginning and its page.
     async fn read(&mut self, steps: usize, dice: &mut Dice, history: &mut Vec<String>) {
         let system = &self.shop.hub.system;
@@ -148,18 +185,33 @@ impl World<'_> {
     }
 }
 
+/// Who says when the stock is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Polled,
+    Pushed,
+}
+
 #[tokio::test]
 async fn nothing_is_sold_twice_however_orders_facts_and_readings_come() {
-    let shop = Shop::without_link().await;
+    histories(&Shop::without_link().await, Way::Polled).await;
+}
+
+#[tokio::test]
+async fn nor_when_levels_are_pushed_as_parts_of_readings_of_the_source_s_own() {
+    histories(&Shop::reading(&["orders"]).await, Way::Pushed).await;
+}
+
+async fn histories(shop: &Shop, way: Way) {
     shop.hub.system.takes_off_at_once.store(true, Ordering::SeqCst);
     for seed in 0..HISTORIES {
         let mut dice = Dice(seed);
-        let mut world = World::begin(&shop, seed).await;
+        let mut world = World::begin(shop, seed).await;
         let mut history = vec![format!("seed {seed}")];
         for _ in 0..STEPS {
             if dice.throw(4) == 0 {
                 let between = dice.throw(3);
-                world.read(between, &mut dice, &mut history).await;
+                world.read_by(way, between, &mut dice, &mut history).await;
             } else {
                 world.step(&mut dice, &mut history).await;
             }
@@ -170,7 +222,7 @@ async fn nothing_is_sold_twice_however_orders_facts_and_readings_come() {
                 world.learn(at).await;
             }
         }
-        world.read(0, &mut dice, &mut history).await;
+        world.read_by(way, 0, &mut dice, &mut history).await;
         let sold: i64 = world.orders.iter().map(|order| order.pieces).sum();
         assert_eq!(world.may_be_sold().await, THERE - sold, "counted twice: {history:?}");
     }

@@ -10,7 +10,15 @@ mod reservations;
 
 use std::sync::Arc;
 
-use kopru::{hub::runs::Run, mapping::Library};
+use kopru::{
+    hub::{
+        handover::{self, Announced},
+        intake::{self, Submission},
+        pages::by_key,
+        runs::Run,
+    },
+    mapping::{Format, Library, OnMissing},
+};
 use kopru_sdk::Pass;
 use serde_json::{Value, json};
 
@@ -41,9 +49,14 @@ impl Shop {
     }
 
     pub async fn without_link() -> Shop {
+        Shop::reading(&["orders", "invoices", "ledger", "levels"]).await
+    }
+
+    /// Whose ERP is polled for these streams; what else there is it pushes.
+    pub async fn reading(streams: &'static [&'static str]) -> Shop {
         let hub = Hub::with(|build| {
             build.library = Arc::new(Library::load(None).expect("the built-in mappings"));
-            build.polled = &["orders", "invoices", "ledger", "levels"];
+            build.polled = streams;
         })
         .await;
         let pool = hub.pool();
@@ -109,6 +122,53 @@ impl Shop {
     pub async fn reads_all(&self, stream: &str, records: impl IntoIterator<Item = Value>) -> Run {
         self.hub.system.full(stream, [page(records)]);
         self.hub.run(stream, Pass::Full).await
+    }
+
+    /// The ERP says that it begins to read its stock.
+    pub async fn begins(&self) -> i64 {
+        let mut tx = self.hub.pool().begin().await.expect("begin");
+        let number = handover::begin(&mut tx, &self.hub.engine, ERP).await.expect("begun");
+        tx.commit().await.expect("commit");
+        number
+    }
+
+    /// Levels that the ERP pushes, as part of a reading or of none. `false`: the reading is not the last one.
+    pub async fn pushes(&self, reading: Option<i64>, levels: &[(&str, i64)]) -> bool {
+        let items = levels
+            .iter()
+            .map(|(code, quantity)| json!({ "productCode": code, "warehouseCode": "0", "quantity": quantity }));
+        let body = json!({ "items": items.collect::<Vec<_>>() }).to_string();
+        let mut tx = self.hub.pool().begin().await.expect("begin");
+        let announced = reading.map(|number| Announced { engine: &self.hub.engine, connector: ERP, number });
+        if let Some(announced) = announced
+            && !announced.stands(&mut tx).await.expect("the store")
+        {
+            return false;
+        }
+        let submission = Submission {
+            connector: ERP,
+            stream: "push.stock",
+            mapping: "integration/stock",
+            format: Format::Json,
+            body: body.as_bytes(),
+            correlation_id: "test",
+            origin: ERP,
+            run_id: None,
+            on_missing: Some(OnMissing::Fail),
+            keep_failed: true,
+            bulk: false,
+            received_at: by_key(&mut tx).await.expect("a time"),
+            first: 0,
+            isolate: false,
+        };
+        let submitted = intake::submit(&mut tx, &self.hub.engine, &submission).await.expect("submitted");
+        assert_eq!(submitted.tally.failed, 0, "{:?}", submitted.items);
+        if let Some(announced) = announced {
+            let levels: Vec<i64> = submitted.items.iter().filter_map(|item| item.internal_id).collect();
+            announced.wrote(&mut tx, &levels).await.expect("ended");
+        }
+        tx.commit().await.expect("commit");
+        true
     }
 
     pub async fn order_row(&self) -> Value {

@@ -83,3 +83,46 @@ async fn totals_that_differ_to_the_kurus_are_flagged_and_stay_ours() {
     shop.reads("orders", [order(10, 0, 1)]).await;
     assert_eq!(shop.differences().await, [] as [Value; 0], "they agree again");
 }
+
+#[tokio::test]
+async fn prices_of_the_erp_stand_on_the_order_and_what_was_agreed_is_not_forgotten() {
+    let shop = Shop::open().await;
+    // Somebody over there sells the ten at 9 instead of 10, and adds a cable to the slip.
+    let cheaper = |minute: u32| {
+        let mut slip = order(10, 0, minute);
+        slip["TOTAL_NET"] = json!("114");
+        let lines = slip["TRANSACTIONS"]["items"].as_array_mut().expect("lines");
+        lines[0].as_object_mut().expect("a line").extend(
+            json!({ "PRICE": 9, "TOTAL": 90, "VAT_BASE": 90, "VAT_AMOUNT": 18 }).as_object().expect("figures").clone(),
+        );
+        lines.push(
+            json!({ "INTERNAL_REFERENCE": 2112, "TYPE": 0, "MASTER_CODE": "KABLO", "QUANTITY": 1, "QUANTITY_SHIPPED": 0,
+            "UNIT_CODE": "MT", "ORDER_CLOSED": 0, "PRICE": 5, "TOTAL": 5, "VAT_BASE": 5, "VAT_AMOUNT": 1 }),
+        );
+        slip
+    };
+    let told = [
+        json!({ "field": "added[KABLO #2112]", "ours": "-", "theirs": "1 MT" }),
+        json!({ "field": "lines[1].total", "ours": "120", "theirs": "108" }),
+        json!({ "field": "total", "ours": "120", "theirs": "114" }),
+    ];
+    shop.reads("orders", [cheaper(0)]).await;
+    assert_eq!(shop.order_row().await["total"], 108, "LOGO's figures of our lines");
+    assert_eq!(shop.differences().await, told);
+    let line =
+        "select unit_price::float8 as price, vat_base::float8 as base, vat::float8, agreed_base::float8 as agreed
+                from commerce.sales_order_line";
+    assert_eq!(shop.hub.row(line).await, json!({ "price": 9, "base": 90, "vat": 18, "agreed": 100 }));
+    assert_eq!(shop.events().await, ["order.updated"]);
+
+    // Read once more with another stamp, nothing is another revision, and the differences stand.
+    shop.reads("orders", [cheaper(1)]).await;
+    assert_eq!((shop.events().await.len(), shop.differences().await), (1, told.to_vec()));
+
+    // Mended over there, both agree.
+    let mut mended = order(10, 0, 2);
+    mended["TRANSACTIONS"]["items"][0]["PRICE"] = json!(10);
+    mended["TRANSACTIONS"]["items"][0]["TOTAL"] = json!(100);
+    shop.reads("orders", [mended]).await;
+    assert_eq!((&shop.order_row().await["total"], shop.differences().await), (&json!(120), Vec::new()));
+}

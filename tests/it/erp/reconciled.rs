@@ -62,3 +62,27 @@ async fn what_differs_is_told_field_by_field_and_repaired_by_the_same_command() 
     assert_eq!((after.differing, after.missing_here), (0, 0), "{findings:?}");
     assert_eq!(reconcile::list(hub.pool(), Some("erp.products"), None, 10).await.expect("listed").len(), 3);
 }
+
+#[tokio::test]
+async fn what_a_person_holds_against_the_source_is_no_difference() {
+    let hub = Hub::new().await;
+    hub.full("products", [page([card("A", 1, "Kamera"), card("B", 1, "Kablo")])]).await;
+    hub.execute(
+        "update commerce.product set name = 'IP kamera', barcode = '869' where code = 'A';
+         update commerce.product set name = 'Kablo CAT6' where code = 'B';
+         insert into commerce.product_override (product_id, field, value, source_value, reason, created_at, created_by)
+             select id, 'name', to_jsonb(name), '\"Kamera\"', 'kısa', now(), 'user:1' from commerce.product;",
+    )
+    .await;
+    let bit = kopru::commerce::ownership::Field::bit(kopru::commerce::ownership::ProductField::Name);
+    hub.execute(&format!("update commerce.product set overridden = {bit}")).await;
+    let barcode =
+        json!({ "code": "A", "id": "A", "version": 1, "name": "Kamera", "description": "d", "barcode": "868" });
+    hub.system.full("products", [page([barcode, card("B", 1, "Kablo")])]);
+    let (report, findings) = reconcile(&hub, true).await;
+    // B differs in nothing but what is held; of A the other field is told and repaired alone.
+    assert_eq!((report.checked, report.same, report.differing), (2, 1, 1), "{findings:?}");
+    assert_eq!(findings[0].fields, Some(json!({ "barcode": { "ours": "869", "theirs": "868" } })));
+    let names = hub.rows("select name from commerce.product order by code").await;
+    assert_eq!(names, [json!({ "name": "IP kamera" }), json!({ "name": "Kablo CAT6" })]);
+}

@@ -87,6 +87,57 @@ async fn without_orders_in_the_figures_it_ends_line_by_line_as_goods_leave() {
     assert_eq!(shop.hub.row(ended).await, json!({ "end_cause": "shipped" }));
 }
 
+const PUSHED: &[&str] = &["orders", "invoices", "ledger"];
+
+#[tokio::test]
+async fn a_level_that_is_pushed_ends_it_when_it_was_read_after_the_source_had_the_order() {
+    let shop = Shop::reading(PUSHED).await;
+    shop.link("order", shop.order, super::ORDER).await;
+    shop.hub.system.takes_off_at_once.store(true, Ordering::SeqCst);
+    shop.reserve(10).await;
+    let before = shop.begins().await;
+    shop.sent().await;
+    // It may have been read before.
+    assert!(shop.pushes(Some(before), &[("P", 25)]).await);
+    assert_eq!(shown(&shop).await, (10.0, 15.0), "ended now, ten pieces were sold twice");
+    assert!(shop.pushes(None, &[("P", 25)]).await);
+    assert_eq!(shown(&shop).await, (10.0, 15.0), "nobody says when that was read");
+
+    let after = shop.begins().await;
+    assert!(!shop.pushes(Some(before), &[("P", 25)]).await, "an earlier reading counts no more");
+    assert!(shop.pushes(Some(after), &[("P", 15)]).await);
+    assert_eq!(shown(&shop).await, (0.0, 15.0));
+    let ended = "select end_cause, open::float8 from commerce.stock_reservation";
+    assert_eq!(shop.hub.row(ended).await, json!({ "end_cause": "linked", "open": 0 }));
+}
+
+#[tokio::test]
+async fn a_level_that_is_pushed_ends_what_was_shipped_and_also_when_it_is_as_it_was() {
+    let shop = Shop::reading(PUSHED).await;
+    shop.link("order", shop.order, super::ORDER).await;
+    shop.reserve(10).await;
+    shop.sent().await;
+    shop.reads("orders", [order(10, 4, 0)]).await;
+    assert!(shop.pushes(None, &[("P", 21)]).await);
+    assert_eq!(shown(&shop).await, (10.0, 11.0));
+    let reading = shop.begins().await;
+    assert!(shop.pushes(Some(reading), &[("P", 21)]).await);
+    assert_eq!(shown(&shop).await, (6.0, 15.0), "found unchanged, and read after the goods had left");
+}
+
+#[tokio::test]
+async fn goods_that_the_source_reserves_itself_end_with_its_figures_and_others_when_they_leave() {
+    let shop = Shop::open().await;
+    shop.hub.system.takes_off_reserved.store(true, Ordering::SeqCst);
+    shop.reserve(10).await;
+    shop.sent().await;
+    shop.reads_all("levels", [level(25, 25)]).await;
+    assert_eq!(shown(&shop).await, (10.0, 15.0), "the source has the order and holds nothing for it");
+    shop.hub.execute("update commerce.sales_order set reserved_there = true").await;
+    shop.reads("levels", [level(25, 15)]).await;
+    assert_eq!(shown(&shop).await, (0.0, 15.0));
+}
+
 #[tokio::test]
 async fn an_order_that_the_system_does_not_have_keeps_its_goods() {
     let shop = Shop::without_link().await;

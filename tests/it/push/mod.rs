@@ -7,6 +7,7 @@ pub mod intake;
 mod parts;
 mod previews;
 mod recall;
+mod readings;
 mod references;
 
 mod site;

@@ -44,6 +44,8 @@ pub struct System {
     check_hangs: AtomicBool,
     /// What it says of stock has an order off as soon as it has the order.
     pub takes_off_at_once: AtomicBool,
+    /// Or once it has reserved the order's goods.
+    pub takes_off_reserved: AtomicBool,
 }
 
 /// The pages of a stream as records.
@@ -126,9 +128,11 @@ impl Connector for TestConnector {
     }
 
     fn takes_off(&self) -> TakesOff {
-        match self.system.takes_off_at_once.load(Ordering::SeqCst) {
-            true => TakesOff::OnTaking,
-            false => TakesOff::OnShipping,
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        match (is_set(&self.system.takes_off_at_once), is_set(&self.system.takes_off_reserved)) {
+            (true, _) => TakesOff::OnTaking,
+            (false, true) => TakesOff::OnReserving,
+            (false, false) => TakesOff::OnShipping,
         }
     }
 

@@ -27,7 +27,8 @@ pub type Records = BTreeMap<String, Value>;
 impl Bench {
     pub async fn start(profile: &'static Profile) -> Bench {
         let descriptor = kopru_bundle::find(profile.kind).unwrap();
-        let options = SandboxOptions { items: 300, ..SandboxOptions::default() };
+        let switches = (profile.switches)();
+        let options = SandboxOptions { items: 300, switches, ..SandboxOptions::default() };
         let system = (descriptor.sandbox)(&options).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sandbox = Sandbox::start(listener, vec![(descriptor.kind, Arc::clone(&system))], None).unwrap();

@@ -134,7 +134,7 @@ async fn what_passes_by_itself_is_transient_and_never_success() {
                 bench.faults(json!([])).await;
                 for stream in connector.source().unwrap().streams() {
                     let page = pull(&*connector, stream.name, Pass::Full, None, true).await.unwrap();
-                    assert!(page.rows > 0 || profile.bare.contains(&stream.name), "{}", stream.name);
+                    assert!(page.rows > 0, "{}", stream.name);
                 }
             }
         }
@@ -183,7 +183,7 @@ async fn sessions_that_end_in_mid_run_are_renewed_and_credentials_that_end_are_t
             bench.faults(json!([{"match": {"system": profile.kind}, "do": "expire_token", "times": 1}])).await;
             let page = pull(&*connector, stream.name, Pass::Full, None, true).await;
             let page = page.unwrap_or_else(|fault| panic!("{} by {way}, {}: {fault}", profile.kind, stream.name));
-            assert!(page.rows > 0 || profile.bare.contains(&stream.name), "{}", stream.name);
+            assert!(page.rows > 0, "{}", stream.name);
         }
         bench.fault("status", Some(json!(401))).await;
         let stream = connector.source().unwrap().streams()[0].name;
@@ -198,9 +198,6 @@ async fn full_passes_end_and_lose_nothing_that_is_added_meanwhile() {
         let bench = Bench::start(profile).await;
         let connector = bench.connector(&[settings]);
         for stream in connector.source().unwrap().streams() {
-            if profile.bare.contains(&stream.name) {
-                continue;
-            }
             let place = format!("{} by {way}, {}", profile.kind, stream.name);
             let (before, _) = bench.pass(&*connector, stream.name, None, async |_| ()).await;
             assert!(!before.is_empty(), "{place}: the sandbox has none");
@@ -230,12 +227,15 @@ async fn full_passes_end_and_lose_nothing_that_is_added_meanwhile() {
 #[tokio::test]
 async fn incremental_passes_bring_exactly_what_changed() {
     for (profile, way, settings) in ways() {
-        let bench = Bench::start(profile).await;
-        let connector = bench.connector(&[settings]);
-        for stream in connector.source().unwrap().streams() {
-            if !stream.incremental || profile.bare.contains(&stream.name) {
+        let offered =
+            Bench::start(profile).await.connector(std::slice::from_ref(&settings)).source().unwrap().streams();
+        for stream in offered {
+            if !stream.incremental {
                 continue;
             }
+            // One for each: a change may be told by several streams, and within the overlap it comes again.
+            let bench = Bench::start(profile).await;
+            let connector = bench.connector(std::slice::from_ref(&settings));
             let place = format!("{} by {way}, {}", profile.kind, stream.name);
             let (all, end) = bench.pass(&*connector, stream.name, None, async |_| ()).await;
             let (none, end) = bench.pass(&*connector, stream.name, Some(&end), async |_| ()).await;

@@ -8,8 +8,8 @@ pub struct Profile {
     pub ways: &'static [Way],
     /// A setting that makes its credentials wrong.
     pub wrong_credentials: fn() -> Value,
-    /// Streams of which the sandbox has no records before somebody has sent it some: documents.
-    pub bare: &'static [&'static str],
+    /// Switches under which the sandbox has records of every stream.
+    pub switches: fn() -> Value,
     /// Time-outs of about a second.
     pub impatient: fn() -> Value,
     /// An edit of the remote side that adds records to `stream`; `None`: nobody can.
@@ -37,7 +37,7 @@ const LOGO: Profile = Profile {
         Way { name: "rest", settings: || json!({"via": "rest", "page_limit": 60, "stock_source": "off"}) },
     ],
     wrong_credentials: || json!({"password": "yanlış"}),
-    bare: &["orders", "invoices", "ledger"],
+    switches: || json!({"logo": {"documents": 60}}),
     impatient: || json!({"timeouts": {"connect": 1, "read": "1 s"}, "cmd_timeout": 1}),
     add: |stream, round| match stream {
         "items" => Some(json!({"insert": {"items": 40}})),
@@ -67,6 +67,16 @@ const LOGO: Profile = Profile {
                     .map(|r| json!({"code": code(r), "warehouse": r["INVENNO"], "onHand": 4242}))
                     .collect();
                 Some(json!({"stock": rows}))
+            }
+            "orders" => {
+                let rows: Vec<Value> = records.iter().map(|r| json!({"order": r["NUMBER"], "cancel": true})).collect();
+                Some(json!({"orders": rows}))
+            }
+            "invoices" | "ledger" => {
+                let number =
+                    |r: &Value| if stream == "ledger" { r["INVOICE_NUMBER"].clone() } else { r["NUMBER"].clone() };
+                let rows: Vec<Value> = records.iter().map(|r| json!({"number": number(r), "cancel": true})).collect();
+                Some(json!({"invoices": rows}))
             }
             _ => None,
         }

@@ -71,6 +71,8 @@ pub fn order_lines(store: &Store, children: &Children, mut push: impl FnMut(&dyn
                 amount(out, "QUANTITY_SHIPPED", row, 4);
                 ints(out, row, &["ORDER_CLOSED"]);
                 texts(out, row, &["UNIT_CODE"]);
+                amount(out, "PRICE", row, 6);
+                amount(out, "TOTAL", row, 4);
                 amount(out, "VAT_BASE", row, 4);
                 amount(out, "VAT_AMOUNT", row, 4);
                 out.raw("}");

@@ -27,6 +27,8 @@ pub enum Resource {
     SalesItemPrices,
     SalesOrders,
     SalesInvoices,
+    /// Return slips alone: what leaves is not kept as slips of its own.
+    SalesDispatches,
     GroupCodes,
     ItemBrands,
     UnitSets,
@@ -35,13 +37,12 @@ pub enum Resource {
     Empty(&'static str),
 }
 
-const EMPTY: [&str; 12] = [
+const EMPTY: [&str; 11] = [
     "itemSlips",
     "purchaseOrders",
     "purchasedItemPrices",
     "salesmen",
     "purchaseDispatches",
-    "salesDispatches",
     "purchaseInvoices",
     "bankSlips",
     "ArpSlips",
@@ -53,12 +54,13 @@ const EMPTY: [&str; 12] = [
 impl Resource {
     pub fn parse(name: &str) -> Option<Resource> {
         use Resource::{
-            Arps, GroupCodes, ItemBrands, Items, PaymentPlans, SalesInvoices, SalesItemPrices, SalesOrders, UnitSets,
+            Arps, GroupCodes, ItemBrands, Items, PaymentPlans, SalesDispatches, SalesInvoices, SalesItemPrices,
+            SalesOrders, UnitSets,
         };
-        [Items, Arps, SalesItemPrices, SalesOrders, SalesInvoices, GroupCodes, ItemBrands, UnitSets, PaymentPlans]
-            .into_iter()
-            .chain(EMPTY.map(Resource::Empty))
-            .find(|resource| resource.name().eq_ignore_ascii_case(name))
+        let cards = [Items, Arps, SalesItemPrices, GroupCodes, ItemBrands, UnitSets, PaymentPlans];
+        let documents = [SalesOrders, SalesInvoices, SalesDispatches];
+        let mut known = cards.into_iter().chain(documents).chain(EMPTY.map(Resource::Empty));
+        known.find(|resource| resource.name().eq_ignore_ascii_case(name))
     }
 
     pub const fn name(self) -> &'static str {
@@ -68,6 +70,7 @@ impl Resource {
             Resource::SalesItemPrices => "salesItemPrices",
             Resource::SalesOrders => "salesOrders",
             Resource::SalesInvoices => "salesInvoices",
+            Resource::SalesDispatches => "salesDispatches",
             Resource::GroupCodes => "groupCodes",
             Resource::ItemBrands => "itemBrands",
             Resource::UnitSets => "unitSets",
@@ -157,6 +160,7 @@ pub enum Row<'s> {
     Price(Found<'s>),
     Order(i64, &'s Map<String, Value>),
     Invoice(i64, &'s Map<String, Value>),
+    Return(i64, &'s Map<String, Value>),
     Group(&'s Code),
     Brand(&'s Code),
     UnitSet(&'static UnitSet),
@@ -289,6 +293,9 @@ impl Store {
                 let invoices = self.documents.invoices.iter();
                 Box::new(invoices.map(|(reference, invoice)| Row::Invoice(*reference, &invoice.record)).skip(skip))
             }
+            Resource::SalesDispatches => {
+                Box::new(self.returns.iter().map(|(reference, slip)| Row::Return(reference, &slip.record)).skip(skip))
+            }
             Resource::GroupCodes => Box::new(self.groups.iter().map(Row::Group).skip(skip)),
             Resource::ItemBrands => Box::new(self.brands.iter().map(Row::Brand).skip(skip)),
             Resource::UnitSets => Box::new(codes::UNIT_SETS.iter().map(Row::UnitSet).skip(skip)),
@@ -306,6 +313,7 @@ impl Store {
             Resource::SalesInvoices => {
                 self.documents.invoices.get(&reference).map(|invoice| Row::Invoice(reference, &invoice.record))
             }
+            Resource::SalesDispatches => self.returns.find(reference).map(|slip| Row::Return(reference, &slip.record)),
             Resource::GroupCodes => self.groups.iter().find(|row| row.reference == reference).map(Row::Group),
             Resource::ItemBrands => self.brands.iter().find(|row| row.reference == reference).map(Row::Brand),
             Resource::UnitSets => codes::UNIT_SETS.iter().find(|set| set.reference == reference).map(Row::UnitSet),
@@ -323,6 +331,7 @@ impl Store {
             Row::Price(found) => self.write_price(found, view, out, scratch),
             Row::Order(reference, record) => records::document(out, "salesOrders", (reference, record), view),
             Row::Invoice(reference, record) => records::document(out, "salesInvoices", (reference, record), view),
+            Row::Return(reference, record) => records::document(out, "salesDispatches", (reference, record), view),
             Row::Group(group) => records::group(out, group, view),
             Row::Brand(brand) => records::brand(out, brand, view),
             Row::UnitSet(set) => records::unit_set(out, set, view),

@@ -12,9 +12,9 @@
 //! | [`world`] | the generated firm |
 //! | `table`, `cards`, `stock`, `store` | what was written over it |
 //! | `queries`, `units` | the connector's SQL texts |
-//! | `documents`, `document_rows` | what becomes of orders: goods leave, invoices, accounts |
+//! | `documents`, `document_rows`, `history` | what becomes of orders: goods leave, invoices, accounts |
 //! | `lists`, `filter`, `records`, `json` | reading over REST |
-//! | `writes`, `fields`, `orders`, `totals` | writing over REST |
+//! | `writes`, `fields`, `orders`, `returns`, `totals` | writing over REST |
 //! | `changes`, `expected` | the control surface: edits by the firm's own people, and what a hub should end with |
 //!
 //! Invariants
@@ -31,11 +31,13 @@ mod documents;
 mod expected;
 mod fields;
 mod filter;
+mod history;
 mod json;
 mod lists;
 mod orders;
 mod queries;
 mod records;
+mod returns;
 mod stamp;
 mod stock;
 mod store;

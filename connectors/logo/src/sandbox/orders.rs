@@ -139,7 +139,14 @@ impl Store {
         Ok((reference, record))
     }
 
-    fn check(&self, record: &Record, lines: &[Record], switches: &Switches, now: i64, refusal: &mut Refusal) {
+    pub(super) fn check(
+        &self,
+        record: &Record,
+        lines: &[Record],
+        switches: &Switches,
+        now: i64,
+        refusal: &mut Refusal,
+    ) {
         let text =
             |record: &Record, name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         if text(record, "NUMBER").is_empty() {
@@ -271,8 +278,12 @@ impl Store {
             }
             // What left is not ordered any more.
             let left = number("QUANTITY").unwrap_or_default() - number("QUANTITY_SHIPPED").unwrap_or_default();
-            let quantity = fields::scaled_decimal(left.max(Decimal::ZERO) * factor, 4)?;
-            Some(Open { item, warehouse, quantity })
+            let left = left.max(Decimal::ZERO);
+            let is_reserved = line.get("ORDER_RESERVE").and_then(integer) == Some(1);
+            let reserved =
+                if is_reserved { number("RESERVE_AMOUNT").unwrap_or_default().min(left) } else { Decimal::ZERO };
+            let main = |quantity: Decimal| fields::scaled_decimal(quantity * factor, 4);
+            Some(Open { item, warehouse, quantity: main(left)?, reserved: main(reserved)? })
         })
         .collect()
     }

@@ -13,14 +13,17 @@ pub struct Open {
     pub item: i64,
     pub warehouse: i64,
     pub quantity: i64,
+    /// What of it is reserved for the order.
+    pub reserved: i64,
 }
 
 #[derive(Debug, Default)]
 struct Written {
     /// Instead of the generated totals.
     set: BTreeMap<i64, Totals>,
-    /// On top of them.
+    /// On top of them: ordered, and reserved for orders.
     ordered: BTreeMap<i64, i64>,
+    reserved: BTreeMap<i64, i64>,
     /// What came and left since, on top of what is on hand.
     on_hand: BTreeMap<i64, i64>,
     /// When a slip or an order last named the item.
@@ -53,6 +56,7 @@ impl StockBook {
         for open in open {
             let written = self.written.entry(open.item).or_default();
             *written.ordered.entry(open.warehouse).or_default() += sign * open.quantity;
+            *written.reserved.entry(open.warehouse).or_default() += sign * open.reserved;
             written.moved = written.moved.max(at);
         }
     }
@@ -76,6 +80,9 @@ impl StockBook {
         let Some(written) = self.written.get(&item.reference) else { return };
         for (&warehouse, &quantity) in written.ordered.iter().filter(|(_, quantity)| **quantity != 0) {
             entry(rows, warehouse).sales_orders += quantity;
+        }
+        for (&warehouse, &quantity) in written.reserved.iter().filter(|(_, quantity)| **quantity != 0) {
+            entry(rows, warehouse).reserved += quantity;
         }
         rows.sort_unstable_by_key(|(warehouse, _)| *warehouse);
     }

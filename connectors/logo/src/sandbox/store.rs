@@ -13,7 +13,8 @@ use super::{
     cards,
     documents::{Document, Documents},
     orders::Orders,
-    stock::StockBook,
+    returns::Returns,
+    stock::{Open, StockBook},
     table::{Base, Bulk, Edit, Found, Table},
     world::{
         Scratch, World, codes::Code, customers, customers::CustomerCard, items, items::ItemCard, prices,
@@ -57,6 +58,16 @@ pub enum Entry {
         at: i64,
     },
     OrderDeleted {
+        reference: i64,
+        at: i64,
+    },
+    /// A return slip.
+    Return {
+        reference: i64,
+        record: Map<String, Value>,
+        at: i64,
+    },
+    ReturnDeleted {
         reference: i64,
         at: i64,
     },
@@ -105,6 +116,7 @@ pub struct Store {
     pub brands: Vec<Code>,
     pub stock: StockBook,
     pub orders: Orders,
+    pub returns: Returns,
     pub documents: Documents,
     /// Codes that cards were given by edits.
     item_codes: HashMap<String, i64>,
@@ -121,6 +133,7 @@ impl Store {
             brands: world.brands.clone(),
             stock: StockBook::new(world.clone()),
             orders: Orders::default(),
+            returns: Returns::default(),
             documents: Documents::default(),
             item_codes: HashMap::new(),
             customer_codes: HashMap::new(),
@@ -165,10 +178,26 @@ impl Store {
             Entry::Movement { reference, record, at } => {
                 self.documents.movements.insert(reference, Document { record, at });
             }
+            Entry::Return { reference, record, at } => {
+                let came = self.quantities_back(&record);
+                let before = self.returns.put(reference, record, came.clone());
+                self.brought(&before, -1, at);
+                self.brought(&came, 1, at);
+            }
+            Entry::ReturnDeleted { reference, at } => {
+                let before = self.returns.remove(reference);
+                self.brought(&before, -1, at);
+            }
             Entry::OrderDeleted { reference, at } => {
                 let before = self.orders.remove(reference);
                 self.stock.ordered(&before, -1, at);
             }
+        }
+    }
+
+    fn brought(&mut self, goods: &[Open], sign: i64, at: i64) {
+        for goods in goods {
+            self.stock.moved_by(goods.item, goods.warehouse, sign * goods.quantity, at);
         }
     }
 

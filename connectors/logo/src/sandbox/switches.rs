@@ -39,6 +39,8 @@ pub struct Switches {
     pub write_millis: u64,
     /// Status for a record that is not there.
     pub missing_status: u16,
+    /// Orders that were shipped, invoiced and booked before the start.
+    pub documents: u64,
 }
 
 impl Default for Switches {
@@ -63,11 +65,12 @@ impl Default for Switches {
             query_millis: 0,
             write_millis: 20,
             missing_status: 404,
+            documents: 0,
         }
     }
 }
 
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
     "client_id",
     "client_secret",
     "username",
@@ -87,6 +90,7 @@ const KNOWN: [&str; 19] = [
     "query_millis",
     "write_millis",
     "missing_status",
+    "documents",
 ];
 
 impl Switches {

@@ -56,6 +56,9 @@ impl LogoSandbox {
     pub fn build(options: &SandboxOptions) -> Result<LogoSandbox, BadSettings> {
         let switches = Switches::read(options)?;
         let mut store = Store::new(World::new(options.seed, options.items));
+        let clock = SandboxClock::default();
+        super::history::fill(&mut store, switches.documents, &switches, stamp::local(clock.now()))
+            .map_err(|problem| BadSettings(vec![BadSetting { key: "documents".to_owned(), problem }]))?;
         let journal = match &options.dir {
             None => Journal::in_memory(),
             Some(dir) => {
@@ -69,7 +72,7 @@ impl LogoSandbox {
         Ok(LogoSandbox {
             seed: options.seed,
             switches,
-            clock: SandboxClock::default(),
+            clock,
             store: RwLock::new(store),
             sessions: Mutex::default(),
             journal,
@@ -318,6 +321,24 @@ impl LogoSandbox {
         json!({"count": found.len(), "orders": found})
     }
 
+    /// Return slips: by number, document number or LOGICALREF.
+    fn returns(&self, reference: Option<&str>) -> Value {
+        let store = self.store();
+        let named = |number: i64, record: &Map<String, Value>| {
+            let is = |name: &str| record.get(name).and_then(Value::as_str) == reference;
+            reference.is_none_or(|wanted| number.to_string() == wanted) || is("NUMBER") || is("DOC_NUMBER")
+        };
+        let slips = store.returns.iter().filter(|(number, slip)| named(*number, &slip.record));
+        let found: Vec<Value> = slips
+            .map(|(number, slip)| {
+                let mut record = slip.record.clone();
+                record.insert("INTERNAL_REFERENCE".to_owned(), json!(number));
+                Value::Object(record)
+            })
+            .collect();
+        json!({"count": found.len(), "returns": found})
+    }
+
     /// Invoices with this number, or of this order of ours.
     fn invoices(&self, reference: Option<&str>) -> Value {
         let store = self.store();
@@ -401,7 +422,7 @@ impl SandboxSystem for LogoSandbox {
         })
     }
 
-    /// Kinds: `expected`, `orders`, `invoices`, `movements`, `items`, `customers`, `prices`, `stock` (with the item's code as reference); without
+    /// Kinds: `expected`, `orders`, `returns`, `invoices`, `movements`, `items`, `customers`, `prices`, `stock` (with the item's code as reference); without
     /// one a summary.
     fn state(&self, kind: Option<&str>, reference: Option<&str>) -> Value {
         let written = |table: &str| {
@@ -424,11 +445,13 @@ impl SandboxSystem for LogoSandbox {
                     "sessions": self.sessions().count(self.clock.now()),
                     "today": format!("{year:04}-{month:02}-{day:02}"),
                     "clockShiftSeconds": self.clock.shifted_by(),
-                    "kinds": ["expected", "orders", "invoices", "movements", "items", "customers", "prices", "stock"],
+                    "returns": self.store().returns.count(),
+                    "kinds": ["expected", "orders", "returns", "invoices", "movements", "items", "customers", "prices", "stock"],
                 })
             }
             (Some("expected"), _) => self.store().expected(self.now()),
             (Some("orders" | "order" | "salesOrders"), reference) => self.orders(reference),
+            (Some("returns"), reference) => self.returns(reference),
             (Some("invoices"), reference) => self.invoices(reference),
             (Some("movements"), reference) => self.movements(reference),
             (Some("items"), Some(reference)) => self.card(Resource::Items, reference),

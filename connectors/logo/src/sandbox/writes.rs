@@ -61,6 +61,11 @@ impl Store {
             put_stamps(&mut record, now, None);
             return Ok((Entry::Order { reference, record, at: now }, orders::echo(body, reference)));
         }
+        if resource == Resource::SalesDispatches {
+            let (reference, mut record) = self.return_from(body, switches, now)?;
+            put_stamps(&mut record, now, None);
+            return Ok((Entry::Return { reference, record, at: now }, orders::echo(body, reference)));
+        }
         let kind = kind(resource).ok_or(NotWritten::NotSupported)?;
         let fields = self.card_fields(kind, body, None)?;
         let reference = match kind.table {
@@ -114,6 +119,12 @@ impl Store {
             keep_created(&mut record, &old.record, now);
             return Ok((Entry::Order { reference, record, at: now }, orders::echo(body, reference)));
         }
+        if resource == Resource::SalesDispatches {
+            let old = self.returns.find(reference).ok_or(NotWritten::NotFound)?;
+            let mut record = self.return_patched(reference, body)?;
+            keep_created(&mut record, &old.record, now);
+            return Ok((Entry::Return { reference, record, at: now }, orders::echo(body, reference)));
+        }
         let kind = kind(resource).ok_or(NotWritten::NotSupported)?;
         let found = self.card(kind, reference).ok_or(NotWritten::NotFound)?;
         let mut refusal = Refusal::default();
@@ -141,6 +152,10 @@ impl Store {
         if resource == Resource::SalesOrders {
             self.orders.find(reference).ok_or(NotWritten::NotFound)?;
             return Ok((Entry::OrderDeleted { reference, at: now }, json!({"INTERNAL_REFERENCE": reference})));
+        }
+        if resource == Resource::SalesDispatches {
+            self.returns.find(reference).ok_or(NotWritten::NotFound)?;
+            return Ok((Entry::ReturnDeleted { reference, at: now }, json!({"INTERNAL_REFERENCE": reference})));
         }
         let kind = kind(resource).ok_or(NotWritten::NotSupported)?;
         let found = self.card(kind, reference).ok_or(NotWritten::NotFound)?;

@@ -48,6 +48,7 @@ pub async fn find(client: &LogoClient, outgoing: &Outgoing<'_>) -> Result<Sent, 
                 external_id: reference.to_string(),
                 number: Some(code(row)),
                 note: Some("LOGO had a card with this tax number".to_owned()),
+                holds_goods: false,
             })),
             None => Err(Fault::transient(format!("GET {PATH}: a customer has no INTERNAL_REFERENCE"))),
         },
@@ -90,7 +91,8 @@ pub async fn create(client: &LogoClient, outgoing: &Outgoing<'_>) -> Result<Sent
     match client.write(Method::POST, PATH.to_owned(), Value::Object(body).to_string().into()).await {
         Ok(echo) => match reference_of(&echo) {
             Some(reference) => {
-                Ok(Sent::Done(Taken { external_id: reference.to_string(), number: Some(code), note: None }))
+                let external_id = reference.to_string();
+                Ok(Sent::Done(Taken { external_id, number: Some(code), ..Taken::default() }))
             }
             None => {
                 Err(Fault::UnknownOutcome { detail: format!("POST {PATH}: the answer names no INTERNAL_REFERENCE") })

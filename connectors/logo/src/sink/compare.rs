@@ -5,7 +5,7 @@ use kopru_sdk::Outgoing;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::orders::is_cancelled;
+use super::made::is_cancelled;
 use crate::write::Record;
 
 /// What is not as it was sent.
@@ -21,7 +21,7 @@ pub struct Differs {
 const DISCOUNT: i64 = 2;
 
 /// `Ok` with a note when figures differ by roundings: by a kuruş a line at most.
-pub fn order(record: &Record, outgoing: &Outgoing<'_>) -> Result<Option<String>, Differs> {
+pub fn slip(record: &Record, outgoing: &Outgoing<'_>) -> Result<Option<String>, Differs> {
     let sent = outgoing.document;
     if is_cancelled(record) {
         return Err(Differs {
@@ -81,6 +81,19 @@ pub fn order(record: &Record, outgoing: &Outgoing<'_>) -> Result<Option<String>,
     Ok((!off.is_zero()).then(|| format!("{field} is {there} in LOGO, {off} beside ours")))
 }
 
+/// Whether LOGO holds all goods of the slip by a reservation.
+pub fn is_reserved(record: &Record) -> bool {
+    let lines = lines(record.get("TRANSACTIONS").unwrap_or(&Value::Null));
+    let mut goods = lines.into_iter().filter(|line| matches!(kind(line), 0 | 1)).peekable();
+    goods.peek().is_some()
+        && goods.all(|line| {
+            let wanted = decimal(&line["QUANTITY"]);
+            wanted.is_some()
+                && decimal(&line["ORDER_RESERVE"]) == Some(Decimal::ONE)
+                && decimal(&line["RESERVE_AMOUNT"]) >= wanted
+        })
+}
+
 fn differs(reason: &'static str, field: &str, ours: Option<String>, there: Option<String>) -> Differs {
     let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".to_owned());
     let text = format!("{field} is {} there, and {} was sent", shown(&there), shown(&ours));
@@ -136,7 +149,7 @@ mod tests {
             {"TYPE": 2, "TOTAL": 1107.3},
             {"TYPE": 0, "MASTER_CODE": "KBL-C6-305", "QUANTITY": 3.0, "UNIT_CODE": "MAKARA"}]}});
         change(&mut there);
-        order(there.as_object().unwrap(), &outgoing).map_err(|differs| (differs.reason, differs.field))
+        slip(there.as_object().unwrap(), &outgoing).map_err(|differs| (differs.reason, differs.field))
     }
 
     #[test]
@@ -144,6 +157,20 @@ mod tests {
         assert_eq!(compared(|_| {}), Ok(None));
         let note = compared(|there| there["TOTAL_NET"] = json!(40078.46)).unwrap().unwrap();
         assert_eq!(note, "TOTAL_NET is 40078.46 in LOGO, 0.02 beside ours");
+    }
+
+    #[test]
+    fn goods_are_held_when_all_of_them_are() {
+        let held = |first: Value, second: Value| {
+            let slip = json!({"TRANSACTIONS": {"items": [
+                {"TYPE": 0, "QUANTITY": 12.0, "ORDER_RESERVE": 1, "RESERVE_AMOUNT": first}, {"TYPE": 2, "TOTAL": 5},
+                {"TYPE": 0, "QUANTITY": 3.0, "ORDER_RESERVE": 1, "RESERVE_AMOUNT": second}]}});
+            is_reserved(slip.as_object().unwrap())
+        };
+        assert!(held(json!(12.0), json!(3)));
+        assert!(!held(json!(12.0), json!(2.5)));
+        assert!(!held(json!(12.0), Value::Null));
+        assert!(!is_reserved(json!({"TRANSACTIONS": {"Meta": {}}}).as_object().unwrap()));
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Places {
 
 fn taken(reference: &str) -> Sent {
     let note = Some("LOGO's number comes when the file is in".to_owned());
-    Sent::Done(Taken { external_id: reference.to_owned(), number: None, note })
+    Sent::Done(Taken { external_id: reference.to_owned(), note, ..Taken::default() })
 }
 
 /// Whether the file of an order was there.

@@ -1,8 +1,8 @@
-//! What LOGO is told: sales orders, that they are cancelled, and customers that it does not have.
+//! What LOGO is told: sales orders, return slips, that they are cancelled, and customers that it does not have.
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | [`orders`] | made, looked for, cancelled |
+//! | [`made`] | sales orders and return slips: made, looked for, cancelled |
 //! | [`cards`] | customer cards: found by tax number, or made |
 //! | [`files`], [`xml`] | orders as exchange files instead |
 //! | [`slip`] | the body that is sent: our reference, parameters, the lengths of LOGO's fields |
@@ -11,7 +11,7 @@
 mod cards;
 mod compare;
 mod files;
-mod orders;
+mod made;
 mod slip;
 mod xml;
 
@@ -19,6 +19,7 @@ use std::{path::Path, time::Duration};
 
 use kopru_sdk::{Ctx, Fault, Outgoing, Outlet, Sent, Sink, What, async_trait};
 
+use self::made::Kind;
 use crate::Logo;
 
 /// Documents in hand for each write that may be under way: what belongs to one is done while another one is written.
@@ -35,13 +36,16 @@ impl Logo {
 impl Sink for Logo {
     fn outlets(&self) -> Vec<Outlet> {
         if self.folder().is_some() {
-            // A file can make an order. It cannot be asked for a card, and nobody answers that it was cancelled.
+            // A file can make an order. It cannot be asked for a card, nobody answers that it was cancelled, and what the file
+            // of a return slip looks like is not known.
             return vec![Outlet { what: What::Orders, mapping: Some("logo/sales_orders"), idempotent: false }];
         }
         vec![
             Outlet { what: What::Orders, mapping: Some("logo/sales_orders"), idempotent: false },
             Outlet { what: What::Cancellations, mapping: None, idempotent: true },
             Outlet { what: What::Customers, mapping: Some("logo/customer_cards"), idempotent: false },
+            Outlet { what: What::Returns, mapping: Some("logo/return_slips"), idempotent: false },
+            Outlet { what: What::ReturnCancellations, mapping: None, idempotent: true },
         ]
     }
 
@@ -61,23 +65,28 @@ impl Sink for Logo {
     }
 
     async fn find(&self, _cx: &Ctx, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
+        let settings = &self.client.settings.orders;
         match outgoing.what {
             What::Orders => match self.folder() {
                 Some(dir) => files::find(dir, outgoing).await,
-                None => orders::find(&self.client, outgoing).await,
+                None => made::find(&self.client, Kind::order(settings), outgoing).await,
             },
+            What::Returns => made::find(&self.client, Kind::return_slip(settings), outgoing).await,
             What::Customers => cards::find(&self.client, outgoing).await,
-            What::Cancellations => Err(unknown(outgoing.what)),
+            What::Cancellations | What::ReturnCancellations => Err(unknown(outgoing.what)),
         }
     }
 
     async fn send(&self, _cx: &Ctx, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
+        let settings = &self.client.settings.orders;
         match outgoing.what {
             What::Orders => match self.folder() {
-                Some(dir) => files::create(dir, &self.client.settings.orders, outgoing).await,
-                None => orders::create(&self.client, outgoing).await,
+                Some(dir) => files::create(dir, settings, outgoing).await,
+                None => made::create(&self.client, Kind::order(settings), outgoing).await,
             },
-            What::Cancellations => orders::cancel(&self.client, outgoing).await,
+            What::Cancellations => made::cancel(&self.client, Kind::order(settings), outgoing).await,
+            What::Returns => made::create(&self.client, Kind::return_slip(settings), outgoing).await,
+            What::ReturnCancellations => made::cancel(&self.client, Kind::return_slip(settings), outgoing).await,
             What::Customers => cards::create(&self.client, outgoing).await,
         }
     }

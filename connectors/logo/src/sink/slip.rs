@@ -61,17 +61,43 @@ const NOTES: [&str; 6] = ["NOTES1", "NOTES2", "NOTES3", "NOTES4", "NOTES5", "NOT
 
 /// The body of a new sales order.
 pub fn order(outgoing: &Outgoing<'_>, settings: &OrderSettings) -> Result<Value, Fault> {
+    let mut body = body(outgoing, &settings.key_field, &[("ORDER_STATUS", json!(settings.status_on_create))])?;
+    if settings.reserve {
+        reserve(&mut body);
+    }
+    Ok(body)
+}
+
+/// Asks LOGO to hold the goods of each line for the order.
+fn reserve(body: &mut Value) {
+    let day = body["DATE"].clone();
+    for line in body["TRANSACTIONS"]["items"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        let is_goods = line.get("TYPE").and_then(Value::as_i64).is_none_or(|kind| kind == 0);
+        let Some(quantity) = line.get("QUANTITY").filter(|_| is_goods).cloned() else { continue };
+        line.insert("ORDER_RESERVE".to_owned(), json!(1));
+        line.entry("RESERVE_AMOUNT").or_insert(quantity);
+        line.entry("RESERVE_DATE").or_insert_with(|| day.clone());
+    }
+}
+
+/// The body of a new return slip.
+pub fn return_slip(outgoing: &Outgoing<'_>, settings: &OrderSettings) -> Result<Value, Fault> {
+    body(outgoing, &settings.return_key_field, &[])
+}
+
+fn body(outgoing: &Outgoing<'_>, key: &str, usual: &[(&str, Value)]) -> Result<Value, Fault> {
     let Value::Object(mapped) = outgoing.document else {
-        return Err(Fault::contract("the mapping of sales orders makes no document"));
+        return Err(Fault::contract(format!("the mapping of {} makes no document", outgoing.what.as_str())));
     };
     let mut body = mapped.clone();
     body.insert("INTERNAL_REFERENCE".to_owned(), json!(0));
-    for (name, value) in [("NUMBER", json!("~")), ("ORDER_STATUS", json!(settings.status_on_create))] {
-        body.entry(name).or_insert(value);
+    body.entry("NUMBER").or_insert(json!("~"));
+    for (name, value) in usual {
+        body.entry(*name).or_insert(value.clone());
     }
     // By it a slip is looked for: no mapping can take it away.
     body.entry("DOC_NUMBER").or_insert(json!(outgoing.reference));
-    body.insert(settings.key_field.clone(), json!(outgoing.reference));
+    body.insert(key.to_owned(), json!(outgoing.reference));
     body.entry("DataObjectParameter").or_insert_with(|| {
         // Our prices are final: no campaigns, no conditions.
         json!({ "FillAccCodesOnPreSave": true, "Validation": true, "ApplyCampaignOnPreSave": false,
@@ -154,9 +180,11 @@ mod tests {
 
     const SETTINGS: fn() -> OrderSettings = || OrderSettings {
         key_field: "CUST_ORD_NO".to_owned(),
+        return_key_field: "DOC_NUMBER".to_owned(),
         status_on_create: 4,
         read_after_write: true,
         write_concurrency: 1,
+        reserve: false,
         settle: std::time::Duration::ZERO,
         export_dir: None,
     };
@@ -181,6 +209,50 @@ mod tests {
         assert_eq!((&made["CUST_ORD_NO"], &made["DOC_NUMBER"]), (&json!("K7P2QX-318"), &json!("K7P2QX-318")));
         assert_eq!((&made["NUMBER"], &made["ORDER_STATUS"]), (&json!("~"), &json!(4)));
         assert_eq!(made["DataObjectParameter"]["ApplyCampaignOnPreSave"], false);
+    }
+
+    #[test]
+    fn goods_are_asked_to_be_held_and_nothing_else_is() {
+        let (record, document) = (
+            json!({}),
+            json!({"DATE": "2026-03-02T00:00:00", "TRANSACTIONS": {"items": [
+            {"TYPE": 0, "QUANTITY": 12}, {"TYPE": 2, "DISCOUNT_RATE": 5}, {"TYPE": 4, "QUANTITY": 1}]}}),
+        );
+        let outgoing = Outgoing {
+            what: What::Orders,
+            reference: "K-1",
+            attempt: 1,
+            unknown_since: None,
+            external_id: None,
+            record: &record,
+            document: &document,
+        };
+        let made = order(&outgoing, &OrderSettings { reserve: true, ..SETTINGS() }).unwrap();
+        let lines = made["TRANSACTIONS"]["items"].as_array().unwrap();
+        let held = json!({"TYPE": 0, "QUANTITY": 12, "ORDER_RESERVE": 1, "RESERVE_AMOUNT": 12,
+            "RESERVE_DATE": "2026-03-02T00:00:00"});
+        assert_eq!(lines[0], held);
+        assert_eq!((lines[1].get("ORDER_RESERVE"), lines[2].get("ORDER_RESERVE")), (None, None));
+    }
+
+    #[test]
+    fn a_return_slip_has_no_state_of_an_order() {
+        let (record, document) = (json!({}), json!({"TYPE": 3}));
+        let outgoing = Outgoing {
+            what: What::Returns,
+            reference: "K7P2QX-R4",
+            attempt: 1,
+            unknown_since: None,
+            external_id: None,
+            record: &record,
+            document: &document,
+        };
+        let made = return_slip(&outgoing, &SETTINGS()).unwrap();
+        assert_eq!(
+            (&made["DOC_NUMBER"], &made["NUMBER"], &made["TYPE"]),
+            (&json!("K7P2QX-R4"), &json!("~"), &json!(3))
+        );
+        assert_eq!((made.get("ORDER_STATUS"), made.get("CUST_ORD_NO")), (None, None));
     }
 
     #[test]

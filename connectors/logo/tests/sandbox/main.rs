@@ -9,6 +9,7 @@ mod journal;
 mod lists;
 mod orders;
 mod queries;
+mod returns;
 mod support;
 mod token;
 mod world;

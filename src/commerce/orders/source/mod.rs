@@ -2,12 +2,13 @@
 //!
 //! Invariants
 //! - Nothing here makes an order; orders of the ERP's that are not ours never come here.
-//! - Quantities, what was shipped and the cancellation are the ERP's word and are taken over as a revision. Prices are ours and
-//!   the dealer's: they are compared to the kuruş and never overwritten.
+//! - Quantities, what was shipped, prices and the cancellation are the ERP's word and are taken over as a revision. What was agreed
+//!   is kept beside its figures, and what differs from it is told as long as it does.
 //! - The customers of the orders are locked first, then the orders, each by rising id: invoices do the same, and bind themselves to
 //!   the references that are learned here, whichever of the two comes first.
 
 mod differences;
+mod figures;
 mod plan;
 mod write;
 
@@ -50,14 +51,15 @@ pub async fn upsert_orders(
     for line in write::lines(conn, cx.by.origin, &ids).await? {
         lines.entry(line.order_id).or_default().push(line);
     }
-    let numbers: HashMap<i64, Option<String>> = write::numbers(conn, &ids).await?.into_iter().collect();
+    let heads: HashMap<i64, write::Head> =
+        write::heads(conn, &ids).await?.into_iter().map(|head| (head.id, head)).collect();
     for (place, row) in rows.iter().enumerate() {
-        let Some(order) = held.get(&row.id) else { continue };
+        let (Some(order), Some(head)) = (held.get(&row.id), heads.get(&row.id)) else { continue };
+        let row = row.clone().in_currency(&head.currency);
         let state = order.state().map_err(of_order)?;
         let ours = lines.get(&row.id).map(Vec::as_slice).unwrap_or_default();
-        let plan = plan(state, ours, row);
-        let number =
-            row.number.filter(|number| numbers.get(&row.id).is_some_and(|ours| ours.as_deref() != Some(*number)));
+        let plan = plan(state, ours, &row);
+        let number = row.number.filter(|number| head.number.as_deref() != Some(*number));
         let changed = write::apply(conn, cx, order, &plan, number).await.map_err(of_order)?;
         outcomes.set(place, if changed { Outcome::Updated } else { Outcome::Unchanged });
     }

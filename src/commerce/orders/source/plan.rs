@@ -1,6 +1,6 @@
-//! What becomes of an order of ours by what the ERP says of it. Pure.
+//! What becomes of an order of ours by what the ERP says of it; what a line costs then is reckoned in `figures`. Pure.
 
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::Decimal;
 
 use super::plain;
 use crate::commerce::orders::State;
@@ -12,9 +12,24 @@ pub struct SourceOrder<'a> {
     /// The ERP's own number.
     pub number: Option<&'a str>,
     pub is_cancelled: bool,
+    /// Of its figures; `None`: that of the order.
+    pub currency: Option<&'a str>,
     /// What is to be paid, with VAT.
     pub total: Option<Decimal>,
     pub lines: Vec<SourceLine<'a>>,
+}
+
+impl SourceOrder<'_> {
+    /// Without figures, when they are in another currency than the order: they neither stand on it nor can be compared.
+    pub(super) fn in_currency(mut self, ours: &str) -> Self {
+        if self.currency.is_some_and(|theirs| theirs != ours) {
+            self.total = None;
+            for line in &mut self.lines {
+                (line.price, line.amount, line.vat_base, line.vat) = (None, None, None, None);
+            }
+        }
+        self
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -28,6 +43,9 @@ pub struct SourceLine<'a> {
     pub shipped: Decimal,
     /// Nothing more of it will be shipped.
     pub is_closed: bool,
+    /// Of one unit, and of all before discounts: with VAT if ours is.
+    pub price: Option<Decimal>,
+    pub amount: Option<Decimal>,
     pub vat_base: Option<Decimal>,
     pub vat: Option<Decimal>,
 }
@@ -44,11 +62,18 @@ pub(super) struct Ours {
     pub(super) ordered: Decimal,
     pub(super) shipped: Decimal,
     pub(super) cancelled: Decimal,
+    pub(super) unit_price: Decimal,
+    pub(super) listed_price: Decimal,
+    pub(super) vat_included: bool,
     pub(super) amount: Decimal,
     pub(super) discount: Decimal,
     pub(super) vat_rate: Decimal,
     pub(super) vat_base: Decimal,
     pub(super) vat: Decimal,
+    /// What was agreed, when the ERP's figures stand in its place: for so many, base and VAT.
+    pub(super) agreed_quantity: Option<Decimal>,
+    pub(super) agreed_base: Option<Decimal>,
+    pub(super) agreed_vat: Option<Decimal>,
     /// What the ERP calls it.
     pub(super) reference: Option<String>,
 }
@@ -60,10 +85,14 @@ pub(super) struct LinePlan {
     pub(super) ordered: Decimal,
     pub(super) shipped: Decimal,
     pub(super) cancelled: Decimal,
+    pub(super) unit_price: Decimal,
+    pub(super) listed_price: Decimal,
     pub(super) amount: Decimal,
     pub(super) discount: Decimal,
     pub(super) vat_base: Decimal,
     pub(super) vat: Decimal,
+    /// The figures are the ERP's; what was agreed is kept beside them.
+    pub(super) is_repriced: bool,
     /// What is not wanted of it any more, beyond what was not wanted before, in its unit.
     pub(super) freed: Decimal,
 }
@@ -92,7 +121,7 @@ pub(super) fn plan<'a>(state: State, ours: &[Ours], theirs: &SourceOrder<'a>) ->
         let next = match theirs {
             Some(theirs) => {
                 compare(line, theirs, &mut plan);
-                line.after(theirs)
+                line.repriced(line.after(theirs), theirs)
             }
             // It was there once, and somebody took it out.
             None if line.reference.is_some() => line.without(),
@@ -157,8 +186,11 @@ fn matched<'s, 'a>(ours: &[Ours], theirs: &'s [SourceLine<'a>], plan: &mut Plan<
                 pairs.push((own.id, line));
             }
             None => {
-                let field = format!("lines[{} {}]", line.external_id, line.code);
-                plan.differences.push((field, "-".to_owned(), plain(line.quantity)));
+                // By its code, which is what a person looks for; by its id, since one code may be added twice.
+                let field = format!("added[{} #{}]", line.code, line.external_id);
+                let said = [Some(plain(line.quantity)), line.unit.map(str::to_owned)];
+                let said: Vec<String> = said.into_iter().flatten().collect();
+                plan.differences.push((field, "-".to_owned(), said.join(" ")));
             }
         }
     }
@@ -182,65 +214,6 @@ fn compare(ours: &Ours, theirs: &SourceLine<'_>, plan: &mut Plan<'_>) {
     }
 }
 
-fn kurus(amount: Decimal) -> Decimal {
-    amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
-}
-
-impl Ours {
-    fn as_it_is(&self) -> LinePlan {
-        LinePlan {
-            id: self.id,
-            ordered: self.ordered,
-            shipped: self.shipped,
-            cancelled: self.cancelled,
-            amount: self.amount,
-            discount: self.discount,
-            vat_base: self.vat_base,
-            vat: self.vat,
-            freed: Decimal::ZERO,
-        }
-    }
-
-    /// Nothing more of it comes than what was shipped.
-    fn without(&self) -> LinePlan {
-        let cancelled = (self.ordered - self.shipped).max(self.cancelled);
-        LinePlan { cancelled, freed: cancelled - self.cancelled, ..self.as_it_is() }
-    }
-
-    fn after(&self, theirs: &SourceLine<'_>) -> LinePlan {
-        // Another unit is another quantity; who looks at the difference decides.
-        if self.unit.as_deref().zip(theirs.unit).is_some_and(|(own, unit)| own != unit) {
-            return self.as_it_is();
-        }
-        let target = if theirs.is_closed { theirs.shipped } else { theirs.quantity };
-        let mut next = LinePlan { shipped: theirs.shipped, ..self.as_it_is() };
-        if target > self.ordered {
-            // More than was ordered, at the price that was agreed.
-            let grown = |amount: Decimal| Some(kurus(amount.checked_mul(target)?.checked_div(self.ordered)?));
-            let Some((amount, discount)) = grown(self.amount).zip(grown(self.discount)) else {
-                return self.as_it_is();
-            };
-            (next.ordered, next.amount, next.discount) = (target, amount, discount);
-            next.vat_base = next.amount - next.discount;
-            next.vat = kurus(next.vat_base * self.vat_rate / Decimal::ONE_HUNDRED);
-        }
-        next.cancelled = next.ordered - target;
-        next.freed = (next.cancelled - self.cancelled).max(Decimal::ZERO);
-        next
-    }
-
-    /// What so much of it is worth by our prices, with VAT; without a quantity nothing.
-    fn worth(&self, quantity: Option<Decimal>) -> Option<Decimal> {
-        let Some(quantity) = quantity else { return Some(Decimal::ZERO) };
-        let part = quantity.checked_div(self.ordered)?;
-        let (base, vat) = (self.vat_base, self.vat);
-        if part == Decimal::ONE {
-            return Some(base + vat);
-        }
-        Some(kurus(base.checked_mul(part)?) + kurus(vat.checked_mul(part)?))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +230,12 @@ mod tests {
             ordered: pieces.into(),
             shipped: Decimal::ZERO,
             cancelled: Decimal::ZERO,
+            unit_price: 10.into(),
+            listed_price: 10.into(),
+            vat_included: false,
+            agreed_quantity: None,
+            agreed_base: None,
+            agreed_vat: None,
             amount: base,
             discount: Decimal::ZERO,
             vat_rate: 20.into(),
@@ -275,13 +254,15 @@ mod tests {
             quantity: quantity.into(),
             shipped: shipped.into(),
             is_closed: false,
+            price: None,
+            amount: None,
             vat_base: None,
             vat: None,
         }
     }
 
     fn order(total: i64, lines: Vec<SourceLine<'static>>) -> SourceOrder<'static> {
-        SourceOrder { id: 1, number: Some("1"), is_cancelled: false, total: Some(total.into()), lines }
+        SourceOrder { id: 1, number: Some("1"), is_cancelled: false, currency: None, total: Some(total.into()), lines }
     }
 
     #[test]
@@ -351,6 +332,94 @@ mod tests {
         let said = order(60, vec![theirs("21", "A", 4, 0), theirs("22", "X", 1, 0)]);
         let fields: Vec<String> =
             plan(State::Confirmed, &own, &said).differences.into_iter().map(|(field, ..)| field).collect();
-        assert_eq!(fields, ["lines[22 X]", "total"]);
+        assert_eq!(fields, ["added[X #22]", "total"]);
+        let added = &plan(State::Confirmed, &own, &said).differences[0];
+        assert_eq!((added.1.as_str(), added.2.as_str()), ("-", "1 ADET"));
+    }
+
+    /// A line of ours as it is after a plan.
+    fn after(line: &Ours, next: &LinePlan) -> Ours {
+        let agreed = |own: Option<Decimal>, was: Decimal| own.or_else(|| next.is_repriced.then_some(was));
+        Ours {
+            ordered: next.ordered,
+            cancelled: next.cancelled,
+            unit_price: next.unit_price,
+            listed_price: next.listed_price,
+            amount: next.amount,
+            discount: next.discount,
+            vat_base: next.vat_base,
+            vat: next.vat,
+            agreed_quantity: agreed(line.agreed_quantity, line.ordered),
+            agreed_base: agreed(line.agreed_base, line.vat_base),
+            agreed_vat: agreed(line.agreed_vat, line.vat),
+            ..line.clone()
+        }
+    }
+
+    fn priced(quantity: i64, price: i64, total: i64, base: i64, vat: Decimal) -> SourceLine<'static> {
+        SourceLine {
+            price: Some(price.into()),
+            amount: Some(total.into()),
+            vat_base: Some(base.into()),
+            vat: Some(vat),
+            ..theirs("21", "A", quantity, 0)
+        }
+    }
+
+    #[test]
+    fn the_figures_of_the_erp_stand_and_what_was_agreed_is_told_beside_them() {
+        let own = ours(1, "A", 4);
+        // 4 at 9 instead of 10, one of them taken off.
+        let said = order(42, vec![priced(4, 9, 36, 35, 7.into())]);
+        let first = plan(State::Confirmed, std::slice::from_ref(&own), &said);
+        let line = &first.lines[0];
+        assert_eq!((line.unit_price, line.listed_price, line.amount), (9.into(), 9.into(), 36.into()));
+        assert_eq!((line.discount, line.vat_base, line.vat, line.is_repriced), (1.into(), 35.into(), 7.into(), true));
+        let told = |plan: &Plan<'_>| {
+            plan.differences.iter().map(|(field, ours, theirs)| format!("{field} {ours} {theirs}")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&first), ["lines[1].total 48 42", "total 48 42"]);
+
+        // Read again: nothing to write, and the difference is not forgotten.
+        let own = after(&own, line);
+        let again = plan(State::Confirmed, std::slice::from_ref(&own), &said);
+        assert_eq!((again.lines.len(), told(&again)), (0, told(&first)));
+
+        // Somebody over there puts the agreed price back.
+        let mended = plan(State::Confirmed, &[own], &order(48, vec![priced(4, 10, 40, 40, 8.into())]));
+        assert_eq!((mended.lines[0].vat_base, mended.lines[0].listed_price), (40.into(), 10.into()));
+        assert_eq!(mended.differences, []);
+    }
+
+    #[test]
+    fn figures_in_another_currency_are_neither_taken_over_nor_compared() {
+        let own = ours(1, "A", 4);
+        let lira =
+            SourceOrder { currency: Some("TRY"), ..order(1_600, vec![priced(4, 400, 1_600, 1_600, 320.into())]) };
+        let dollars = plan(State::Confirmed, std::slice::from_ref(&own), &lira.clone().in_currency("USD"));
+        assert_eq!((dollars.lines.len(), dollars.differences.len()), (0, 0));
+        assert_eq!(plan(State::Confirmed, &[own], &lira.in_currency("TRY")).lines.len(), 1);
+    }
+
+    #[test]
+    fn a_kurus_of_a_line_is_taken_over_and_not_told_by_line() {
+        let own = ours(1, "A", 4);
+        let mut said = order(48, vec![priced(4, 10, 40, 40, Decimal::new(8_01, 2))]);
+        said.total = Some(Decimal::new(48_01, 2));
+        let found = plan(State::Confirmed, &[own], &said);
+        assert_eq!(found.lines[0].vat, Decimal::new(8_01, 2));
+        assert_eq!(found.differences, [("total".to_owned(), "48".to_owned(), "48.01".to_owned())]);
+    }
+
+    #[test]
+    fn a_part_of_a_line_is_priced_as_the_part_that_the_erp_has() {
+        let own = ours(1, "A", 4);
+        let said = order(27, vec![priced(2, 11, 22, 22, Decimal::new(4_40, 2))]);
+        let found = plan(State::Confirmed, std::slice::from_ref(&own), &said);
+        let line = &found.lines[0];
+        assert_eq!((line.ordered, line.cancelled), (4.into(), 2.into()));
+        assert_eq!((line.vat_base, line.vat), (44.into(), Decimal::new(8_80, 2)));
+        let again = plan(State::Confirmed, &[after(&own, line)], &said);
+        assert_eq!(again.lines, []);
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn lines(conn: &mut PgConnection, origin: &str, orders: &[i64])
     sqlx::query_as!(
         Ours,
         r#"select l.id, l.order_id, l.position, l.kind <> 'product' as "is_service!", l.code, l.unit, l.ordered, l.shipped,
-               l.cancelled, l.amount, l.discount, l.vat_rate, l.vat_base, l.vat, r.external_id as "reference?"
+               l.cancelled, l.unit_price, l.listed_price, l.vat_included, l.agreed_quantity, l.agreed_base, l.agreed_vat, l.amount, l.discount, l.vat_rate, l.vat_base, l.vat, r.external_id as "reference?"
            from commerce.sales_order_line l
            left join commerce.order_line_reference r on r.line_id = l.id and r.origin = $2
            where l.order_id = any ($1)
@@ -47,15 +47,22 @@ pub(super) async fn lines(conn: &mut PgConnection, origin: &str, orders: &[i64])
     .await
 }
 
-/// The ERP's numbers of these orders, as far as they are known.
-pub(super) async fn numbers(
-    conn: &mut PgConnection,
-    orders: &[i64],
-) -> Result<Vec<(i64, Option<String>)>, sqlx::Error> {
-    let rows = sqlx::query!("select id, external_number from commerce.sales_order where id = any ($1)", orders)
-        .fetch_all(conn)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.external_number)).collect())
+/// What of an order its lines do not tell.
+pub(super) struct Head {
+    pub(super) id: i64,
+    /// The ERP's, as far as it is known.
+    pub(super) number: Option<String>,
+    pub(super) currency: String,
+}
+
+pub(super) async fn heads(conn: &mut PgConnection, orders: &[i64]) -> Result<Vec<Head>, sqlx::Error> {
+    sqlx::query_as!(
+        Head,
+        "select id, external_number as number, currency from commerce.sales_order where id = any ($1)",
+        orders,
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Writes a plan. `number`: the ERP's, when it is another one than we know. Whether anything changed.
@@ -165,11 +172,21 @@ async fn write_lines(
              set ordered = c.ordered, shipped = c.shipped,
                  cancelled = case when $9 then greatest(c.ordered - c.shipped, 0) else c.cancelled end,
                  confirmed = case when $9 then l.confirmed else c.ordered - c.cancelled end,
-                 amount = c.amount, discount = c.discount, vat_base = c.amount - c.discount, vat = c.vat
+                 amount = c.amount, discount = c.discount, vat_base = c.amount - c.discount, vat = c.vat,
+                 unit_price = c.unit_price, listed_price = c.listed_price,
+                 agreed_quantity = coalesce(l.agreed_quantity, case when c.is_repriced then l.ordered end),
+                 agreed_base = coalesce(l.agreed_base, case when c.is_repriced then l.vat_base end),
+                 agreed_vat = coalesce(l.agreed_vat, case when c.is_repriced then l.vat end)
              from unnest($2::bigint[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
-                         $8::numeric[]) as c (id, ordered, shipped, cancelled, amount, discount, vat)
+                         $8::numeric[], $10::numeric[], $11::numeric[], $12::boolean[])
+                      as c (id, ordered, shipped, cancelled, amount, discount, vat, unit_price, listed_price, is_repriced)
              where l.id = c.id
-             returning l.id, l.amount, l.discount, l.vat
+             returning l.id, l.amount, l.discount, l.vat, c.is_repriced
+         ), discounts as (
+             update commerce.sales_order_discount d
+             set amount = c.discount
+             from changed c
+             where d.line_id = c.id and d.position = 1 and c.is_repriced and d.amount <> c.discount
          ), summed as (
              select sum(coalesce(c.amount, l.amount)) filter (where l.kind = 'product') as subtotal,
                     sum(coalesce(c.discount, l.discount)) filter (where l.kind = 'product') as discount,
@@ -195,6 +212,9 @@ async fn write_lines(
         &lines.iter().map(|line| line.discount).collect::<Vec<_>>(),
         &lines.iter().map(|line| line.vat).collect::<Vec<_>>(),
         released,
+        &lines.iter().map(|line| line.unit_price).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.listed_price).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.is_repriced).collect::<Vec<_>>(),
     )
     .execute(conn)
     .await?;

@@ -1,4 +1,4 @@
-//! Sales orders: made, looked for, cancelled.
+//! A slip in LOGO: made, looked for, cancelled. The same for sales orders and for return slips.
 
 use kopru_sdk::{Fault, Outgoing, Refusal, Sent, Taken, outbound::Method};
 use serde_json::{Value, json};
@@ -6,21 +6,46 @@ use serde_json::{Value, json};
 use super::{compare, slip};
 use crate::{
     client::LogoClient,
+    settings::OrderSettings,
     write::{NotWritten, Record, reference_of},
 };
 
-const RESOURCE: &str = "salesOrders";
-const PATH: &str = "/api/v1/salesOrders";
+/// A kind of slip.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind<'a> {
+    resource: &'static str,
+    /// The field that carries our reference.
+    key: &'a str,
+    called: &'static str,
+    body: fn(&Outgoing<'_>, &OrderSettings) -> Result<Value, Fault>,
+}
+
+impl<'a> Kind<'a> {
+    pub fn order(settings: &'a OrderSettings) -> Kind<'a> {
+        Kind { resource: "salesOrders", key: &settings.key_field, called: "order", body: slip::order }
+    }
+
+    /// Goods that come back from a sale are a dispatch of a type of its own.
+    pub fn return_slip(settings: &'a OrderSettings) -> Kind<'a> {
+        let key = &settings.return_key_field;
+        Kind { resource: "salesDispatches", key, called: "return slip", body: slip::return_slip }
+    }
+
+    fn path(&self) -> String {
+        format!("/api/v1/{}", self.resource)
+    }
+}
 
 /// Makes the slip, and reads it back: the echo of a create knows neither its number nor whether its lines were kept.
-pub async fn create(client: &LogoClient, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
-    let body = slip::order(outgoing, &client.settings.orders)?;
-    let echo = match client.write(Method::POST, PATH.to_owned(), body.to_string().into()).await {
+pub async fn create(client: &LogoClient, kind: Kind<'_>, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
+    let body = (kind.body)(outgoing, &client.settings.orders)?;
+    let (path, called) = (kind.path(), kind.called);
+    let echo = match client.write(Method::POST, path.clone(), body.to_string().into()).await {
         Ok(echo) => echo,
         Err(NotWritten { fault, is_doubtful: false }) => return Err(as_create(fault)),
         Err(NotWritten { fault, is_doubtful: true }) => {
             // What is found is ours; what cannot be looked for now is looked for later.
-            return match find(client, outgoing).await {
+            return match find(client, kind, outgoing).await {
                 Ok(Sent::Nothing) => Err(as_create(fault)),
                 Ok(found) => Ok(found),
                 Err(unseen) => Err(Fault::UnknownOutcome { detail: format!("{fault}; and {unseen}") }),
@@ -29,15 +54,17 @@ pub async fn create(client: &LogoClient, outgoing: &Outgoing<'_>) -> Result<Sent
     };
     let unknown = |detail: String| Fault::UnknownOutcome { detail };
     let Some(reference) = reference_of(&echo) else {
-        return Err(unknown(format!("POST {PATH}: the answer names no INTERNAL_REFERENCE")));
+        return Err(unknown(format!("POST {path}: the answer names no INTERNAL_REFERENCE")));
     };
     if !client.settings.orders.read_after_write {
         return Ok(Sent::Done(taken(reference, &echo, None)));
     }
-    match client.record(RESOURCE, &reference.to_string()).await {
-        Ok(Some(record)) => Ok(compared(reference, &record, outgoing)),
-        Ok(None) => Err(unknown(format!("LOGO made the order {reference}, and does not show it"))),
-        Err(fault) => Err(unknown(format!("LOGO made the order {reference}, and it could not be read back: {fault}"))),
+    match client.record(kind.resource, &reference.to_string()).await {
+        Ok(Some(record)) => Ok(compared(reference, &record, kind, outgoing)),
+        Ok(None) => Err(unknown(format!("LOGO made the {called} {reference}, and does not show it"))),
+        Err(fault) => {
+            Err(unknown(format!("LOGO made the {called} {reference}, and it could not be read back: {fault}")))
+        }
     }
 }
 
@@ -50,17 +77,16 @@ fn as_create(fault: Fault) -> Fault {
 }
 
 /// The slip that carries our reference.
-pub async fn find(client: &LogoClient, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
-    let settings = &client.settings;
-    let key = settings.orders.key_field.as_str();
+pub async fn find(client: &LogoClient, kind: Kind<'_>, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
+    let (settings, key) = (&client.settings, kind.key);
     let mut query =
         vec![("q", format!("{key} eq '{}'", outgoing.reference)), ("limit", settings.page_limit.to_string())];
     if !settings.sort.is_empty() {
         query.push(("sort", settings.sort.clone()));
     }
-    let list = client.records(RESOURCE, query).await?;
+    let list = client.records(kind.resource, query).await?;
     let rows: Value = serde_json::from_slice(&list.body)
-        .map_err(|_| Fault::transient(format!("GET {PATH}: the list of orders cannot be read")))?;
+        .map_err(|_| Fault::transient(format!("GET {}: the list cannot be read", kind.path())))?;
     let ours = |row: &&Value| match row.get(key) {
         // A build that does not filter shows other slips as well.
         Some(Value::String(text)) => text.trim_end() == outgoing.reference,
@@ -70,8 +96,8 @@ pub async fn find(client: &LogoClient, outgoing: &Outgoing<'_>) -> Result<Sent, 
     let references: Vec<i64> = found.filter_map(|row| reference_of(row.as_object()?)).collect();
     match references[..] {
         [] => Ok(Sent::Nothing),
-        [reference] => match client.record(RESOURCE, &reference.to_string()).await? {
-            Some(record) => Ok(compared(reference, &record, outgoing)),
+        [reference] => match client.record(kind.resource, &reference.to_string()).await? {
+            Some(record) => Ok(compared(reference, &record, kind, outgoing)),
             None => Ok(Sent::Nothing),
         },
         _ => {
@@ -91,16 +117,16 @@ pub async fn find(client: &LogoClient, outgoing: &Outgoing<'_>) -> Result<Sent, 
     }
 }
 
-fn compared(reference: i64, record: &Record, outgoing: &Outgoing<'_>) -> Sent {
-    match compare::order(record, outgoing) {
+fn compared(reference: i64, record: &Record, kind: Kind<'_>, outgoing: &Outgoing<'_>) -> Sent {
+    match compare::slip(record, outgoing) {
         Ok(note) => Sent::Done(taken(reference, record, note)),
         Err(differs) => Sent::Parked(Refusal {
             reason: differs.reason.to_owned(),
             field: Some(differs.field),
             value: differs.there,
             detail: format!(
-                "LOGO has the order {} as {reference}, and it is not as it was sent: {}; mend it in LOGO and replay",
-                outgoing.reference, differs.text
+                "LOGO has the {} {} as {reference}, and it is not as it was sent: {}; mend it in LOGO and replay",
+                kind.called, outgoing.reference, differs.text
             ),
         }),
     }
@@ -109,24 +135,29 @@ fn compared(reference: i64, record: &Record, outgoing: &Outgoing<'_>) -> Sent {
 fn taken(reference: i64, record: &Record, note: Option<String>) -> Taken {
     let number = record.get("NUMBER").and_then(Value::as_str).map(str::trim_end);
     let number = number.filter(|number| !number.is_empty() && *number != "~").map(str::to_owned);
-    Taken { external_id: reference.to_string(), number, note }
+    Taken { external_id: reference.to_string(), number, note, holds_goods: compare::is_reserved(record) }
 }
 
 /// Marks the slip as cancelled. One that is gone, or is marked already, is cancelled.
-pub async fn cancel(client: &LogoClient, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
+pub async fn cancel(client: &LogoClient, kind: Kind<'_>, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
     let reference = outgoing.external_id.unwrap_or_default();
     let gone = |number: Option<&Value>, note: &str| {
         let number = number.and_then(Value::as_str).map(|number| number.trim_end().to_owned());
-        Ok(Sent::Done(Taken { external_id: reference.to_owned(), number, note: Some(note.to_owned()) }))
+        Ok(Sent::Done(Taken {
+            external_id: reference.to_owned(),
+            number,
+            note: Some(note.to_owned()),
+            ..Taken::default()
+        }))
     };
-    let Some(record) = client.record(RESOURCE, reference).await? else {
+    let Some(record) = client.record(kind.resource, reference).await? else {
         return gone(None, "it is not there any more");
     };
     if is_cancelled(&record) {
         return gone(record.get("NUMBER"), "it was cancelled there already");
     }
     let body = json!({ "INTERNAL_REFERENCE": reference.parse::<i64>().ok(), "CANCELLED": 1 });
-    match client.write(Method::PATCH, format!("{PATH}/{reference}"), body.to_string().into()).await {
+    match client.write(Method::PATCH, format!("{}/{reference}", kind.path()), body.to_string().into()).await {
         Ok(_) => gone(record.get("NUMBER"), "cancelled"),
         Err(NotWritten { fault, .. }) => Err(fault),
     }
