@@ -18,6 +18,7 @@ mod reader;
 mod search;
 mod shelf;
 mod tree;
+mod written;
 
 pub use detail::{Detail, Image, Level, Unit, Which};
 pub use filter::{Filter, Found, References, Sort};
@@ -25,8 +26,9 @@ pub use kept::{Forms, Goods, MAX_AGE, Shown, Written, trim};
 pub use list::{Listed, Named, Price};
 pub use reader::Reader;
 pub use search::{BadSearch, Words};
-pub use shelf::{Turn, run as keep_shelf, turn as bring_up_shelf};
+pub use shelf::Turn;
 pub use tree::{Brand, Category};
+pub use written::Line;
 
 use chrono::NaiveDate;
 
