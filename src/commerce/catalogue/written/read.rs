@@ -23,7 +23,7 @@ use crate::{
     page::{BadPage, Page, PageRequest},
 };
 
-/// What is read with product `p`: `$whole` is its own page or a line of a list, `$stock` its stock. $1 whose prices, $2 the form.
+/// What is read with product `p`: head and tail of a line of a list or of its own page, its stock. $1 whose prices, $2 the form.
 ///
 /// Each part is one short look. A product whose note came since it was written down is not joined; none is where a note names none or
 /// very many, and where there are very many notes.
@@ -111,6 +111,17 @@ fn begin(text: &str, forms: Forms, dealer: Dealer) -> Result<QueryBuilder<Postgr
     Ok(QueryBuilder::with_arguments(text, arguments))
 }
 
+/// What the store refuses here, because the feed cannot be read for one, is read from its tables, and told of there if that fails as well.
+fn readable<T>(read: Result<T, sqlx::Error>) -> Result<Option<T>, sqlx::Error> {
+    match read {
+        Err(sqlx::Error::Database(error)) => {
+            tracing::debug!(%error, "what is written down of products cannot be read");
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
+}
+
 /// A page of a list that prices do not decide; `None`: it has to be read from its tables.
 pub(in super::super) async fn page(
     db: &PgPool,
@@ -153,7 +164,8 @@ pub(in super::super) async fn page(
     statement.push(") p").push(WRITTEN);
     list::push_order(&mut statement, sort);
     // What narrows is planned with its values: a common word and a rare one want different ways.
-    let rows = statement.build().persistent(filter.is_empty()).fetch_all(&mut *conn).await?;
+    let rows = statement.build().persistent(filter.is_empty()).fetch_all(&mut *conn).await;
+    let Some(rows) = readable(rows)? else { return Ok(None) };
     let Some(first) = rows.first() else {
         return Ok(Some(Ok(page.page(sort.list(), Vec::new(), |_: &Line<Decimal>| 0))));
     };
@@ -218,7 +230,7 @@ pub(in super::super) async fn kept(
     let mut statement = begin(LINES, forms, NOBODY)?;
     statement.push(", p.is_active and p.deleted_at is null from commerce.product p").push(WRITTEN);
     statement.push(" where p.id = any(").push_bind(ids).push(")");
-    let rows = statement.build().fetch_all(conn).await?;
+    let rows = readable(statement.build().fetch_all(conn).await)?.unwrap_or_default();
     let mut kept = Vec::with_capacity(rows.len());
     for row in &rows {
         let (stock, for_dealers): (Option<Decimal>, bool) = (row.try_get(8)?, row.try_get(9)?);
@@ -237,12 +249,9 @@ const NOBODY: Dealer = Dealer { customer_id: None, allow_zero_price: false };
 const PAGE_OF: &str = looks!(
     "w.page_head",
     "w.page_tail",
-    "array(select h.code from commerce.stock_level l join commerce.warehouse h on h.id = l.warehouse_id
-           where l.product_id = p.id order by h.code) as codes,
-     array(select h.name from commerce.stock_level l join commerce.warehouse h on h.id = l.warehouse_id
-           where l.product_id = p.id order by h.code) as names,
-     array(select l.available from commerce.stock_level l join commerce.warehouse h on h.id = l.warehouse_id
-           where l.product_id = p.id order by h.code) as available"
+    "array(select l.available || ' ' || octet_length(h.code) || ' ' || h.code || h.name
+           from commerce.stock_level l join commerce.warehouse h on h.id = l.warehouse_id
+           where l.product_id = p.id) as levels"
 );
 
 /// One product that dealers see, with all that its page shows.
@@ -262,14 +271,24 @@ async fn whole(db: &PgPool, forms: Forms, dealer: Dealer, which: Which<'_>) -> R
         Which::Id(id) => statement.push("p.id = ").push_bind(id),
         Which::Sku(sku) => statement.push("p.sku = ").push_bind(storable(sku).to_owned()),
     };
-    let Some(found) = statement.build().fetch_optional(db).await? else { return Ok(None) };
+    let Some(Some(found)) = readable(statement.build().fetch_optional(db).await)? else { return Ok(None) };
     let Some(terms) = terms(&found, dealer)? else { return Ok(None) };
-    let (codes, names): (Vec<String>, Vec<String>) = (found.try_get(8)?, found.try_get(9)?);
-    let available: Vec<Decimal> = found.try_get(10)?;
-    let levels = codes.into_iter().zip(names).zip(available);
-    let levels = levels.map(|((warehouse, name), available)| Level { warehouse, name, available }).collect();
+    let levels: Vec<String> = found.try_get(8)?;
+    let Some(mut levels) = levels.iter().map(|text| level(text)).collect::<Option<Vec<Level>>>() else {
+        return Ok(None);
+    };
+    // As bytes, as the store sorts codes.
+    levels.sort_unstable_by(|one, other| one.warehouse.cmp(&other.warehouse));
     let row = Row::read(&found)?;
     Ok(Some(Whole { id: row.place.id, counted: row.track_stock, parts: row.parts(), levels, terms }))
+}
+
+/// What is there, how long the code is, code and name.
+fn level(text: &str) -> Option<Level> {
+    let (available, rest) = text.split_once(' ')?;
+    let (length, rest) = rest.split_once(' ')?;
+    let (warehouse, name) = rest.split_at_checked(length.parse().ok()?)?;
+    Some(Level { warehouse: warehouse.to_owned(), name: name.to_owned(), available: available.parse().ok()? })
 }
 
 impl Whole {
