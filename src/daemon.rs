@@ -15,7 +15,7 @@ use crate::{
     app::{self, App, AppError},
     audit::sealer,
     clock::Clock,
-    commerce::{catalogue::keep_shelf, products, upkeep},
+    commerce::{products, upkeep},
     database,
     http::{Catalogue, HttpState, OpenBreaker, Probes, RateLimits, Server, Settings},
     hub::{
@@ -113,6 +113,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
         &app.config.data.dir.join("media"),
     )?;
     let media = catalogue.media.clone();
+    let reader = catalogue.reader.clone();
     let server = Server::new(state, settings).catalogue(catalogue).ops(ops).run(listener, shutdown.clone());
     let server = tokio::spawn(server);
     let kept = Kept { uses_days: app.config.retention.history_days, audit_years: app.config.retention.audit_years };
@@ -122,7 +123,7 @@ pub async fn start(app: &App) -> Result<Running, DaemonError> {
     let sealing = tokio::spawn(sealer::run(app.database.pool.clone(), shutdown.clone()));
     let sweeping = sweep_pictures(media, app.database.pool.clone(), app.clock.clone(), shutdown.clone());
     let sweeping = tokio::spawn(sweeping);
-    let shelving = tokio::spawn(keep_shelf(app.database.pool.clone(), shutdown.clone()));
+    let shelving = tokio::spawn(reader.keep_shelf(shutdown.clone()));
     Ok(Running { address, engine, daemon, server, trimming, tending, sealing, sweeping, shelving, shutdown })
 }
 

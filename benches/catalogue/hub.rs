@@ -41,15 +41,15 @@ async fn ready(address: &str) -> Result<(), Box<dyn Error>> {
     Err(format!("{address} did not become ready").into())
 }
 
-async fn serve(dir: &PathBuf, cache_mb: u64) -> Result<Daemon, Box<dyn Error>> {
+async fn serve(dir: &PathBuf, cache_mb: Option<u64>) -> Result<Daemon, Box<dyn Error>> {
     let address = free_address()?;
     let process = Command::new(KOPRU)
         .current_dir(dir)
+        .envs(cache_mb.map(|size| ("KOPRU__CATALOGUE__CACHE_MB", size.to_string())))
         .arg("serve")
         .env("KOPRU__HTTP__LISTEN", &address)
         .env("KOPRU__LOG__LEVEL", "warn")
         .env("KOPRU__RATE_LIMIT__ENABLED", "false")
-        .env("KOPRU__CATALOGUE__CACHE_MB", cache_mb.to_string())
         .spawn()?;
     let daemon = Daemon { address, process };
     ready(&daemon.address).await?;
@@ -60,13 +60,13 @@ impl Site {
     pub async fn start() -> Result<Site, Box<dyn Error>> {
         let dir = PathBuf::from(format!("/var/tmp/kopru-bench-catalogue-{}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
-        let keeper = serve(&dir, 0).await?;
+        let keeper = serve(&dir, Some(0)).await?;
         let pool = PgPoolOptions::new().max_connections(4).connect(&url_of(&dir)).await?;
         Ok(Site { dir, pool, keeper })
     }
 
-    /// A hub that keeps so many megabytes of answers.
-    pub async fn daemon(&self, cache_mb: u64) -> Result<Daemon, Box<dyn Error>> {
+    /// A hub that keeps so many megabytes of the catalogue, or as many as it does by itself.
+    pub async fn daemon(&self, cache_mb: Option<u64>) -> Result<Daemon, Box<dyn Error>> {
         serve(&self.dir, cache_mb).await
     }
 

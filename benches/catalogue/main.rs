@@ -158,9 +158,8 @@ async fn measure(options: &Options) -> Result<Figures, Box<dyn Error>> {
     let rivals = Rivals {
         tokens: seed::tokens(&site, options.dealers).await?,
         floor: site.floor().await?,
-        uncached: site.daemon(0).await?,
-        // As config.toml has it.
-        cached: site.daemon(128).await?,
+        uncached: site.daemon(Some(0)).await?,
+        cached: site.daemon(None).await?,
     };
     let (few, many) = (options.connections, options.many_connections);
     let kinds: [Kind; 5] = [

@@ -5,6 +5,8 @@ use std::{error::Error, time::Duration};
 use kopru::{
     audit::Actor,
     clock::Clock,
+    commerce::catalogue::Turn,
+    http::Catalogue,
     identity::{
         email::Email,
         people::{People, Visit},
@@ -54,6 +56,19 @@ pub async fn fill(site: &Site, options: &Options) -> Result<(), Box<dyn Error>> 
          on conflict do nothing;"
     );
     site.pool.execute(AssertSqlSafe(text)).await?;
+    settled(site).await
+}
+
+/// Everything that follows from what was filled in is done: nothing of it is measured.
+async fn settled(site: &Site) -> Result<(), Box<dyn Error>> {
+    let reader = Catalogue::plain(site.pool.clone()).reader;
+    loop {
+        match reader.bring_up_shelf().await? {
+            Turn::Done { .. } => break,
+            Turn::More { .. } => {}
+            Turn::Elsewhere => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
     site.pool.execute("vacuum analyze").await?;
     site.pool.execute("checkpoint").await?;
     Ok(())
@@ -76,9 +91,7 @@ pub async fn grow(site: &Site, from: i64, to: i64) -> Result<(), Box<dyn Error>>
          from commerce.product p, commerce.warehouse w where w.code = '0' and p.id > {from};"
     );
     site.pool.execute(AssertSqlSafe(text)).await?;
-    site.pool.execute("vacuum analyze").await?;
-    site.pool.execute("checkpoint").await?;
-    Ok(())
+    settled(site).await
 }
 
 /// An access token of one user of each dealer.

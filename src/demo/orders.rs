@@ -6,9 +6,10 @@ use super::{Check, accounts};
 use crate::{
     app::{self, App},
     commerce::{
-        catalogue::{Filter, Reader, Sort, Viewer},
+        catalogue::{Filter, Sort, Viewer},
         orders::{self, AskedLine, NewOrder, OrderContext, OrderKey, PaymentMethod},
     },
+    http::Catalogue,
     hub::{
         deliveries::{router, targets, worker},
         engine::Engine,
@@ -50,7 +51,7 @@ async fn place(app: &App) -> Result<i64, String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let company = accounts::first_company(app).await.map_err(|error| told(&error))?;
     let now = app.clock.now();
-    let reader = Reader::new(app.database.pool.clone(), false);
+    let reader = Catalogue::plain(app.database.pool.clone()).reader;
     let viewer = Viewer {
         dealer: reader.dealer(Some(company)),
         day: now.with_timezone(&chrono_tz::Europe::Istanbul).date_naive(),

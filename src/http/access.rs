@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{
-    extract::{ConnectInfo, MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::{HeaderMap, HeaderName, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -87,26 +87,15 @@ impl Access {
     }
 }
 
-pub(super) async fn guard(
-    State(gate): State<Arc<Gate>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn guard(gate: Arc<Gate>, peer: SocketAddr, mut request: Request, next: Next) -> Response {
     let address = client_address::of(peer, request.headers(), &gate.trusted_proxies);
-    let keys: Vec<_> = request.headers().get_all(KEY_HEADER).iter().cloned().collect();
-    request.headers_mut().remove(KEY_HEADER);
-    // Several, or not text: shown, and no key of anybody's.
-    let shown = (!keys.is_empty()).then(|| match keys.as_slice() {
-        [one] => one.to_str().unwrap_or_default().to_owned(),
-        _ => String::new(),
-    });
+    let shown = take_key(request.headers_mut());
     let bearer = take_bearer(request.headers_mut());
     let access = Arc::new(Access { gate, address, note: Mutex::new(Note { shown, bearer, ..Note::default() }) });
     request.extensions_mut().insert(Arc::clone(&access));
     let exempt = request.uri().path().starts_with("/health/");
-    let method = request.method().as_str().to_owned();
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().into());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
 
     let limit = if exempt { None } else { access.gate.limits.address(address) };
     let mut response = match limit {
@@ -129,7 +118,14 @@ pub(super) async fn guard(
         (note.used, note.window)
     };
     if let Some((key_id, outcome)) = used {
-        access.gate.uses.count(Use { key_id, address: Some(address), method, route, outcome });
+        let route = route.map_or("unmatched".to_owned(), |path| path.as_str().into());
+        access.gate.uses.count(Use {
+            key_id,
+            address: Some(address),
+            method: method.as_str().to_owned(),
+            route,
+            outcome,
+        });
     }
     if let Some(window) = window {
         window.write(response.headers_mut());
@@ -137,16 +133,18 @@ pub(super) async fn guard(
     response
 }
 
+/// Several headers, or no text: shown, and no key of anybody's.
+fn take_key(headers: &mut HeaderMap) -> Option<String> {
+    let alone = headers.get_all(KEY_HEADER).iter().nth(1).is_none();
+    let first = headers.remove(KEY_HEADER)?;
+    Some(first.to_str().ok().filter(|_| alone).unwrap_or_default().to_owned())
+}
+
 /// The token of `Authorization: Bearer …`. Several headers, another scheme or no text: shown, and no token of anybody's.
 fn take_bearer(headers: &mut HeaderMap) -> Option<String> {
-    let sent: Vec<_> = headers.get_all(header::AUTHORIZATION).iter().cloned().collect();
-    headers.remove(header::AUTHORIZATION);
-    match sent.as_slice() {
-        [] => None,
-        [one] => {
-            let (scheme, token) = one.to_str().ok().and_then(|text| text.split_once(' ')).unwrap_or_default();
-            Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim().to_owned() } else { String::new() })
-        }
-        _ => Some(String::new()),
-    }
+    let alone = headers.get_all(header::AUTHORIZATION).iter().nth(1).is_none();
+    let first = headers.remove(header::AUTHORIZATION)?;
+    let text = first.to_str().ok().filter(|_| alone);
+    let (scheme, token) = text.and_then(|text| text.split_once(' ')).unwrap_or_default();
+    Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim().to_owned() } else { String::new() })
 }

@@ -65,12 +65,12 @@ impl Drop for Lingering {
     }
 }
 
-pub(super) async fn linger(request: Request, next: Next) -> Response {
+pub(super) fn linger(request: Request) -> Request {
     // Who waits for leave to send has not sent yet, and reading would give the leave.
-    if request.headers().contains_key(header::EXPECT) {
-        return next.run(request).await;
+    if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+        return request;
     }
-    next.run(request.map(|body| Body::new(Lingering(Some(body))))).await
+    request.map(|body| Body::new(Lingering(Some(body))))
 }
 
 /// What became of a body on its way: what reads it through a decoder sees only that it broke.

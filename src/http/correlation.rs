@@ -5,7 +5,6 @@ use std::{convert::Infallible, fmt, sync::Arc, time::Instant};
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts},
-    middleware::Next,
     response::Response,
 };
 use tracing::Instrument;
@@ -60,18 +59,19 @@ impl<S: Sync> FromRequestParts<S> for CorrelationId {
 }
 
 /// Outermost: names the request, opens its span, and afterwards logs and counts it.
-pub(super) async fn trace(mut request: Request, next: Next) -> Response {
+pub(super) async fn trace(mut request: Request, inner: impl AsyncFnOnce(Request) -> Response) -> Response {
     let began = Instant::now();
     let id = CorrelationId::of(request.headers());
     request.extensions_mut().insert(id.clone());
     let method = request.method().clone();
     // The pattern, not the path: paths carry codes, and would make a time series for each of them.
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().into());
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
     // Of the highest level, so that no filter takes it away from the lines that pass.
     let span = tracing::error_span!("http.request", correlation_id = %id, http.method = %method, http.route = route);
 
     async move {
-        let mut response = next.run(request).await;
+        let mut response = inner(request).await;
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             response.headers_mut().insert(HEADER, value);
         }
@@ -83,9 +83,10 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
         } else {
             tracing::info!(http.status = status, duration_ms, "request answered");
         }
-        let labels = [("method", known(&method).to_owned()), ("route", route.clone()), ("status", status.to_string())];
+        let labels =
+            [("method", known(&method).to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
         ::metrics::counter!("kopru_http_requests_total", &labels).increment(1);
-        ::metrics::histogram!("kopru_http_request_duration_seconds", "route" => route).record(elapsed);
+        ::metrics::histogram!("kopru_http_request_duration_seconds", "route" => route.to_owned()).record(elapsed);
         response
     }
     .instrument(span)

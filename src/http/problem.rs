@@ -10,7 +10,6 @@ use axum::{
     body::{Body, to_bytes},
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -248,10 +247,10 @@ impl IntoResponse for Problem {
 }
 
 /// Writes the body of every problem, and makes one of each error that the framework answered in its own words.
-pub(super) async fn complete(request: Request, next: Next) -> Response {
-    let instance = request.uri().path().to_owned();
+pub(super) async fn complete(request: Request, inner: impl AsyncFnOnce(Request) -> Response) -> Response {
+    let uri = request.uri().clone();
     let correlation_id = request.extensions().get::<CorrelationId>().cloned();
-    let mut response = next.run(request).await;
+    let mut response = inner(request).await;
 
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
@@ -276,7 +275,7 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
     };
 
     problem.log();
-    let body = problem.render(Some(&instance), correlation_id.as_ref().map(CorrelationId::as_str));
+    let body = problem.render(Some(uri.path()), correlation_id.as_ref().map(CorrelationId::as_str));
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = problem.status;
     *response.headers_mut() = *problem.headers;

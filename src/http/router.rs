@@ -1,21 +1,32 @@
 //! Which address answers what, and the layers around all of it.
 
-use std::{any::Any, path::Path, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    convert::Infallible,
+    net::SocketAddr,
+    ops::Deref,
+    path::Path,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRef},
+    extract::{ConnectInfo, DefaultBodyLimit, FromRef, Request, State},
     http::{HeaderValue, StatusCode, header},
-    middleware::{from_fn, from_fn_with_state, map_request, map_response},
+    middleware::{Next, from_fn, from_fn_with_state, map_request, map_response},
     response::{IntoResponse, Response},
+    routing::{Route, future::RouteFuture},
 };
+use hyper::body::Body as _;
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
+use tower::{Layer, Service};
 use tower_http::{
     CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer,
-    decompression::RequestDecompressionLayer, limit::RequestBodyLimitLayer, set_header::SetResponseHeaderLayer,
-    timeout::RequestBodyTimeoutLayer,
+    decompression::RequestDecompressionLayer, limit::RequestBodyLimitLayer, timeout::RequestBodyTimeoutLayer,
 };
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -71,7 +82,7 @@ impl Catalogue {
         let media = MediaStore::local(pictures)?;
         // Whole answers live a second; parts as long as they hold.
         let answers = cache_bytes / 16;
-        let reader = Reader::new(pool, allow_zero_price).keeping(cache_bytes - answers, api::forms());
+        let reader = Reader::new(pool, allow_zero_price, api::forms()).keeping(cache_bytes - answers);
         Ok(Catalogue { reader, answers: Answers::holding(answers), media })
     }
 
@@ -83,7 +94,11 @@ impl Catalogue {
 
     /// No answers are kept, and pictures in memory alone.
     pub fn plain(pool: PgPool) -> Catalogue {
-        Catalogue { reader: Reader::new(pool, false), answers: Answers::default(), media: MediaStore::in_memory() }
+        Catalogue {
+            reader: Reader::new(pool, false, api::forms()),
+            answers: Answers::default(),
+            media: MediaStore::in_memory(),
+        }
     }
 }
 
@@ -98,12 +113,28 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// What handlers may ask for with `State`.
+/// What handlers may ask for with `State`. It is cloned for each request, several times.
 #[derive(Clone)]
-pub(super) struct PublicState {
+pub(super) struct PublicState(Arc<Shown>);
+
+pub(super) struct Shown {
     pub http: HttpState,
     pub readiness: Arc<Readiness>,
     pub catalogue: Catalogue,
+}
+
+impl PublicState {
+    pub fn new(http: HttpState, readiness: Arc<Readiness>, catalogue: Catalogue) -> PublicState {
+        PublicState(Arc::new(Shown { http, readiness, catalogue }))
+    }
+}
+
+impl Deref for PublicState {
+    type Target = Shown;
+
+    fn deref(&self) -> &Shown {
+        &self.0
+    }
 }
 
 impl FromRef<PublicState> for HttpState {
@@ -141,37 +172,97 @@ pub(super) fn documented() -> OpenApiRouter<PublicState> {
 /// What the world sees. `more` are the routes of the rooms around us.
 pub(super) fn public(state: PublicState, settings: &Settings, gate: Arc<Gate>, more: Router) -> Router {
     let (routes, _) = documented().with_state(state).split_for_parts();
-    let routes = routes.merge(openapi::routes()).merge(more);
-    layered(routes, settings.body_limit_bytes, |routes| routes.layer(from_fn_with_state(gate, access::guard)))
+    layered(routes.merge(openapi::routes()).merge(more), settings.body_limit_bytes, Some(gate))
 }
 
 /// What the monitoring sees on a listener of its own.
 pub(super) fn ops(state: PublicState, settings: &Settings) -> Router {
     let (routes, _) = health::routes().merge(metrics::routes()).with_state(state).split_for_parts();
-    layered(routes, settings.body_limit_bytes, |routes| routes)
+    layered(routes, settings.body_limit_bytes, None)
 }
 
-/// The layers, from the inside out. Each one sees what those before it did.
-fn layered(routes: Router, limit: usize, gate: impl FnOnce(Router) -> Router) -> Router {
-    let routes = routes
-        .fallback(async || Problem::not_found("there is nothing at this address"))
-        // The limits are below; axum's own would be another, smaller one.
-        .layer(DefaultBodyLimit::disable())
-        // Of what a body unpacks to, then of the body as it comes.
-        .layer(RequestBodyLimitLayer::new(limit))
-        .layer(RequestDecompressionLayer::new())
-        .layer(map_request(body::name_the_encoding))
-        .layer(map_response(move |response: Response| async move { name_the_refusal(response, limit) }))
-        .layer(from_fn_with_state(limit, body::bounded))
-        .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
-        .layer(CatchPanicLayer::custom(panicked));
-    gate(routes)
-        .layer(from_fn(body::linger))
-        .layer(from_fn(problem::complete))
+/// The layers, from the outside in. They are one layer of the router: each of those costs every request an allocation or two.
+fn layered(routes: Router, limit: usize, gate: Option<Arc<Gate>>) -> Router {
+    routes.fallback(async || Problem::not_found("there is nothing at this address")).layer((
         // Our answers are lists of like items: the fastest level takes most of them away already.
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
-        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .layer(from_fn(correlation::trace))
+        CompressionLayer::new().quality(CompressionLevel::Fastest),
+        from_fn_with_state(gate, edge),
+        CatchPanicLayer::custom(panicked),
+        ByBody { limit },
+    ))
+}
+
+/// What every request passes: its name and its line in the log, whole problems, a body that is read to its end, the gate.
+async fn edge(
+    State(gate): State<Option<Arc<Gate>>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    correlation::trace(request, async |request| {
+        let mut response = problem::complete(request, async |request| {
+            let request = body::linger(request);
+            match gate {
+                Some(gate) => access::guard(gate, peer, request, next).await,
+                None => next.run(request).await,
+            }
+        })
+        .await;
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    })
+    .await
+}
+
+/// A request without a body goes straight to its route; one with a body through what bounds and unpacks it.
+#[derive(Clone)]
+struct ByBody {
+    limit: usize,
+}
+
+#[derive(Clone)]
+struct Forked {
+    bare: Route,
+    /// The same route behind the layers of bodies.
+    bodied: Router,
+}
+
+impl Layer<Route> for ByBody {
+    type Service = Forked;
+
+    fn layer(&self, bare: Route) -> Forked {
+        let limit = self.limit;
+        let bodied = Router::new()
+            .fallback_service(bare.clone())
+            // The limits are below; axum's own would be another, smaller one.
+            .layer(DefaultBodyLimit::disable())
+            // Of what a body unpacks to, then of the body as it comes.
+            .layer(RequestBodyLimitLayer::new(limit))
+            .layer(RequestDecompressionLayer::new())
+            .layer(map_request(body::name_the_encoding))
+            .layer(map_response(move |response: Response| async move { name_the_refusal(response, limit) }))
+            .layer(from_fn_with_state(limit, body::bounded))
+            .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE));
+        Forked { bare, bodied }
+    }
+}
+
+impl Service<Request> for Forked {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> RouteFuture<Infallible> {
+        if request.body().is_end_stream() && !request.headers().contains_key(header::CONTENT_ENCODING) {
+            self.bare.call(request)
+        } else {
+            self.bodied.call(request)
+        }
+    }
 }
 
 /// The layers around bodies refuse without words.

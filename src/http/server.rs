@@ -89,7 +89,7 @@ impl Server {
         let Server { state, settings, waits, catalogue, routes, ops } = self;
         let drained = CancellationToken::new();
         let readiness = Arc::new(Readiness::new(state.pool.clone(), state.probes.clone(), shutdown.clone()));
-        let known = PublicState { http: state.clone(), readiness, catalogue };
+        let known = PublicState::new(state.clone(), readiness, catalogue);
         let gate = Arc::new(gate(&state, &settings, waits));
         let ops_router = router::ops(known.clone(), &settings);
         let public = router::public(known, &settings, gate.clone(), routes);

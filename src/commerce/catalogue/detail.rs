@@ -180,6 +180,7 @@ macro_rules! statement {
 }
 
 const BY_ID: &str = statement!("p.id = $5");
+const BY_IDS: &str = statement!("p.id = any($5)");
 const BY_SKU: &str = statement!("p.sku = $5");
 
 /// The product as this viewer may see it; `None` when it is not there for them.
@@ -204,17 +205,35 @@ pub async fn product<'e>(
     Ok(query.bind(viewer.sees_costs).fetch_optional(db).await?.map(|row| detail(row, viewer)))
 }
 
-/// The product whoever sees it, with its stock and without any price.
-pub(super) async fn core<'e>(db: impl PgExecutor<'e>, which: Which<'_>) -> Result<Option<Detail>, sqlx::Error> {
-    let everything = Viewer {
+/// Sees every product, and its stock.
+fn everything() -> Viewer {
+    Viewer {
         dealer: Dealer { customer_id: None, allow_zero_price: false },
         day: NaiveDate::default(),
         sees_stock: true,
         sees_costs: false,
         sees_all: true,
-    };
-    let found = product(db, &everything, which).await?;
+    }
+}
+
+/// The product whoever sees it, with its stock and without any price.
+pub(super) async fn core<'e>(db: impl PgExecutor<'e>, which: Which<'_>) -> Result<Option<Detail>, sqlx::Error> {
+    let found = product(db, &everything(), which).await?;
     Ok(found.map(|detail| Detail { price: None, ..detail }))
+}
+
+/// The same of several, in any order.
+pub(super) async fn cores<'e>(db: impl PgExecutor<'e>, ids: &[i64]) -> Result<Vec<Detail>, sqlx::Error> {
+    let viewer = everything();
+    let query = sqlx::query_as::<_, Row>(BY_IDS)
+        .bind(viewer.dealer.customer_id)
+        .bind(viewer.day)
+        .bind(viewer.dealer.allow_zero_price)
+        .bind(viewer.sees_all)
+        .bind(ids)
+        .bind(viewer.sees_costs);
+    let rows = query.fetch_all(db).await?;
+    Ok(rows.into_iter().map(|row| Detail { price: None, ..detail(row, &viewer) }).collect())
 }
 
 fn detail(row: Row, viewer: &Viewer) -> Detail {

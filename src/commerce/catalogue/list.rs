@@ -168,6 +168,13 @@ const PRICED: &str =
 const NO_PRICE_LAST: &str = "10000000000000";
 const NO_PRICE_FIRST: &str = "-1";
 
+/// Behind which product a page of this order begins.
+pub(super) fn after(page: &PageRequest, sort: Sort) -> Result<Option<Key>, BadPage> {
+    let after = page.after::<Key>(sort.list())?;
+    let is_of_this_order = |after: &Key| push_after(&mut QueryBuilder::new(""), sort, after);
+    if after.as_ref().is_none_or(is_of_this_order) { Ok(after) } else { Err(BadPage::Cursor) }
+}
+
 /// A page of the list.
 pub async fn list(
     db: &PgPool,
@@ -176,7 +183,7 @@ pub async fn list(
     sort: Sort,
     page: &PageRequest,
 ) -> Result<Result<Page<Listed>, BadPage>, sqlx::Error> {
-    let after = match page.after::<Key>(sort.list()) {
+    let after = match after(page, sort) {
         Ok(after) => after,
         Err(bad) => return Ok(Err(bad)),
     };
@@ -184,14 +191,9 @@ pub async fn list(
         return Ok(Ok(page.page(sort.list(), Vec::new(), |_: &Listed| 0)));
     }
     let priced = filter.by_price(sort);
-    if let Some(after) = &after
-        && !push_after(&mut QueryBuilder::new(""), sort, after)
-    {
-        return Ok(Err(BadPage::Cursor));
-    }
     if priced && let Some(order) = shelf::order(db, viewer, filter, sort, after.as_ref(), page.rows()).await? {
         let shelf::Order { ids, mut tx } = order;
-        let shown = these(&mut tx, viewer, sort, page, &ids).await?;
+        let shown = page_of(&mut tx, viewer, sort, page, &ids).await?;
         tx.commit().await?;
         return Ok(Ok(shown));
     }
@@ -199,7 +201,7 @@ pub async fn list(
         let mut conn = db.acquire().await?;
         let places = found::places(&mut conn, viewer.sees_all, filter, sort, after.as_ref(), page.rows()).await?;
         let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
-        return these(&mut conn, viewer, sort, page, &ids).await.map(Ok);
+        return page_of(&mut conn, viewer, sort, page, &ids).await.map(Ok);
     }
     let mut statement = begin(viewer)?;
     statement.push(", page as materialized (");
@@ -230,13 +232,27 @@ pub async fn list(
 }
 
 /// The page of these products, in their order.
-async fn these(
+async fn page_of(
     db: &mut PgConnection,
     viewer: &Viewer,
     sort: Sort,
     page: &PageRequest,
     ids: &[i64],
 ) -> Result<Page<Listed>, sqlx::Error> {
+    let mut rows = rows_of(db, viewer, ids).await?;
+    let places: HashMap<i64, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    rows.sort_unstable_by_key(|row| places.get(&row.id).copied());
+    let listed = page.page(sort.list(), rows, |row| key(sort, row.id, &row.code, &row.name, row.amount));
+    Ok(listed.map(|row| listed_as(row, viewer.sees_stock)))
+}
+
+/// These products, in any order.
+pub(super) async fn these(db: &mut PgConnection, viewer: &Viewer, ids: &[i64]) -> Result<Vec<Listed>, sqlx::Error> {
+    let rows = rows_of(db, viewer, ids).await?;
+    Ok(rows.into_iter().map(|row| listed_as(row, viewer.sees_stock)).collect())
+}
+
+async fn rows_of(db: &mut PgConnection, viewer: &Viewer, ids: &[i64]) -> Result<Vec<Row>, sqlx::Error> {
     let mut statement = begin(viewer)?;
     statement
         .push(", page as materialized (select ")
@@ -244,11 +260,7 @@ async fn these(
         .push(" from commerce.product p where p.id = any(");
     statement.push_bind(ids.to_vec()).push("))").push(PAGE_WINNERS).push(" select p.*").push(PRICED);
     statement.push(about!("page p")).push(" left join winners w on w.product_id = p.id").push(one_unit!());
-    let mut rows: Vec<Row> = statement.build_query_as().fetch_all(db).await?;
-    let places: HashMap<i64, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-    rows.sort_unstable_by_key(|row| places.get(&row.id).copied());
-    let listed = page.page(sort.list(), rows, |row| key(sort, row.id, &row.code, &row.name, row.amount));
-    Ok(listed.map(|row| listed_as(row, viewer.sees_stock)))
+    statement.build_query_as().fetch_all(db).await
 }
 
 /// Which products a page has, of a list that does not depend on prices and stock.
@@ -259,19 +271,14 @@ pub(super) async fn ids(
     sort: Sort,
     page: &PageRequest,
 ) -> Result<Result<Page<i64>, BadPage>, sqlx::Error> {
-    let after = match page.after::<Key>(sort.list()) {
+    let after = match after(page, sort) {
         Ok(after) => after,
         Err(bad) => return Ok(Err(bad)),
     };
-    if let Some(after) = &after
-        && !push_after(&mut QueryBuilder::new(""), sort, after)
-    {
-        return Ok(Err(BadPage::Cursor));
-    }
     if found::is_search(filter, sort) {
         let mut conn = db.acquire().await?;
         let rows = found::places(&mut conn, sees_all, filter, sort, after.as_ref(), page.rows()).await?;
-        let ids = page.page(sort.list(), rows, |row| key(sort, row.id, &row.code, &row.name, None));
+        let ids = page.page(sort.list(), rows, |row| place_key(sort, row));
         return Ok(Ok(ids.map(|row| row.id)));
     }
     let mut statement = QueryBuilder::new("select p.id, p.code, p.name from commerce.product p");
@@ -282,7 +289,7 @@ pub(super) async fn ids(
     push_order(&mut statement, sort);
     statement.push(format!(" limit {}", page.rows()));
     let rows: Vec<Place> = statement.build_query_as().persistent(filter.is_empty()).fetch_all(db).await?;
-    let ids = page.page(sort.list(), rows, |row| key(sort, row.id, &row.code, &row.name, None));
+    let ids = page.page(sort.list(), rows, |row| place_key(sort, row));
     Ok(Ok(ids.map(|row| row.id)))
 }
 
@@ -409,6 +416,10 @@ pub(super) const fn id_of(key: &Key) -> i64 {
     match key {
         Key::Text(_, id) | Key::Id(id) => *id,
     }
+}
+
+pub(super) fn place_key(sort: Sort, place: &Place) -> Key {
+    key(sort, place.id, &place.code, &place.name, None)
 }
 
 fn key(sort: Sort, id: i64, code: &str, name: &str, amount: Option<Decimal>) -> Key {

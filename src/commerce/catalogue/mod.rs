@@ -1,8 +1,9 @@
 //! The catalogue as people read it: lists with a dealer's prices, one product, the category tree, brands.
 //!
 //! Invariants
-//! - A page is one statement, whoever asks: its products, their prices for the dealer, their stock. References of a filter
-//!   (category with all below it, brand) are looked up before it.
+//! - A page is one statement, whoever asks: its products as they lie written down ([`written`]), their prices for the dealer, their
+//!   stock. A second one reads those that have changed since. References of a filter (category with all below it, brand) are looked
+//!   up before it.
 //! - What a page costs does not depend on how many products there are, as long as it is sorted by name, code or age, and
 //!   does when prices decide as long as the shelf ([`shelf`]) is up to date.
 //! - Dealers see active products that nobody deleted; people who edit products see all when they ask for it.
@@ -18,6 +19,7 @@ mod reader;
 mod search;
 mod shelf;
 mod tree;
+mod written;
 
 pub use detail::{Detail, Image, Level, Unit, Which};
 pub use filter::{Filter, Found, References, Sort};
@@ -25,8 +27,9 @@ pub use kept::{Forms, Goods, MAX_AGE, Shown, Written, trim};
 pub use list::{Listed, Named, Price};
 pub use reader::Reader;
 pub use search::{BadSearch, Words};
-pub use shelf::{Turn, run as keep_shelf, turn as bring_up_shelf};
+pub use shelf::Turn;
 pub use tree::{Brand, Category};
+pub use written::Line;
 
 use chrono::NaiveDate;
 

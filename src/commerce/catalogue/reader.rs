@@ -1,15 +1,19 @@
 //! The one door to the catalogue for whoever shows it.
 
 use chrono::NaiveDate;
+use rust_decimal::Decimal;
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Viewer,
-    detail::{self, Detail, Which},
+    detail::{self, Detail, Level, Which},
     filter::{self, Filter, References, Sort},
     kept::{Forms, Kept, Shown},
     list::{self, Listed},
+    shelf::{self, Turn},
     tree::{self, Brand, Category},
+    written::{self, Line},
 };
 use crate::{
     commerce::{
@@ -24,18 +28,30 @@ use crate::{
 pub struct Reader {
     pool: PgPool,
     allow_zero_price: bool,
+    forms: Forms,
     kept: Option<Kept>,
 }
 
 impl Reader {
-    pub fn new(pool: PgPool, allow_zero_price: bool) -> Reader {
-        Reader { pool, allow_zero_price, kept: None }
+    /// `forms`: in which products are written down.
+    pub fn new(pool: PgPool, allow_zero_price: bool, forms: Forms) -> Reader {
+        Reader { pool, allow_zero_price, forms, kept: None }
     }
 
-    /// Keeps parts of the catalogue, up to so many bytes (0: nothing), written down in these forms.
-    pub fn keeping(self, bytes: u64, forms: Forms) -> Reader {
-        let kept = (bytes > 0).then(|| Kept::holding(self.pool.clone(), bytes, forms));
+    /// Keeps parts of the catalogue in the process, up to so many bytes; 0: nothing.
+    pub fn keeping(self, bytes: u64) -> Reader {
+        let kept = (bytes > 0).then(|| Kept::holding(self.pool.clone(), bytes, self.forms));
         Reader { kept, ..self }
+    }
+
+    /// Keeps the shelf and what is written down of products up to date until the end.
+    pub async fn keep_shelf(self, until: CancellationToken) {
+        shelf::run(self.pool, self.forms, until).await;
+    }
+
+    /// Takes over what has changed since they were last brought up, or a part of it.
+    pub async fn bring_up_shelf(&self) -> Result<Turn, sqlx::Error> {
+        shelf::turn(&self.pool, self.forms).await
     }
 
     /// What was changed by this process a moment ago is shown from now on.
@@ -66,6 +82,26 @@ impl Reader {
             Some(kept) => kept.product(viewer, which).await,
             None => Ok(None),
         }
+    }
+
+    /// A page of what is written down in the store; `None`: read it with [`Reader::list`].
+    pub async fn written_list(
+        &self,
+        viewer: &Viewer,
+        filter: &Filter,
+        sort: Sort,
+        page: &PageRequest,
+    ) -> Result<Option<Result<Page<Line<Decimal>>, BadPage>>, sqlx::Error> {
+        written::page(&self.pool, self.forms, viewer, filter, sort, page).await
+    }
+
+    /// A product of what is written down in the store; `None`: read it with [`Reader::product`].
+    pub async fn written_product(
+        &self,
+        viewer: &Viewer,
+        which: Which<'_>,
+    ) -> Result<Option<Line<Vec<Level>>>, sqlx::Error> {
+        written::line(&self.pool, self.forms, viewer, which).await
     }
 
     /// Who asks for the prices of this customer; of none, for what holds for everybody.

@@ -25,11 +25,15 @@
 
 mod explain;
 mod offers;
+mod packed;
 mod query;
+mod quote;
 mod shelf;
 
 pub use explain::{Candidate, Explanation, Verdict, explain};
 pub use offers::{Offer, Terms, offers_of, price, terms_of};
+pub use packed::{FORM as PACKED_FORM, pack, unpack};
 pub(crate) use query::pricing_sql;
 pub use query::{Ask, Dealer, Priced, Rule, prices_for};
+pub use quote::Quote;
 pub use shelf::{EVERYBODY, ShelfRow, audiences_of, shelf_rows};

@@ -10,7 +10,10 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use sqlx::{FromRow, PgConnection};
 
-use super::query::{Dealer, Rule, pricing_sql};
+use super::{
+    query::{Dealer, Rule, pricing_sql},
+    quote::Quote,
+};
 
 /// A product with more rows is not kept.
 const MOST_ROWS: usize = 500;
@@ -19,32 +22,34 @@ const MOST_ROWS: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Whose {
     Everybody,
-    Tier(Box<str>),
+    Tier(char),
     Customer(i64),
-    Codes(Box<str>),
+    Codes(Box<Pattern>),
     List(i64),
 }
+
+/// A pattern of customer codes. It is rare, and so lies apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern(pub Box<str>);
 
 /// A row that may give the price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     pub(super) whose: Whose,
-    /// `None`: larger than any price.
-    pub net: Option<Decimal>,
-    pub currency: [u8; 3],
-    pub rule: Rule,
+    pub(super) quote: Quote,
     pub(super) is_zero: bool,
     pub(super) level: u8,
-    nearness: i32,
+    pub(super) nearness: i16,
     /// Among the product's rows, by what does not depend on who asks.
-    pub(super) place: u32,
+    pub(super) place: u16,
     pub(super) valid_from: Option<NaiveDate>,
     pub(super) valid_to: Option<NaiveDate>,
 }
 
 impl Offer {
-    pub fn currency(&self) -> &str {
-        std::str::from_utf8(&self.currency).unwrap_or_default()
+    /// `None`: larger than any price.
+    pub fn quote(&self) -> Option<Quote> {
+        Some(self.quote).filter(Quote::is_some)
     }
 }
 
@@ -70,23 +75,41 @@ pub fn price<'a>(offers: &'a [Offer], terms: &Terms, day: NaiveDate, allow_zero:
     };
     let place = |offer: &'a Offer| {
         let nearness = terms.nearness(offer)?;
-        let other_currency = terms.currency.as_deref() != Some(offer.currency());
+        let other_currency = terms.currency.as_deref() != Some(offer.quote.currency());
         Some(((offer.level, nearness, other_currency, offer.place), offer))
     };
     offers.iter().filter(holds).filter_map(place).min_by_key(|(place, _)| *place).map(|(_, offer)| offer)
 }
 
 impl Terms {
+    /// Of who has only the prices that hold for everybody.
+    pub(super) const fn of_nobody() -> Terms {
+        Terms { customer_id: None, known: false, code: None, tier: None, currency: None, lists: Vec::new() }
+    }
+
+    /// Of this dealer, as `sql/terms.sql` tells them.
+    pub fn of(dealer: Dealer, read: Vec<Option<String>>) -> Option<Terms> {
+        let mut parts = read.into_iter();
+        let [known, code, tier, currency] = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
+        let lists = parts.map(|list| {
+            let list = list?;
+            let (id, priority) = list.split_once(' ')?;
+            Some((id.parse().ok()?, priority.parse().ok()?))
+        });
+        let lists = lists.collect::<Option<Vec<(i64, i32)>>>()?;
+        Some(Terms { customer_id: dealer.customer_id, known: known.is_some(), code, tier, currency, lists })
+    }
+
     /// `None`: it is not theirs.
     fn nearness(&self, offer: &Offer) -> Option<i32> {
         let theirs = match &offer.whose {
             Whose::Everybody => true,
-            Whose::Tier(tier) => self.tier.as_deref() == Some(tier),
+            Whose::Tier(tier) => self.tier.as_deref().is_some_and(|theirs| theirs.chars().eq([*tier])),
             Whose::Customer(id) => self.customer_id == Some(*id),
-            Whose::Codes(pattern) => self.code.as_deref().is_some_and(|code| matches(pattern, code)),
+            Whose::Codes(pattern) => self.code.as_deref().is_some_and(|code| matches(&pattern.0, code)),
             Whose::List(id) => return self.lists.iter().find(|(list, _)| list == id).map(|(_, priority)| *priority),
         };
-        theirs.then_some(offer.nearness)
+        theirs.then_some(i32::from(offer.nearness))
     }
 }
 
@@ -189,21 +212,19 @@ fn offer(row: Row) -> Offer {
     let whose = match (row.customer_id, row.price_list_id, row.customer_pattern, row.tier) {
         (Some(id), ..) => Whose::Customer(id),
         (_, Some(id), ..) => Whose::List(id),
-        (_, _, Some(pattern), _) => Whose::Codes(pattern.into()),
-        (.., Some(tier)) => Whose::Tier(tier.into()),
+        (_, _, Some(pattern), _) => Whose::Codes(Box::new(Pattern(pattern.into()))),
+        // One letter: the store sees to it.
+        (.., Some(tier)) => Whose::Tier(tier.chars().next().unwrap_or_default()),
         _ => Whose::Everybody,
     };
-    // Three letters: the store sees to it.
-    let currency = row.currency.as_bytes().try_into().unwrap_or(*b"   ");
     Offer {
         whose,
-        net: row.net,
-        currency,
-        rule: row.rule,
+        quote: Quote::new(row.net, &row.currency, row.rule),
         is_zero: row.is_zero,
         level: u8::try_from(row.level).unwrap_or(u8::MAX),
-        nearness: row.nearness,
-        place: u32::try_from(row.place).unwrap_or(u32::MAX),
+        nearness: i16::try_from(row.nearness).unwrap_or(i16::MAX),
+        // There are not more than MOST_ROWS.
+        place: u16::try_from(row.place).unwrap_or(u16::MAX),
         valid_from: row.valid_from,
         valid_to: row.valid_to,
     }
@@ -211,40 +232,12 @@ fn offer(row: Row) -> Offer {
 
 /// What this dealer's prices depend on.
 pub async fn terms_of(db: &mut PgConnection, dealer: Dealer) -> Result<Terms, sqlx::Error> {
-    let Some(customer_id) = dealer.customer_id else {
-        return Ok(Terms {
-            customer_id: None,
-            known: false,
-            code: None,
-            tier: None,
-            currency: None,
-            lists: Vec::new(),
-        });
-    };
-    let row = sqlx::query!(
-        r#"
-        select c.id as "id?", c.code as "code?", c.price_tier, c.currency as "currency?",
-               array(select l.price_list_id from commerce.customer_price_list l
-                     join commerce.price_list p on p.id = l.price_list_id and p.is_active and p.deleted_at is null
-                     where l.customer_id = asked.id order by l.price_list_id) as "lists!",
-               array(select l.priority from commerce.customer_price_list l
-                     join commerce.price_list p on p.id = l.price_list_id and p.is_active and p.deleted_at is null
-                     where l.customer_id = asked.id order by l.price_list_id) as "priorities!"
-        from (select $1::bigint as id) asked
-        left join commerce.customer c on c.id = asked.id and c.deleted_at is null
-        "#,
-        customer_id,
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(Terms {
-        customer_id: Some(customer_id),
-        known: row.id.is_some(),
-        code: row.code,
-        tier: row.price_tier,
-        currency: row.currency,
-        lists: row.lists.into_iter().zip(row.priorities).collect(),
-    })
+    if dealer.customer_id.is_none() {
+        return Ok(Terms::of_nobody());
+    }
+    let statement = concat!("select ", pricing_sql!(file "terms"));
+    let read = sqlx::query_scalar(statement).bind(dealer.customer_id).fetch_one(db).await?;
+    Terms::of(dealer, read).ok_or_else(|| sqlx::Error::Decode("terms of a dealer that cannot be read".into()))
 }
 
 #[cfg(test)]

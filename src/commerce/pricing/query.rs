@@ -39,6 +39,19 @@ pub enum Rule {
     List,
 }
 
+impl Rule {
+    /// As rows and answers name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Rule::Special => "special",
+            Rule::PriceList => "price_list",
+            Rule::Tier => "tier",
+            Rule::Dealer => "dealer",
+            Rule::List => "list",
+        }
+    }
+}
+
 /// The price of one `unit`, without VAT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {

@@ -40,7 +40,7 @@ pub fn shelf_rows(offers: &[Offer]) -> Vec<ShelfRow> {
     for (name, of_it) in &audiences {
         for (since, until) in spans(of_it) {
             let valid: Vec<&&Offer> = of_it.iter().filter(|offer| holds(offer, since)).collect();
-            let mut currencies: Vec<&str> = valid.iter().map(|offer| offer.currency()).collect();
+            let mut currencies: Vec<&str> = valid.iter().map(|offer| offer.quote.currency()).collect();
             currencies.sort_unstable();
             currencies.dedup();
             if currencies.len() < 2 {
@@ -48,7 +48,8 @@ pub fn shelf_rows(offers: &[Offer]) -> Vec<ShelfRow> {
             }
             let but: Vec<String> = currencies.iter().map(|currency| (*currency).to_owned()).collect();
             for prefers in currencies.into_iter().chain([""]) {
-                let winner = valid.iter().min_by_key(|offer| (offer.level, offer.currency() != prefers, offer.place));
+                let winner =
+                    valid.iter().min_by_key(|offer| (offer.level, offer.quote.currency() != prefers, offer.place));
                 if winner.is_none() && name != EVERYBODY {
                     continue;
                 }
@@ -58,7 +59,7 @@ pub fn shelf_rows(offers: &[Offer]) -> Vec<ShelfRow> {
                     until,
                     prefers: prefers.to_owned(),
                     but: if prefers.is_empty() { but.clone() } else { Vec::new() },
-                    net: winner.and_then(|offer| offer.net),
+                    net: winner.and_then(|offer| offer.quote()).map(|quote| quote.amount()),
                 });
             }
         }
@@ -91,7 +92,7 @@ fn audience(whose: &Whose) -> String {
         Whose::Everybody => EVERYBODY.to_owned(),
         Whose::Tier(tier) => format!("t{tier}"),
         Whose::Customer(id) => format!("c{id}"),
-        Whose::Codes(pattern) => format!("p{pattern}"),
+        Whose::Codes(pattern) => format!("p{}", pattern.0),
         Whose::List(id) => format!("l{id}"),
     }
 }

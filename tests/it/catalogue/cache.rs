@@ -7,7 +7,7 @@ use kopru::{
     audit::Actor,
     commerce::{
         catalogue::{Filter, Sort, Viewer},
-        pricing::{Dealer, Offer},
+        pricing::{Dealer, Quote},
     },
     http::Catalogue,
     identity::api_keys::{self, NewKey},
@@ -325,8 +325,8 @@ impl Keeping {
         let listed = self.catalogue.reader.kept_list(&viewer, &filter, Sort::Code, &page, false);
         // Whoever has to read waits for the lock; it is tried again then.
         let listed = tokio::time::timeout(Duration::from_secs(2), listed).await.ok()?.expect("read")?.expect("a page");
-        let amount = |offer: Option<&Offer>| offer.and_then(|offer| offer.net).unwrap_or_default().to_string();
-        let texts = listed.items().map(|(goods, offer)| (goods.written.head.escape_ascii().to_string(), amount(offer)));
+        let amount = |quote: Option<Quote>| quote.map(|quote| quote.amount()).unwrap_or_default().to_string();
+        let texts = listed.items().map(|(goods, quote)| (goods.written.head.escape_ascii().to_string(), amount(quote)));
         Some(texts.collect())
     }
 }

@@ -8,6 +8,7 @@ mod pages;
 mod pictures;
 mod reading;
 mod shelf;
+mod written;
 
 use kopru::principal::Role;
 use reqwest::{Method, StatusCode};

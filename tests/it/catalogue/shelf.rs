@@ -3,22 +3,23 @@
 use chrono::{Days, NaiveDate};
 use kopru::{
     commerce::{
-        catalogue::{Filter, Reader, Sort, Turn, Viewer, Words, bring_up_shelf},
+        catalogue::{Filter, Reader, Sort, Turn, Viewer, Words},
         pricing::Dealer,
     },
+    http::Catalogue,
     page::PageRequest,
 };
 use rust_decimal::Decimal;
 
 use super::Shop;
 
-const PRODUCTS: i64 = 40;
+pub(super) const PRODUCTS: i64 = 40;
 
 /// Figures that look like chance and are the same each time.
-struct Dice(u64);
+pub(super) struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, most: u64) -> u64 {
+    pub fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
     }
@@ -33,7 +34,7 @@ fn today() -> NaiveDate {
 }
 
 /// Products with rows of every kind, whose amounts meet often.
-async fn fill(shop: &Shop, dice: &mut Dice) {
+pub(super) async fn fill(shop: &Shop, dice: &mut Dice) {
     shop.category("K1", None).await;
     shop.sql(&format!("update commerce.customer set price_tier = 'A', currency = 'USD' where id = {}", shop.rival))
         .await;
@@ -70,7 +71,7 @@ async fn fill(shop: &Shop, dice: &mut Dice) {
     }
 }
 
-async fn row(shop: &Shop, dice: &mut Dice, product: i64) {
+pub(super) async fn row(shop: &Shop, dice: &mut Dice, product: i64) {
     let (role, whose) = match dice.below(7) {
         0 => ("special", format!("customer_id = {}", if dice.below(2) == 0 { shop.dealer } else { shop.rival })),
         1 => ("special", format!("customer_pattern = '{}'", dice.of(&["120.*", "120.34.*", "320.*"]))),
@@ -98,9 +99,14 @@ async fn row(shop: &Shop, dice: &mut Dice, product: i64) {
     shop.sql(&format!("update commerce.price set {} where id = {price}", more.join(", "))).await;
 }
 
-async fn brought_up(shop: &Shop) {
+/// Keeps nothing in the process.
+fn reader(shop: &Shop) -> Reader {
+    Catalogue::plain(shop.served.pool().clone()).reader
+}
+
+pub(super) async fn brought_up(shop: &Shop) {
     for _ in 0..20 {
-        match bring_up_shelf(shop.served.pool()).await.expect("a turn") {
+        match reader(shop).bring_up_shelf().await.expect("a turn") {
             Turn::Done { .. } => return,
             Turn::More { .. } => {}
             Turn::Elsewhere => panic!("nobody else is here"),
@@ -109,7 +115,7 @@ async fn brought_up(shop: &Shop) {
     panic!("it does not come to an end");
 }
 
-async fn ready(shop: &Shop, ready: bool) {
+pub(super) async fn ready(shop: &Shop, ready: bool) {
     shop.sql(&format!("update commerce.shelf_state set ready = {ready}")).await;
 }
 
@@ -178,7 +184,7 @@ async fn the_shelf_tells_what_pricing_every_product_tells() {
     let shop = Shop::open().await;
     let mut dice = Dice(20_261_121);
     fill(&shop, &mut dice).await;
-    let reader = Reader::new(shop.served.pool().clone(), false);
+    let reader = reader(&shop);
     let priced = lists(&shop, &reader).await;
     brought_up(&shop).await;
     assert_same(&priced, &lists(&shop, &reader).await);

@@ -113,7 +113,9 @@ async fn what_is_kept_prices_as_the_store_does() {
                 for (id, found) in ids.iter().zip(found) {
                     let offers = offers.get(id).map(|offers| offers.as_deref().expect("few rows")).unwrap_or_default();
                     let kept = price(offers, &terms, day, allow_zero_price);
-                    let kept = kept.and_then(|offer| Some((offer.net?, offer.currency().to_owned(), offer.rule)));
+                    let kept = kept
+                        .and_then(|offer| offer.quote())
+                        .map(|quote| (quote.amount(), quote.currency().to_owned(), quote.rule));
                     let found = found.map(|priced| (priced.amount, priced.currency, priced.rule));
                     assert_eq!(kept, found, "seed {seed}, product {id}, {dealer:?}, {day}");
                     compared += usize::from(kept.is_some());

@@ -3,11 +3,12 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use moka::sync::Cache;
+use rust_decimal::Decimal;
 use sqlx::PgPool;
 
 use super::stamps::Stamps;
 use crate::commerce::{
-    catalogue::{Detail, Listed, list},
+    catalogue::{Detail, Level, Listed, list, written},
     pricing::{self, Offer},
 };
 
@@ -25,6 +26,12 @@ pub struct Written {
 pub struct Forms {
     pub listed: fn(Listed) -> Option<Written>,
     pub detail: fn(Detail) -> Option<Written>,
+    /// The stock of a listed product, for who may see it.
+    pub stock: fn(Decimal) -> Box<[u8]>,
+    /// The stock of a product's own page, for who may see it.
+    pub levels: fn(Vec<Level>) -> Box<[u8]>,
+    /// Their name: what is written down in another form is not shown.
+    pub form: fn() -> &'static str,
 }
 
 /// What is kept of a product.
@@ -74,10 +81,23 @@ impl KeptGoods {
     pub async fn read(&self, ids: &[i64], stamps: &Stamps) -> Result<HashMap<i64, Arc<Goods>>, sqlx::Error> {
         let stamp = stamps.now();
         let mut conn = self.pool.acquire().await?;
-        let cores = list::cores(&mut conn, ids).await?;
-        let mut offers = pricing::offers_of(&mut conn, ids).await?;
-        drop(conn);
         let mut goods = HashMap::with_capacity(ids.len());
+        for one in written::kept(&mut conn, self.forms, ids).await? {
+            let written::Kept { id, mut written, offers, for_dealers, stock } = one;
+            written.stock = stock.map(self.forms.stock).unwrap_or_default();
+            let in_stock = stock.is_none_or(|stock| stock > Decimal::ZERO);
+            let offers = Some(offers.into_boxed_slice());
+            let one = Arc::new(Goods { id, stamp, written, in_stock, for_dealers, offers });
+            self.kept.insert(id, Arc::clone(&one));
+            goods.insert(id, one);
+        }
+        let ids: Vec<i64> = ids.iter().copied().filter(|id| !goods.contains_key(id)).collect();
+        if ids.is_empty() {
+            return Ok(goods);
+        }
+        let cores = list::cores(&mut conn, &ids).await?;
+        let mut offers = pricing::offers_of(&mut conn, &ids).await?;
+        drop(conn);
         for (listed, for_dealers) in cores {
             let (id, in_stock) = (listed.id, listed.in_stock);
             let Some(written) = (self.forms.listed)(listed) else { continue };

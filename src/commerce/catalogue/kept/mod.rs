@@ -38,10 +38,10 @@ use super::{
     Viewer,
     detail::{self, Which},
     filter::{self, Filter, References, Sort},
-    list,
+    list, written,
 };
 use crate::{
-    commerce::pricing::{self, Dealer, Offer, Terms},
+    commerce::pricing::{self, Dealer, Quote, Terms},
     page::{BadPage, Page, PageRequest},
 };
 
@@ -56,12 +56,12 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// With the row that gives the viewer's price.
-    pub fn items(&self) -> impl Iterator<Item = (&Goods, Option<&Offer>)> {
+    /// With the viewer's price.
+    pub fn items(&self) -> impl Iterator<Item = (&Goods, Option<Quote>)> + Clone {
         self.goods.iter().map(|goods| {
             let offers = goods.offers.as_deref().unwrap_or_default();
             let offer = pricing::price(offers, &self.terms.1, self.viewer.day, self.viewer.dealer.allow_zero_price);
-            (&**goods, offer)
+            (&**goods, offer.and_then(|offer| offer.quote()))
         })
     }
 
@@ -327,6 +327,25 @@ impl Kept {
         }
         *read = true;
         let stamp = self.watched.stamps().now();
+        let written = written::kept_whole(&self.pool, self.forms, which).await?;
+        let goods = match written {
+            Some((id, written, offers, in_stock)) => {
+                Goods { id, stamp, written, in_stock, for_dealers: true, offers: Some(offers.into_boxed_slice()) }
+            }
+            None => match self.detail_of_tables(which, stamp).await? {
+                Some(goods) => goods,
+                None => return Ok(None),
+            },
+        };
+        let (id, goods) = (goods.id, Arc::new(goods));
+        self.details.insert(id, Arc::clone(&goods));
+        if let Which::Sku(sku) = which {
+            self.skus.insert(sku.to_owned(), Stamped(stamp, id));
+        }
+        Ok(Some(goods))
+    }
+
+    async fn detail_of_tables(&self, which: Which<'_>, stamp: u64) -> Result<Option<Goods>, sqlx::Error> {
         let Some(detail) = detail::core(&self.pool, which).await? else { return Ok(None) };
         let (id, in_stock, for_dealers) = (detail.id, detail.in_stock, detail.is_active && !detail.is_deleted);
         let mut conn = self.pool.acquire().await?;
@@ -334,11 +353,6 @@ impl Kept {
         drop(conn);
         let Some(written) = (self.forms.detail)(detail) else { return Ok(None) };
         let offers = offers.remove(&id).unwrap_or_else(|| Some(Vec::new())).map(Vec::into_boxed_slice);
-        let goods = Arc::new(Goods { id, stamp, written, in_stock, for_dealers, offers });
-        self.details.insert(id, Arc::clone(&goods));
-        if let Which::Sku(sku) = which {
-            self.skus.insert(sku.to_owned(), Stamped(stamp, id));
-        }
-        Ok(Some(goods))
+        Ok(Some(Goods { id, stamp, written, in_stock, for_dealers, offers }))
     }
 }

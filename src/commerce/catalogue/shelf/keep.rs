@@ -8,7 +8,10 @@ use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::ODD;
-use crate::commerce::pricing::{Offer, ShelfRow, offers_of, shelf_rows};
+use crate::commerce::{
+    catalogue::{Forms, written},
+    pricing::{Offer, ShelfRow, offers_of, shelf_rows},
+};
 
 /// Of a shelf that is filled from the beginning, so many products at once.
 const CHUNK: i64 = 1_000;
@@ -17,8 +20,8 @@ const MOST_AT_ONCE: i64 = 50_000;
 /// The key of the lock under which it is done, one at a time: "shelf".
 const LOCK: i64 = 0x73_68_65_6c_66;
 
-/// Notes that say nothing of prices are passed over when there are so many.
-const MANY_NOTES: i64 = 200;
+/// Notes that say nothing of prices are passed over when there are so many: every page looks at what was not.
+const MANY_NOTES: i64 = 20;
 const EVERY: Duration = Duration::from_millis(500);
 /// How many times as long as a turn took the next one waits, so that a flood of changes leaves the machine to those who make it.
 const REST: u32 = 4;
@@ -38,15 +41,15 @@ pub enum Turn {
 }
 
 /// Keeps the shelf up to date until the end.
-pub async fn run(db: PgPool, until: CancellationToken) {
+pub async fn run(db: PgPool, forms: Forms, until: CancellationToken) {
     loop {
         let began = Instant::now();
-        let pause = match turn(&db).await {
+        let pause = match turn(&db, forms).await {
             Ok(Turn::Done { .. }) => EVERY + began.elapsed() * REST,
             Ok(Turn::More { .. }) => began.elapsed() * REST,
             Ok(Turn::Elsewhere) => WATCH,
             Err(error) => {
-                tracing::warn!(%error, "lists by price are put together slowly: their order could not be brought up to date");
+                tracing::warn!(%error, "pages are put together slowly: what is written down of products and prices could not be brought up to date");
                 AFTER_FAILURE
             }
         };
@@ -58,18 +61,18 @@ pub async fn run(db: PgPool, until: CancellationToken) {
 }
 
 /// Takes over what has changed, or fills the next part of a shelf that is not full yet.
-pub async fn turn(db: &PgPool) -> Result<Turn, sqlx::Error> {
-    match turned(db).await {
+pub async fn turn(db: &PgPool, forms: Forms) -> Result<Turn, sqlx::Error> {
+    match turned(db, forms).await {
         // Another one has been here since our snapshot.
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40001") => Ok(Turn::Elsewhere),
         other => other,
     }
 }
 
-async fn turned(db: &PgPool) -> Result<Turn, sqlx::Error> {
+async fn turned(db: &PgPool, forms: Forms) -> Result<Turn, sqlx::Error> {
     let mut tx = db.begin_with("begin isolation level repeatable read").await?;
     let state = sqlx::query!(
-        r#"select pg_try_advisory_xact_lock($1) as "is_ours!", ready, built_to, snapshot,
+        r#"select pg_try_advisory_xact_lock($1) as "is_ours!", ready, built_to, snapshot, form,
                   pg_current_snapshot()::text as "now!"
            from commerce.shelf_state"#,
         LOCK,
@@ -79,15 +82,16 @@ async fn turned(db: &PgPool) -> Result<Turn, sqlx::Error> {
     if !state.is_ours {
         return Ok(Turn::Elsewhere);
     }
-    let turn = match (state.ready, state.snapshot) {
-        (true, Some(snapshot)) => follow(&mut tx, &snapshot, &state.now).await?,
-        _ => fill(&mut tx, state.built_to, &state.now).await?,
+    let is_our_form = state.form.as_deref() == Some((forms.form)());
+    let turn = match (state.ready && is_our_form, state.snapshot) {
+        (true, Some(snapshot)) => follow(&mut tx, forms, &snapshot, &state.now).await?,
+        _ => fill(&mut tx, forms, state.built_to.filter(|_| is_our_form), &state.now).await?,
     };
     tx.commit().await?;
     Ok(turn)
 }
 
-async fn follow(conn: &mut PgConnection, snapshot: &str, now: &str) -> Result<Turn, sqlx::Error> {
+async fn follow(conn: &mut PgConnection, forms: Forms, snapshot: &str, now: &str) -> Result<Turn, sqlx::Error> {
     let changed = sqlx::query!(
         r#"
         with news as materialized (
@@ -113,14 +117,14 @@ async fn follow(conn: &mut PgConnection, snapshot: &str, now: &str) -> Result<Tu
     if products > 0 || changed.notes > MANY_NOTES {
         for ids in changed.ids.chunks(CHUNK as usize) {
             sqlx::query!("delete from commerce.shelf where product_id = any ($1)", ids).execute(&mut *conn).await?;
-            put(conn, ids).await?;
+            put(conn, forms, ids).await?;
         }
         sqlx::query!("update commerce.shelf_state set snapshot = $1", now).execute(conn).await?;
     }
     Ok(Turn::Done { products })
 }
 
-async fn fill(conn: &mut PgConnection, built_to: Option<i64>, now: &str) -> Result<Turn, sqlx::Error> {
+async fn fill(conn: &mut PgConnection, forms: Forms, built_to: Option<i64>, now: &str) -> Result<Turn, sqlx::Error> {
     let from = built_to.unwrap_or(i64::MIN);
     let ids = sqlx::query_scalar!("select id from commerce.product where id > $1 order by id limit $2", from, CHUNK)
         .fetch_all(&mut *conn)
@@ -130,13 +134,23 @@ async fn fill(conn: &mut PgConnection, built_to: Option<i64>, now: &str) -> Resu
     sqlx::query!("delete from commerce.shelf where product_id > $1 and product_id <= $2", from, to)
         .execute(&mut *conn)
         .await?;
-    put(conn, &ids).await?;
+    sqlx::query!(
+        "delete from commerce.written_product where product_id > $1 and product_id <= $2 and product_id <> all ($3)",
+        from,
+        to,
+        &ids
+    )
+    .execute(&mut *conn)
+    .await?;
+    put(conn, forms, &ids).await?;
     // What changes from the first part on is news, wherever the filling stands.
     sqlx::query!(
         "update commerce.shelf_state
-         set built_to = $1, ready = $2, snapshot = case when built_to is null then $3 else snapshot end",
+         set built_to = $1, ready = $2, form = $3, snapshot = case when $4 then $5 else snapshot end",
         to,
         is_last,
+        (forms.form)(),
+        built_to.is_none(),
         now,
     )
     .execute(conn)
@@ -145,10 +159,11 @@ async fn fill(conn: &mut PgConnection, built_to: Option<i64>, now: &str) -> Resu
 }
 
 /// Writes the rows of products that have none.
-async fn put(conn: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
+async fn put(conn: &mut PgConnection, forms: Forms, ids: &[i64]) -> Result<(), sqlx::Error> {
     let there = sqlx::query_scalar!("select id from commerce.product where id = any ($1)", ids);
     let there = there.fetch_all(&mut *conn).await?;
     let mut offers = offers_of(conn, &there).await?;
+    written::put(conn, forms, ids, &offers).await?;
     let mut rows: Vec<(i64, ShelfRow)> = Vec::with_capacity(there.len());
     for id in there {
         let of_it: Option<Vec<Offer>> = offers.remove(&id).unwrap_or_else(|| Some(Vec::new()));

@@ -6,13 +6,14 @@
 //!   than its transaction.
 //! - What the shelf cannot answer (it is being filled, too much has changed, two audiences are equally near, a price of 0 counts)
 //!   is left to the list that prices every product; both give the same pages.
+//! - With its prices a product is written down as pages show it ([`super::written`]).
 //! - One at a time on a database brings it up; it makes way for others: a flood of changes is followed slowly.
 
 mod keep;
 mod walk;
 
-pub(super) use keep::outran;
-pub use keep::{Turn, run, turn};
+pub use keep::Turn;
+pub(super) use keep::{outran, run, turn};
 pub(super) use walk::{Order, count, order};
 
 /// More changed products than that are not priced one by one in a question.

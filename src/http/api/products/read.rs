@@ -71,7 +71,10 @@ pub(super) async fn list(
     } else {
         match reader.kept_list(&viewer, &filter, wanted.sort, &wanted.page, wanted.count).await? {
             Some(shown) => written::page(&shown?)?,
-            None => make().await?,
+            None => match reader.written_list(&viewer, &filter, wanted.sort, &wanted.page).await? {
+                Some(page) => written::page_of_lines(&page?, total(reader, &viewer, &filter, &wanted).await?)?,
+                None => make().await?,
+            },
         }
     };
     Ok(answer.answer(&headers))
@@ -79,8 +82,11 @@ pub(super) async fn list(
 
 async fn listed(reader: &Reader, viewer: &Viewer, filter: &Filter, wanted: &Wanted) -> Result<Tagged, Problem> {
     let page = reader.list(viewer, filter, wanted.sort, &wanted.page).await??;
-    let total_count = if wanted.count { Some(reader.count(viewer, filter).await?) } else { None };
-    Tagged::json(&PageOut::of(page, total_count))
+    Tagged::json(&PageOut::of(page, total(reader, viewer, filter, wanted).await?))
+}
+
+async fn total(reader: &Reader, viewer: &Viewer, filter: &Filter, wanted: &Wanted) -> Result<Option<i64>, sqlx::Error> {
+    if wanted.count { reader.count(viewer, filter).await.map(Some) } else { Ok(None) }
 }
 
 /// One product by its id.
@@ -163,11 +169,14 @@ async fn shown(
     let viewer = query::viewer(state, caller, customer_id, false).await?;
     let viewer = Viewer { sees_all: caller.may(Permission::ProductsEdit), ..viewer };
     let reader = &state.catalogue.reader;
-    // What is kept tells nothing of overrides.
-    if !viewer.sees_all
-        && let Some(shown) = reader.kept_product(&viewer, which).await?
-    {
-        return Ok(written::product(&shown)?.answer(headers));
+    // What is kept or written down tells nothing of overrides.
+    if !viewer.sees_all {
+        if let Some(shown) = reader.kept_product(&viewer, which).await? {
+            return Ok(written::product(&shown)?.answer(headers));
+        }
+        if let Some(line) = reader.written_product(&viewer, which).await? {
+            return Ok(written::product_of_line(&line)?.answer(headers));
+        }
     }
     let detail = reader.product(&viewer, which).await?.ok_or_else(unknown)?;
     let overrides = if viewer.sees_all { reader.overrides(detail.id).await? } else { None };

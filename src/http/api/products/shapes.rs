@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::overrides::OverrideOut;
 use crate::{
     commerce::{
-        catalogue::{Detail, Listed, Named, Price},
+        catalogue::{Detail, Level, Listed, Named, Price},
         pricing::{Candidate, Priced, Rule},
     },
     page::Page,
@@ -270,12 +270,6 @@ impl From<Named> for NamedOut {
     }
 }
 
-impl PriceOut {
-    pub(super) fn of(amount: Decimal, currency: &str, rule: Rule) -> PriceOut {
-        PriceOut { amount: Figure(amount), currency: currency.to_owned(), rule }
-    }
-}
-
 impl From<Price> for PriceOut {
     fn from(price: Price) -> PriceOut {
         PriceOut { amount: Figure(price.amount), currency: price.currency, rule: price.rule }
@@ -291,6 +285,12 @@ impl From<Priced> for PriceOut {
 impl From<Decimal> for Figure {
     fn from(number: Decimal) -> Figure {
         Figure(number)
+    }
+}
+
+impl From<Level> for LevelOut {
+    fn from(level: Level) -> LevelOut {
+        LevelOut { warehouse_code: level.warehouse, warehouse_name: level.name, quantity: Figure(level.available) }
     }
 }
 
@@ -332,11 +332,6 @@ impl From<Detail> for DetailOut {
             decimals: unit.decimals,
             barcode: unit.barcode,
         });
-        let level = |level: crate::commerce::catalogue::Level| LevelOut {
-            warehouse_code: level.warehouse,
-            warehouse_name: level.name,
-            quantity: Figure(level.available),
-        };
         DetailOut {
             id: detail.id,
             code: detail.code,
@@ -354,7 +349,7 @@ impl From<Detail> for DetailOut {
             price: detail.price.map(PriceOut::from),
             cost: detail.cost.map(|(amount, currency)| CostOut { amount: Figure(amount), currency }),
             in_stock: detail.in_stock,
-            stock: detail.stock.map(|levels| levels.into_iter().map(level).collect()),
+            stock: detail.stock.map(|levels| levels.into_iter().map(LevelOut::from).collect()),
             minimum_order_quantity: figure(detail.minimum_order_quantity),
             order_multiple: figure(detail.order_multiple),
             variant_group: detail.variant_group,

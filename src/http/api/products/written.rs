@@ -1,91 +1,213 @@
 //! Products that are kept as they are written down, and answers that are put together from them: the same bytes as those of
 //! [`super::shapes`], which they are cut from.
 
-use serde::Serialize;
+use std::sync::LazyLock;
 
-use super::shapes::{DetailOut, Figure, ListedOut, PriceOut};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::shapes::{DetailOut, Figure, LevelOut, ListedOut};
 use crate::{
     commerce::{
-        catalogue::{Detail, Forms, Goods, Listed, Shown, Written},
-        pricing::Offer,
+        catalogue::{Detail, Forms, Goods, Level, Line, Listed, Shown, Written},
+        pricing::{PACKED_FORM, Quote},
     },
     http::{api::tagged::Tagged, problem::Problem},
+    page::Page,
 };
 
 pub(in crate::http) fn forms() -> Forms {
-    Forms { listed, detail }
+    Forms { listed, detail, stock, levels, form }
 }
+
+/// A form is what writes it.
+fn form() -> &'static str {
+    const WRITERS: [&[u8]; 3] = [include_bytes!("shapes.rs"), include_bytes!("written.rs"), PACKED_FORM.as_bytes()];
+    static FORM: LazyLock<String> = LazyLock::new(|| {
+        let hashes: Vec<String> = WRITERS.iter().map(|text| format!("{:016x}", xxh3_64(text))).collect();
+        format!("{} {}", env!("CARGO_PKG_VERSION"), hashes.join(" "))
+    });
+    &FORM
+}
+
+const STOCK_OF_LISTED: &str = "stockQuantity";
+const STOCK_OF_DETAIL: &str = "stock";
 
 /// What is cut out. In the texts of a document quotes are written with a backslash, so it is nowhere else before.
 const GAP: &str = r#""price":null,"inStock":false,"#;
 
 fn listed(listed: Listed) -> Option<Written> {
-    let stock = listed.stock.map(|stock| member("stockQuantity", &Figure::from(stock)));
+    let stock = listed.stock.map(|figure| Some(stock(figure)));
     cut(&ListedOut::from(Listed { price: None, in_stock: false, stock: None, ..listed }), stock)
+}
+
+fn stock(stock: Decimal) -> Box<[u8]> {
+    member(STOCK_OF_LISTED, &Figure::from(stock)).unwrap_or_default()
+}
+
+fn levels(levels: Vec<Level>) -> Box<[u8]> {
+    let levels: Vec<LevelOut> = levels.into_iter().map(LevelOut::from).collect();
+    member(STOCK_OF_DETAIL, &levels).unwrap_or_default()
 }
 
 fn detail(detail: Detail) -> Option<Written> {
     let mut whole = DetailOut::from(Detail { price: None, cost: None, in_stock: false, ..detail });
-    let stock = whole.stock.take().map(|levels| member("stock", &levels));
+    let stock = whole.stock.take().map(|levels| member(STOCK_OF_DETAIL, &levels));
     cut(&whole, stock)
 }
 
-fn member(name: &str, value: &impl Serialize) -> Option<String> {
-    Some(format!("\"{name}\":{},", serde_json::to_string(value).ok()?))
+fn member(name: &str, value: &impl Serialize) -> Option<Box<[u8]>> {
+    Some(format!("\"{name}\":{},", serde_json::to_string(value).ok()?).into_bytes().into())
 }
 
 /// `stock`: for who may see it; inside, whether it could be written.
-fn cut(document: &impl Serialize, stock: Option<Option<String>>) -> Option<Written> {
+fn cut(document: &impl Serialize, stock: Option<Option<Box<[u8]>>>) -> Option<Written> {
     let text = serde_json::to_string(document).ok()?;
     let (head, tail) = text.split_once(GAP)?;
     let stock = match stock {
         Some(written) => written?,
-        None => String::new(),
+        None => Box::default(),
     };
     let bytes = |text: &str| text.as_bytes().into();
-    Some(Written { head: bytes(head), stock: bytes(&stock), tail: bytes(tail) })
+    Some(Written { head: bytes(head), stock, tail: bytes(tail) })
 }
 
-fn put(to: &mut Vec<u8>, goods: &Goods, offer: Option<&Offer>, sees_stock: bool) -> Result<(), serde_json::Error> {
-    to.extend_from_slice(&goods.written.head);
-    to.extend_from_slice(b"\"price\":");
-    match offer.and_then(|offer| offer.net.map(|net| (offer, net))) {
-        Some((offer, net)) => serde_json::to_writer(&mut *to, &PriceOut::of(net, offer.currency(), offer.rule))?,
-        None => to.extend_from_slice(b"null"),
+/// What is said of a product beside what is written down.
+struct Told<'a, S> {
+    written: &'a Written,
+    quote: Option<Quote>,
+    in_stock: bool,
+    /// Writes `"…":…,`, if this caller may see it.
+    stock: S,
+}
+
+fn put<S: FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>>(
+    to: &mut Vec<u8>,
+    told: Told<'_, S>,
+) -> Result<(), serde_json::Error> {
+    to.extend_from_slice(&told.written.head);
+    match told.quote {
+        Some(quote) => {
+            to.extend_from_slice(b"\"price\":{\"amount\":");
+            quote.write_amount(to);
+            // Currencies are three letters, rules have names of ours.
+            to.extend_from_slice(b",\"currency\":\"");
+            to.extend_from_slice(quote.currency().as_bytes());
+            to.extend_from_slice(b"\",\"rule\":\"");
+            to.extend_from_slice(quote.rule.as_str().as_bytes());
+            to.extend_from_slice(b"\"}");
+        }
+        None => to.extend_from_slice(b"\"price\":null"),
     }
-    to.extend_from_slice(if goods.in_stock { b",\"inStock\":true," } else { b",\"inStock\":false," });
-    if sees_stock {
-        to.extend_from_slice(&goods.written.stock);
-    }
-    to.extend_from_slice(&goods.written.tail);
+    to.extend_from_slice(if told.in_stock { b",\"inStock\":true," } else { b",\"inStock\":false," });
+    (told.stock)(to)?;
+    to.extend_from_slice(&told.written.tail);
     Ok(())
 }
 
-/// The page as `PageOut` has it.
-pub(super) fn page(shown: &Shown) -> Result<Tagged, Problem> {
-    let length = |goods: &Goods| goods.written.head.len() + goods.written.stock.len() + goods.written.tail.len() + 128;
-    let mut body = Vec::with_capacity(shown.goods.iter().map(|goods| length(goods)).sum::<usize>() + 256);
+fn put_kept(to: &mut Vec<u8>, goods: &Goods, quote: Option<Quote>, sees_stock: bool) -> Result<(), serde_json::Error> {
+    let stock = |to: &mut Vec<u8>| {
+        if sees_stock {
+            to.extend_from_slice(&goods.written.stock);
+        }
+        Ok(())
+    };
+    put(to, Told { written: &goods.written, quote, in_stock: goods.in_stock, stock })
+}
+
+fn put_line<S, W: Serialize>(
+    to: &mut Vec<u8>,
+    line: &Line<S>,
+    name: &str,
+    shown: impl FnOnce(&S) -> W,
+) -> Result<(), serde_json::Error> {
+    let stock = |to: &mut Vec<u8>| match &line.stock {
+        Some(stock) => {
+            write_name(to, name);
+            serde_json::to_writer(&mut *to, &shown(stock))?;
+            to.push(b',');
+            Ok(())
+        }
+        None => Ok(()),
+    };
+    put(to, Told { written: &line.written, quote: line.quote, in_stock: line.in_stock, stock })
+}
+
+fn write_name(to: &mut Vec<u8>, name: &str) {
+    to.push(b'"');
+    to.extend_from_slice(name.as_bytes());
+    to.extend_from_slice(b"\":");
+}
+
+/// What a product takes beside what is written down, about.
+const BESIDE: usize = 128;
+
+fn length(written: &Written) -> usize {
+    written.head.len() + written.stock.len() + written.tail.len() + BESIDE
+}
+
+/// A page as `PageOut` has it, of items that are put one by one.
+fn page_of<T>(
+    items: impl Iterator<Item = T> + Clone,
+    length: impl Fn(T) -> usize,
+    mut put: impl FnMut(&mut Vec<u8>, T) -> Result<(), serde_json::Error>,
+    next_cursor: Option<&str>,
+    total_count: Option<i64>,
+) -> Result<Tagged, Problem> {
+    let mut body = Vec::with_capacity(items.clone().map(length).sum::<usize>() + 2 * BESIDE);
     body.extend_from_slice(b"{\"items\":[");
-    for (at, (goods, offer)) in shown.items().enumerate() {
+    for (at, item) in items.enumerate() {
         if at > 0 {
             body.push(b',');
         }
-        put(&mut body, goods, offer, shown.sees_stock()).map_err(Problem::internal)?;
+        put(&mut body, item).map_err(Problem::internal)?;
     }
     body.extend_from_slice(b"],\"nextCursor\":");
-    serde_json::to_writer(&mut body, &shown.next_cursor).map_err(Problem::internal)?;
-    if let Some(count) = shown.total_count {
+    serde_json::to_writer(&mut body, &next_cursor).map_err(Problem::internal)?;
+    if let Some(count) = total_count {
         body.extend_from_slice(format!(",\"totalCount\":{count}").as_bytes());
     }
     body.push(b'}');
     Tagged::of(body)
 }
 
+/// The page as `PageOut` has it.
+pub(super) fn page(shown: &Shown) -> Result<Tagged, Problem> {
+    let sees_stock = shown.sees_stock();
+    page_of(
+        shown.items(),
+        |(goods, _)| length(&goods.written),
+        |to, (goods, quote)| put_kept(to, goods, quote, sees_stock),
+        shown.next_cursor.as_deref(),
+        shown.total_count,
+    )
+}
+
+/// The same of what is written down in the store.
+pub(super) fn page_of_lines(page: &Page<Line<Decimal>>, total_count: Option<i64>) -> Result<Tagged, Problem> {
+    page_of(
+        page.items.iter(),
+        |line| length(&line.written),
+        |to, line| put_line(to, line, STOCK_OF_LISTED, |stock| Figure::from(*stock)),
+        page.next_cursor.as_deref(),
+        total_count,
+    )
+}
+
 /// The product as `DetailOut` has it.
 pub(super) fn product(shown: &Shown) -> Result<Tagged, Problem> {
     let mut body = Vec::with_capacity(2048);
-    for (goods, offer) in shown.items() {
-        put(&mut body, goods, offer, shown.sees_stock()).map_err(Problem::internal)?;
+    for (goods, quote) in shown.items() {
+        put_kept(&mut body, goods, quote, shown.sees_stock()).map_err(Problem::internal)?;
     }
+    Tagged::of(body)
+}
+
+/// The same of what is written down in the store.
+pub(super) fn product_of_line(line: &Line<Vec<Level>>) -> Result<Tagged, Problem> {
+    let mut body = Vec::with_capacity(length(&line.written) + BESIDE);
+    let levels = |levels: &Vec<Level>| levels.iter().cloned().map(LevelOut::from).collect::<Vec<_>>();
+    put_line(&mut body, line, STOCK_OF_DETAIL, levels).map_err(Problem::internal)?;
     Tagged::of(body)
 }
