@@ -1,5 +1,10 @@
 //! The one door to the catalogue for whoever shows it.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use sqlx::PgPool;
@@ -30,12 +35,14 @@ pub struct Reader {
     allow_zero_price: bool,
     forms: Forms,
     kept: Option<Kept>,
+    /// Whether anybody has read a list or a product.
+    asked: Arc<AtomicBool>,
 }
 
 impl Reader {
     /// `forms`: in which products are written down.
     pub fn new(pool: PgPool, allow_zero_price: bool, forms: Forms) -> Reader {
-        Reader { pool, allow_zero_price, forms, kept: None }
+        Reader { pool, allow_zero_price, forms, kept: None, asked: Arc::default() }
     }
 
     /// Keeps parts of the catalogue in the process, up to so many bytes; 0: nothing.
@@ -44,9 +51,14 @@ impl Reader {
         Reader { kept, ..self }
     }
 
-    /// Keeps the shelf and what is written down of products up to date until the end.
+    /// Keeps the shelf and what is written down of products up to date until the end, from when this reader or another one on
+    /// the database has been asked for the first time.
     pub async fn keep_shelf(self, until: CancellationToken) {
-        shelf::run(self.pool, self.forms, until).await;
+        shelf::run(self.pool, self.forms, self.asked, until).await;
+    }
+
+    fn begin(&self) {
+        self.asked.store(true, Ordering::Relaxed);
     }
 
     /// Takes over what has changed since they were last brought up, or a part of it.
@@ -70,6 +82,7 @@ impl Reader {
         page: &PageRequest,
         count: bool,
     ) -> Result<Option<Result<Shown, BadPage>>, sqlx::Error> {
+        self.begin();
         match &self.kept {
             Some(kept) => kept.list(viewer, filter, sort, page, count).await,
             None => Ok(None),
@@ -78,6 +91,7 @@ impl Reader {
 
     /// A product of what is kept; `None`: read it with [`Reader::product`].
     pub async fn kept_product(&self, viewer: &Viewer, which: Which<'_>) -> Result<Option<Shown>, sqlx::Error> {
+        self.begin();
         match &self.kept {
             Some(kept) => kept.product(viewer, which).await,
             None => Ok(None),
@@ -137,6 +151,7 @@ impl Reader {
         sort: Sort,
         page: &PageRequest,
     ) -> Result<Result<Page<Listed>, BadPage>, sqlx::Error> {
+        self.begin();
         list::list(&self.pool, viewer, filter, sort, page).await
     }
 
@@ -145,6 +160,7 @@ impl Reader {
     }
 
     pub async fn product(&self, viewer: &Viewer, which: Which<'_>) -> Result<Option<Detail>, sqlx::Error> {
+        self.begin();
         detail::product(&self.pool, viewer, which).await
     }
 

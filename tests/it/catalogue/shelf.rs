@@ -1,5 +1,7 @@
 //! Lists in which prices decide: what is read off the shelf is what pricing every product gives.
 
+use std::time::Duration;
+
 use chrono::{Days, NaiveDate};
 use kopru::{
     commerce::{
@@ -10,6 +12,7 @@ use kopru::{
     page::PageRequest,
 };
 use rust_decimal::Decimal;
+use tokio_util::sync::CancellationToken;
 
 use super::Shop;
 
@@ -225,4 +228,30 @@ async fn notes_that_went_unseen_mean_a_shelf_filled_anew() {
     assert_eq!(shop.codes("?sort=price").await, ["B", "A"]);
     brought_up(&shop).await;
     assert_eq!((is_ready().await, shop.codes("?sort=price").await), (1, vec!["B".to_owned(), "A".to_owned()]));
+}
+
+#[tokio::test]
+async fn nothing_is_written_down_before_somebody_reads() {
+    let shop = Shop::open().await;
+    shop.product("A", "A", Some("9")).await;
+    let (first, second) = (reader(&shop), reader(&shop));
+    let until = CancellationToken::new();
+    let keeping = tokio::spawn(first.clone().keep_shelf(until.clone()));
+    let beside = tokio::spawn(second.keep_shelf(until.clone()));
+    let rows = "select (select count(*) from commerce.shelf) + (select count(*) from commerce.written_product)
+                    + (select count(*) from commerce.shelf_state where snapshot is not null)";
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(shop.number(rows).await, 0);
+
+    let viewer =
+        Viewer { dealer: first.dealer(None), day: today(), sees_stock: true, sees_costs: false, sees_all: false };
+    let page = PageRequest::new(None, None).expect("a page");
+    first.kept_list(&viewer, &Filter::default(), Sort::Name, &page, false).await.expect("asked");
+    while shop.number("select count(*) from commerce.shelf_state where ready").await == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(shop.number(rows).await >= 3);
+    until.cancel();
+    keeping.await.expect("ended");
+    beside.await.expect("ended");
 }

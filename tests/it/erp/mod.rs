@@ -160,6 +160,7 @@ impl Shop {
             received_at: by_key(&mut tx).await.expect("a time"),
             first: 0,
             isolate: false,
+            recalls: false,
         };
         let submitted = intake::submit(&mut tx, &self.hub.engine, &submission).await.expect("submitted");
         assert_eq!(submitted.tally.failed, 0, "{:?}", submitted.items);

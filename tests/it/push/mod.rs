@@ -6,10 +6,9 @@ mod described;
 pub mod intake;
 mod parts;
 mod previews;
-mod recall;
 mod readings;
+mod recall;
 mod references;
-
 mod site;
 mod twins;
 mod wire;

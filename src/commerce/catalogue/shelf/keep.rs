@@ -1,6 +1,12 @@
 //! Bringing the shelf up to date.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -40,11 +46,16 @@ pub enum Turn {
     Elsewhere,
 }
 
-/// Keeps the shelf up to date until the end.
-pub async fn run(db: PgPool, forms: Forms, until: CancellationToken) {
+/// Keeps the shelf up to date until the end, from when somebody has read the catalogue (`asked`).
+pub async fn run(db: PgPool, forms: Forms, asked: Arc<AtomicBool>, until: CancellationToken) {
     loop {
         let began = Instant::now();
-        let pause = match turn(&db, forms).await {
+        let turned = match is_wanted(&db, &asked).await {
+            Ok(true) => turn(&db, forms).await,
+            Ok(false) => Ok(Turn::Done { products: 0 }),
+            Err(error) => Err(error),
+        };
+        let pause = match turned {
             Ok(Turn::Done { .. }) => EVERY + began.elapsed() * REST,
             Ok(Turn::More { .. }) => began.elapsed() * REST,
             Ok(Turn::Elsewhere) => WATCH,
@@ -58,6 +69,14 @@ pub async fn run(db: PgPool, forms: Forms, until: CancellationToken) {
             () = until.cancelled() => return,
         }
     }
+}
+
+/// Who only pushes and never shows a catalogue has nothing written down. Once begun it is gone on with.
+async fn is_wanted(db: &PgPool, asked: &AtomicBool) -> Result<bool, sqlx::Error> {
+    if asked.load(Ordering::Relaxed) {
+        return Ok(true);
+    }
+    sqlx::query_scalar!(r#"select snapshot is not null as "begun!" from commerce.shelf_state"#).fetch_one(db).await
 }
 
 /// Takes over what has changed, or fills the next part of a shelf that is not full yet.
