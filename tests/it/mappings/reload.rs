@@ -67,7 +67,7 @@ async fn a_bad_edit_leaves_the_old_one_in_force_and_says_why() {
         let mut all = state::list(&engine.pool, Duration::from_secs(3600)).await.expect("the store");
         assert_eq!(all.len(), 1);
         let one = all.remove(0);
-        assert_eq!((one.hash.as_str(), one.mappings.len()), (held.as_str(), 32));
+        assert_eq!((one.hash.as_str(), one.mappings.len()), (held.as_str(), 33));
         (one.error, one.error_at)
     };
     settle(&mut watcher, engine).await;
