@@ -6,10 +6,9 @@ use super::{Check, accounts};
 use crate::{
     app::{self, App},
     commerce::{
-        catalogue::{Filter, Sort, Viewer},
+        catalogue::{Filter, Reader, Sort, Viewer},
         orders::{self, AskedLine, NewOrder, OrderContext, OrderKey, PaymentMethod},
     },
-    http::Catalogue,
     hub::{
         deliveries::{router, targets, worker},
         engine::Engine,
@@ -51,7 +50,7 @@ async fn place(app: &App) -> Result<i64, String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let company = accounts::first_company(app).await.map_err(|error| told(&error))?;
     let now = app.clock.now();
-    let reader = Catalogue::plain(app.database.pool.clone()).reader;
+    let reader = Reader::of_tables(app.database.pool.clone(), false);
     let viewer = Viewer {
         dealer: reader.dealer(Some(company)),
         day: now.with_timezone(&chrono_tz::Europe::Istanbul).date_naive(),

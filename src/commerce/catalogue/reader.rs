@@ -45,6 +45,11 @@ impl Reader {
         Reader { pool, allow_zero_price, forms, kept: None, asked: Arc::default() }
     }
 
+    /// Reads what programs read, who write no pages.
+    pub fn of_tables(pool: PgPool, allow_zero_price: bool) -> Reader {
+        Reader::new(pool, allow_zero_price, Forms::NONE)
+    }
+
     /// Keeps parts of the catalogue in the process, up to so many bytes; 0: nothing.
     pub fn keeping(self, bytes: u64) -> Reader {
         let kept = (bytes > 0).then(|| Kept::holding(self.pool.clone(), bytes, self.forms));

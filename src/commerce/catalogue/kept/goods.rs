@@ -34,6 +34,17 @@ pub struct Forms {
     pub form: fn() -> &'static str,
 }
 
+impl Forms {
+    /// Of who writes nothing down.
+    pub(in super::super) const NONE: Forms = Forms {
+        listed: |_| None,
+        detail: |_| None,
+        stock: |_| Box::default(),
+        levels: |_| Box::default(),
+        form: || "none",
+    };
+}
+
 /// What is kept of a product.
 #[derive(Debug)]
 pub struct Goods {
