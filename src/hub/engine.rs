@@ -75,7 +75,7 @@ impl Default for EngineSettings {
             mappings_dir: None,
             mappings_every: Duration::from_secs(2),
             webhooks: WebhookSettings::default(),
-            recall_bytes: 32 * 1024 * 1024,
+            recall_bytes: 64 * 1024 * 1024,
         }
     }
 }
