@@ -179,9 +179,12 @@ pub async fn submit(
     let read = mapping.read(submission.format, submission.body, memory, submission.recalls)?;
     let submitted = submit_mapped(tx, engine, submission, &mapping, &read.document).await?;
     if let Some(memory) = memory {
-        let mut went_in = vec![false; submitted.items.last().map_or(0, |last| last.ordinal as usize + 1)];
-        submitted.items.iter().for_each(|item| went_in[item.ordinal as usize] = item.status.went_in());
-        memory.learn(&read, |ordinal| went_in.get(ordinal as usize).copied().unwrap_or_default());
+        // They stand in the order of the document, as its records do.
+        let mut items = submitted.items.iter().peekable();
+        memory.learn(&read, |ordinal| {
+            while items.next_if(|item| item.ordinal < ordinal).is_some() {}
+            items.peek().is_some_and(|item| item.ordinal == ordinal && item.status.went_in())
+        });
     }
     Ok(submitted)
 }

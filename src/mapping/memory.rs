@@ -52,7 +52,7 @@ enum Piece {
 impl Piece {
     fn of(text: &str, record: &str) -> Piece {
         let own = || Piece::Own(text.into());
-        // Whether the text is a piece of that very record, and not only one like it, is told by where it lies.
+        // Nearly always it lies within the record. Elsewhere what stands at that place is another text, or one as good.
         let Some(start) = (text.as_ptr() as usize).checked_sub(record.as_ptr() as usize) else { return own() };
         match (u32::try_from(start), u32::try_from(start + text.len())) {
             (Ok(start), Ok(end)) if record.get(start as usize..end as usize) == Some(text) => Piece::At { start, end },
@@ -100,14 +100,17 @@ impl Memory {
         self.kept.get(&fingerprint)
     }
 
-    /// Keeps what was read, for those records that `is_worth_it` by their ordinal.
-    pub fn learn(&self, read: &Read<'_>, is_worth_it: impl Fn(u32) -> bool) {
+    /// Keeps what was read, for those records that `is_worth_it` by their ordinal; asked in the order of the document.
+    pub fn learn(&self, read: &Read<'_>, mut is_worth_it: impl FnMut(u32) -> bool) {
         let Some((own, parts)) = read.document.split_first() else { return };
         // Codes without a meaning are counted whenever they come.
         if read.records.is_empty() || read.document.iter().any(|mapped| !mapped.unmapped.is_empty()) {
             return;
         }
-        for change in own.changes.iter().filter(|change| !change.is_recalled() && is_worth_it(change.ordinal)) {
+        for change in &own.changes {
+            if change.is_recalled() || !is_worth_it(change.ordinal) {
+                continue;
+            }
             let Some((fingerprint, record)) = read.records.get(change.ordinal as usize) else { continue };
             let of_parts = parts.iter().enumerate().filter_map(|(place, mapped)| {
                 let found = mapped.changes.binary_search_by_key(&change.ordinal, |part| part.ordinal).ok()?;

@@ -62,7 +62,8 @@ impl Reader {
         shelf::run(self.pool, self.forms, self.asked, until).await;
     }
 
-    fn begin(&self) {
+    /// Somebody reads: see [`Reader::keep_shelf`].
+    fn note_asked(&self) {
         self.asked.store(true, Ordering::Relaxed);
     }
 
@@ -87,7 +88,7 @@ impl Reader {
         page: &PageRequest,
         count: bool,
     ) -> Result<Option<Result<Shown, BadPage>>, sqlx::Error> {
-        self.begin();
+        self.note_asked();
         match &self.kept {
             Some(kept) => kept.list(viewer, filter, sort, page, count).await,
             None => Ok(None),
@@ -96,7 +97,7 @@ impl Reader {
 
     /// A product of what is kept; `None`: read it with [`Reader::product`].
     pub async fn kept_product(&self, viewer: &Viewer, which: Which<'_>) -> Result<Option<Shown>, sqlx::Error> {
-        self.begin();
+        self.note_asked();
         match &self.kept {
             Some(kept) => kept.product(viewer, which).await,
             None => Ok(None),
@@ -156,7 +157,7 @@ impl Reader {
         sort: Sort,
         page: &PageRequest,
     ) -> Result<Result<Page<Listed>, BadPage>, sqlx::Error> {
-        self.begin();
+        self.note_asked();
         list::list(&self.pool, viewer, filter, sort, page).await
     }
 
@@ -165,7 +166,7 @@ impl Reader {
     }
 
     pub async fn product(&self, viewer: &Viewer, which: Which<'_>) -> Result<Option<Detail>, sqlx::Error> {
-        self.begin();
+        self.note_asked();
         detail::product(&self.pool, viewer, which).await
     }
 

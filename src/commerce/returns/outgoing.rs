@@ -172,11 +172,10 @@ pub async fn taken(
     )
     .fetch_optional(&mut *conn)
     .await?;
-    let Some(row) = row else { return Ok(()) };
-    let state = ReturnState::parse(&row.state).ok_or(ReturnError::NotFound("return"))?;
-    let (revision, from) = (row.revision, Some(state));
-    note_move(conn, by, id, &Move { revision, from, to: state, action: "return.sent", note: number }).await?;
-    Ok(())
+    match row {
+        Some(row) => noted(conn, by, id, (&row.state, row.revision), ("return.sent", number)).await,
+        None => Ok(()),
+    }
 }
 
 /// The ERP did not take the slip, for sure.
@@ -200,10 +199,22 @@ pub async fn withdrawn(conn: &mut PgConnection, by: &Provenance<'_>, id: i64) ->
     )
     .fetch_optional(&mut *conn)
     .await?;
-    let Some(row) = row else { return Ok(()) };
-    let state = ReturnState::parse(&row.state).ok_or(ReturnError::NotFound("return"))?;
-    let (revision, from) = (row.revision, Some(state));
-    note_move(conn, by, id, &Move { revision, from, to: state, action: "return.withdrawn", note: None }).await?;
+    match row {
+        Some(row) => noted(conn, by, id, (&row.state, row.revision), ("return.withdrawn", None)).await,
+        None => Ok(()),
+    }
+}
+
+/// Notes what changed of a return without moving it.
+async fn noted(
+    conn: &mut PgConnection,
+    by: &Provenance<'_>,
+    id: i64,
+    (state, revision): (&str, i64),
+    (action, note): (&'static str, Option<&str>),
+) -> Result<(), ReturnError> {
+    let state = ReturnState::parse(state).ok_or(ReturnError::NotFound("return"))?;
+    note_move(conn, by, id, &Move { revision, from: Some(state), to: state, action, note }).await?;
     Ok(())
 }
 

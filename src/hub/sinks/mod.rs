@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`target`] | the target: what it wants, and which of the others a delivery is for |
 //! | [`call`] | looking, waiting and sending: what is the same for all documents |
+//! | [`making`] | a document that is made over there once, and its cancellation: what orders and return slips share |
 //! | [`orders`] | orders, and their cancellation |
 //! | [`returns`] | return slips, and their cancellation |
 //! | [`names`] | the codes of a document's records, and who may send at all |
@@ -14,13 +15,14 @@
 //!
 //! Invariants
 //! - After a call whose outcome is not known it is looked first. While the system may still be at it nothing is sent again.
-//! - An order is handed over before it is sent, by the daemon that holds the instance's lease, and given back when it was not
+//! - An order or a return is handed over before it is sent, by the daemon that holds the instance's lease, and given back when it was not
 //!   taken.
 //! - What was found is adopted or put before a person; nothing is sent beside it.
 
 mod call;
 mod customers;
 pub mod effect;
+mod making;
 mod names;
 mod orders;
 mod returns;

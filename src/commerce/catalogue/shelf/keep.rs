@@ -50,12 +50,12 @@ pub enum Turn {
 pub async fn run(db: PgPool, forms: Forms, asked: Arc<AtomicBool>, until: CancellationToken) {
     loop {
         let began = Instant::now();
-        let turned = match is_wanted(&db, &asked).await {
+        let came = match is_wanted(&db, &asked).await {
             Ok(true) => turn(&db, forms).await,
             Ok(false) => Ok(Turn::Done { products: 0 }),
             Err(error) => Err(error),
         };
-        let pause = match turned {
+        let pause = match came {
             Ok(Turn::Done { .. }) => EVERY + began.elapsed() * REST,
             Ok(Turn::More { .. }) => began.elapsed() * REST,
             Ok(Turn::Elsewhere) => WATCH,

@@ -7,6 +7,7 @@
 //! - What the shelf cannot answer (it is being filled, too much has changed, two audiences are equally near, a price of 0 counts)
 //!   is left to the list that prices every product; both give the same pages.
 //! - With its prices a product is written down as pages show it ([`super::written`]).
+//! - It is begun when somebody reads a list or a product for the first time: a hub that only takes pushes keeps none.
 //! - One at a time on a database brings it up; it makes way for others: a flood of changes is followed slowly.
 
 mod keep;
