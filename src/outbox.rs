@@ -127,6 +127,8 @@ pub const STATE_EVENTS: &[EventType] = &[EventType::ProductUpdated, EventType::P
 #[derive(Debug)]
 pub struct Events {
     kind: EventType,
+    /// Of what they come from, when it is not what the others of one statement come from.
+    correlation_id: Option<String>,
     aggregate_ids: Vec<i64>,
     revisions: Vec<i64>,
     payloads: Vec<String>,
@@ -136,10 +138,22 @@ impl Events {
     pub fn new(kind: EventType, capacity: usize) -> Events {
         Events {
             kind,
+            correlation_id: None,
             aggregate_ids: Vec::with_capacity(capacity),
             revisions: Vec::with_capacity(capacity),
             payloads: Vec::with_capacity(capacity),
         }
+    }
+
+    /// What these come from, whatever else is told with them.
+    #[must_use]
+    pub fn from_request(mut self, correlation_id: &str) -> Events {
+        self.correlation_id = Some(correlation_id.to_owned());
+        self
+    }
+
+    fn comes_from<'a>(&'a self, by: &Provenance<'a>) -> &'a str {
+        self.correlation_id.as_deref().unwrap_or(by.correlation_id)
     }
 
     /// `payload` is to become a JSON object.
@@ -184,7 +198,7 @@ pub async fn append(conn: &mut PgConnection, by: &Provenance<'_>, events: &Event
         events.kind.aggregate(),
         by.origin,
         by.bulk,
-        by.correlation_id,
+        events.comes_from(by),
         by.now,
         &ids,
         &events.aggregate_ids,
@@ -205,14 +219,15 @@ pub async fn append_all(conn: &mut PgConnection, by: &Provenance<'_>, all: &[Eve
     }
     let ids = ids_at(by.now, count);
     let kinds = || all.iter().flat_map(|events| std::iter::repeat_n(events.kind, events.payloads.len()));
+    let requests = all.iter().flat_map(|events| std::iter::repeat_n(events.comes_from(by), events.payloads.len()));
     sqlx::query!(
         r#"
         with added as (
             insert into hub.outbox_event
                 (id, type, aggregate, aggregate_id, revision, origin, bulk, payload, correlation_id, created_at)
-            select e.id, e.type, e.aggregate, e.aggregate_id, e.revision, $1, $2, e.payload::jsonb, $3, $4
-            from unnest($5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[])
-                 as e (id, type, aggregate, aggregate_id, revision, payload)
+            select e.id, e.type, e.aggregate, e.aggregate_id, e.revision, $1, $2, e.payload::jsonb, e.correlation_id, $4
+            from unnest($5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[], $3::text[])
+                 as e (id, type, aggregate, aggregate_id, revision, payload, correlation_id)
         ), wanted as (
             select k.type from (select distinct unnest($6::text[]) as type) k
             where exists (select from hub.target t
@@ -230,7 +245,7 @@ pub async fn append_all(conn: &mut PgConnection, by: &Provenance<'_>, all: &[Eve
         "#,
         by.origin,
         by.bulk,
-        by.correlation_id,
+        &requests.collect::<Vec<_>>() as _,
         by.now,
         &ids,
         &kinds().map(EventType::as_str).collect::<Vec<_>>() as _,

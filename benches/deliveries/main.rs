@@ -6,6 +6,8 @@
 //! - *delivered*: the hub, a process of its own, from events that wait to be routed to finished deliveries; each signed, posted to
 //!   a receiver on this machine, its attempt stored.
 //!
+//! - *steady* (`--steady-seconds 600`): `--rate` events a second beside an open snapshot, by tenths of the time.
+//!
 //! `cargo bench --bench deliveries -- --history 5000000` puts so many finished deliveries before it first.
 
 #[path = "../support/cluster.rs"]
@@ -13,6 +15,7 @@ mod cluster;
 mod floor;
 mod hub;
 mod receiver;
+mod steady;
 
 use std::{
     process::ExitCode,
@@ -45,6 +48,12 @@ struct Options {
     /// Jobs that a worker of the bare queue claims and completes at a time.
     #[arg(long, default_value_t = 1)]
     batch: i64,
+    /// For so long events come at `--rate` beside an open snapshot, afterwards; 0: not at all.
+    #[arg(long, default_value_t = 0)]
+    steady_seconds: u32,
+    /// Events a second of that.
+    #[arg(long, default_value_t = 1_000)]
+    rate: u32,
     #[arg(long)]
     json: bool,
     /// `cargo bench` passes it.
@@ -62,6 +71,7 @@ struct Report {
     bare_per_second: u64,
     delivered_per_second: u64,
     share_of_bare: f64,
+    steady: Vec<steady::Tenth>,
 }
 
 async fn measure(options: &Options) -> Result<Report, Failure> {
@@ -87,6 +97,10 @@ async fn work(options: &Options, hub: &Hub, receiver: &Receiver) -> Result<Repor
         return Err(format!("only {arrived} of {jobs} arrived").into());
     }
     let share_of_bare = ((delivered as f64 / bare as f64) * 1_000.0).round() / 1_000.0;
+    let steady = match options.steady_seconds {
+        0 => Vec::new(),
+        seconds => steady::run(hub, receiver, options.rate, seconds).await?,
+    };
     Ok(Report {
         history: options.history,
         workers: options.workers,
@@ -96,6 +110,7 @@ async fn work(options: &Options, hub: &Hub, receiver: &Receiver) -> Result<Repor
         bare_per_second: bare,
         delivered_per_second: delivered,
         share_of_bare,
+        steady,
     })
 }
 
@@ -138,6 +153,15 @@ async fn main() -> ExitCode {
             );
             println!("delivered                        {:>10} a second", report.delivered_per_second);
             println!("share                            {:>10.2}", report.share_of_bare);
+            for (place, tenth) in report.steady.iter().enumerate() {
+                println!(
+                    "tenth {:>2}: {:>6} a second, made to claimed p50 {:>7.1} ms, p99 {:>7.1} ms",
+                    place + 1,
+                    tenth.delivered_per_second,
+                    tenth.claimed_p50_ms,
+                    tenth.claimed_p99_ms
+                );
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

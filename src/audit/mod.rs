@@ -100,26 +100,36 @@ pub async fn record(db: &mut PgConnection, by: Actor<'_>, entries: &[Entry]) -> 
 
 /// The same with the place that they act from.
 pub async fn record_from(db: &mut PgConnection, by: By<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+    let entries: Vec<(Actor<'_>, &Entry)> = entries.iter().map(|entry| (by.actor, entry)).collect();
+    record_each(db, by.origin, &entries).await
+}
+
+/// Deeds that come from several requests, by one statement.
+pub async fn record_each(
+    db: &mut PgConnection,
+    origin: Option<Origin<'_>>,
+    entries: &[(Actor<'_>, &Entry)],
+) -> Result<(), sqlx::Error> {
     if entries.is_empty() {
         return Ok(());
     }
-    let agent = by.origin.and_then(|origin| origin.agent).map(|agent| {
+    let agent = origin.and_then(|origin| origin.agent).map(|agent| {
         let kept = agent.chars().filter(|letter| !letter.is_control()).take(LONGEST_AGENT);
         kept.collect::<String>()
     });
     sqlx::query!(
         "insert into identity.audit_event (id, actor, action, subject_kind, subject, correlation_id, detail, address, agent)
-         select u.id, $1, u.action, u.subject_kind, u.subject, $2, u.detail, $8::text::inet, $9
-         from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
-              as u (id, action, subject_kind, subject, detail)",
-        by.actor.name,
-        by.actor.correlation_id,
+         select u.id, u.actor, u.action, u.subject_kind, u.subject, u.correlation_id, u.detail, $8::text::inet, $9
+         from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $1::text[], $2::text[])
+              as u (id, action, subject_kind, subject, detail, actor, correlation_id)",
+        &entries.iter().map(|(actor, _)| actor.name).collect::<Vec<_>>() as _,
+        &entries.iter().map(|(actor, _)| actor.correlation_id).collect::<Vec<_>>() as _,
         &entries.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| entry.action.to_owned()).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| entry.subject_kind.to_owned()).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| entry.subject.clone()).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| entry.detail.clone()).collect::<Vec<_>>(),
-        by.origin.map(|origin| origin.address.to_string()),
+        &entries.iter().map(|(_, entry)| entry.action.to_owned()).collect::<Vec<_>>(),
+        &entries.iter().map(|(_, entry)| entry.subject_kind.to_owned()).collect::<Vec<_>>(),
+        &entries.iter().map(|(_, entry)| entry.subject.clone()).collect::<Vec<_>>(),
+        &entries.iter().map(|(_, entry)| entry.detail.clone()).collect::<Vec<_>>(),
+        origin.map(|origin| origin.address.to_string()),
         agent,
     )
     .execute(db)

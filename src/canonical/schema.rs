@@ -61,6 +61,7 @@ const fn may(name: &'static str, kind: FieldType) -> FieldSpec {
 const MONEY: FieldType = FieldType::Decimal { scale: 4, negative: false };
 const UNIT_PRICE: FieldType = FieldType::Decimal { scale: 6, negative: false };
 const QUANTITY: FieldType = FieldType::Decimal { scale: 4, negative: false };
+const RATE: FieldType = FieldType::Decimal { scale: 8, negative: false };
 const RAW_QUANTITY: FieldType = FieldType::Decimal { scale: 4, negative: true };
 const FACTOR: FieldType = FieldType::Decimal { scale: 6, negative: false };
 const PERCENT: FieldType = FieldType::Decimal { scale: 4, negative: false };
@@ -186,11 +187,13 @@ const CUSTOMER: &[FieldSpec] = &[
     may("isActive", FieldType::Bool),
 ];
 
-/// What an ERP says of one of our orders. `quantity` and `shipped` are in the line's own unit; amounts are after discounts.
+/// What an ERP says of one of our orders. `quantity` and `shipped` are in the line's own unit; amounts are after discounts. `currency`
+/// is that of the order over there; its figures are that times `rate`, in the ERP's own currency.
 const ORDER: &[FieldSpec] = &[
     may("number", FieldType::Text(50)),
     may("isCancelled", FieldType::Bool),
     may("currency", FieldType::Text(3)),
+    may("rate", RATE),
     may("total", MONEY),
     need("lines", FieldType::List(ORDER_LINE_FIELDS)),
 ];

@@ -9,6 +9,7 @@ use super::{actor::actor, failure::Failure, output, run::Global};
 use crate::{
     app::App,
     audit::Actor,
+    database,
     identity::{
         api_keys::{self, ApiKey, NewKey, SCOPES},
         uses,
@@ -132,7 +133,7 @@ async fn create(global: &Global, app: &App, args: CreateArgs) -> Result<(), Fail
         expires_at: args.expires,
     };
     let actor = actor();
-    let mut tx = app.database.pool.begin().await?;
+    let mut tx = database::begin(&app.database.pool).await?;
     let by = Actor { name: &actor, correlation_id: "cli" };
     let (key, text) = api_keys::create(&mut tx, by, &new, app.clock.now()).await?;
     tx.commit().await?;
@@ -188,7 +189,7 @@ async fn revoke(global: &Global, app: &App, prefix: &str) -> Result<(), Failure>
     let prefix = prefix.strip_prefix("kpr_").unwrap_or(prefix);
     let prefix = prefix.split('_').next().unwrap_or(prefix);
     let actor = actor();
-    let mut tx = app.database.pool.begin().await?;
+    let mut tx = database::begin(&app.database.pool).await?;
     let key = api_keys::revoke(&mut tx, Actor { name: &actor, correlation_id: "cli" }, prefix).await?;
     tx.commit().await?;
     match global.json {

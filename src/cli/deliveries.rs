@@ -9,8 +9,10 @@ use super::{actor::actor, failure::Failure, output, run::Global};
 use crate::{
     app::App,
     audit::Actor,
+    database,
     hub::{
         deliveries::{
+            catch_up,
             list::{self, DeliveryFilter},
             manage::{self, ManageError},
             targets,
@@ -42,6 +44,17 @@ pub(super) enum Command {
         /// Why, for whoever looks for them later
         #[arg(long)]
         reason: String,
+    },
+    /// Tell a target what happened while its configuration left that out; without --yes only how much it would be
+    CatchUp {
+        /// From `kopru deliveries targets`
+        target: String,
+        /// Only what happened since then (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        since: Option<DateTime<Utc>>,
+        /// Do it
+        #[arg(long)]
+        yes: bool,
     },
     /// Who is told of what: state, and how much waits
     Targets,
@@ -109,6 +122,7 @@ pub(super) async fn deliveries(global: &Global, command: Command) -> Result<(), 
         Command::List(args) => list(global, &app, args).await,
         Command::Show { id } => show(global, &app, id).await,
         Command::Targets => targets(global, &app).await,
+        Command::CatchUp { target, since, yes } => catch_up(global, &app, &target, since, yes).await,
         command => change(global, &app, command).await,
     };
     App::close(app).await;
@@ -129,12 +143,51 @@ async fn change(global: &Global, app: &App, command: Command) -> Result<(), Fail
             (usize::from(manage::set_paused(db, by, &target, Some(&reason)).await?), "paused")
         }
         Command::Resume { target } => (usize::from(manage::set_paused(db, by, &target, None).await?), "resumed"),
-        Command::List(_) | Command::Show { .. } | Command::Targets => return Ok(()),
+        Command::List(_) | Command::Show { .. } | Command::Targets | Command::CatchUp { .. } => return Ok(()),
     };
     match global.json {
         true => output::print_json(&json!({ "affected": count })),
         false => output::print(&format!("{count} {told}")),
     }
+}
+
+async fn catch_up(
+    global: &Global,
+    app: &App,
+    target: &str,
+    since: Option<DateTime<Utc>>,
+    yes: bool,
+) -> Result<(), Failure> {
+    let (name, correlation_id) = (actor(), Uuid::now_v7().to_string());
+    let engine = app.engine()?;
+    let mut tx = database::begin(&app.database.pool).await.map_err(ManageError::from)?;
+    if yes {
+        let by = Actor { name: &name, correlation_id: &correlation_id };
+        let told = catch_up::start(&mut tx, by, &engine.targets, target, since).await?;
+        tx.commit().await.map_err(ManageError::from)?;
+        return match global.json {
+            true => output::print_json(&json!({ "told": told })),
+            false => output::print(&format!("{told} go out now")),
+        };
+    }
+    let plan = catch_up::plan(&mut tx, &engine.targets, target, since).await?;
+    if global.json {
+        return output::print_json(&plan);
+    }
+    let cells: Vec<Vec<String>> = plan
+        .shares
+        .iter()
+        .map(|share| {
+            let figures = [share.count, share.called_off, share.not_kept].map(|figure| figure.to_string());
+            let oldest = share.oldest.map_or_else(|| "-".to_owned(), output::at);
+            [vec![share.kind.clone()], figures.to_vec(), vec![oldest]].concat()
+        })
+        .collect();
+    if !cells.is_empty() {
+        output::print(&output::table(&["EVENT", "UNTOLD", "CALLED OFF", "TOO OLD", "OLDEST (UTC)"], &cells))?;
+    }
+    let more = if plan.total > 0 { "; say --yes to tell it" } else { "" };
+    output::print(&format!("{} are meant{more}", plan.total))
 }
 
 async fn list(global: &Global, app: &App, args: ListArgs) -> Result<(), Failure> {

@@ -12,6 +12,7 @@ use super::{actor::actor, failure::Failure, output, run::Global};
 use crate::{
     app::App,
     audit::Actor,
+    database,
     hub::webhooks::{
         EndpointError, WebhookSettings,
         address::{Address, Subscription},
@@ -237,7 +238,7 @@ impl Desk<'_> {
     }
 
     async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, Failure> {
-        Ok(self.app.database.pool.begin().await?)
+        Ok(database::begin(&self.app.database.pool).await?)
     }
 
     async fn list(&self, limit: i64, cursor: Option<String>) -> Result<(), Failure> {

@@ -34,6 +34,18 @@ pub struct Database {
     embedded: Option<Supervised>,
 }
 
+/// What every session of the program is set to.
+pub fn session(options: PgConnectOptions) -> PgConnectOptions {
+    options.statement_cache_capacity(512).options([
+        ("timezone", "UTC"),
+        ("idle_in_transaction_session_timeout", "60s"),
+        // Pages look rows up by key; the default, made for turning disks, prefers reading whole tables.
+        ("random_page_cost", "1.1"),
+        // Statements are short, and one that may read no table through looks dear to the planner where it has to.
+        ("jit", "off"),
+    ])
+}
+
 impl Database {
     /// Connects (starting the private server when there is no URL) and makes sure that the schema fits: by migrating
     /// with `auto_migrate`, else by refusing one that is behind.
@@ -89,13 +101,7 @@ impl Database {
                 (private_options(&cluster), Some(Supervised::new(cluster)))
             }
         };
-        let options = options.application_name("kopru").statement_cache_capacity(512).options([
-            ("timezone", "UTC"),
-            ("idle_in_transaction_session_timeout", "60s"),
-            // Pages look rows up by key; the default, made for turning disks, prefers reading whole tables.
-            ("random_page_cost", "1.1"),
-            ("jit", "off"),
-        ]);
+        let options = session(options.application_name("kopru"));
         first_connection(&options).await?;
         let pool = PgPoolOptions::new()
             .max_connections(config.database.max_connections)

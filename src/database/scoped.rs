@@ -9,7 +9,7 @@ use crate::principal::Scope;
 
 /// A transaction in which nothing outside of `scope` can be seen. For reads: a dealer's one cannot write.
 pub async fn read_within(pool: &PgPool, scope: Scope) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = super::begin(pool).await?;
     confine(&mut tx, scope).await?;
     Ok(tx)
 }

@@ -9,6 +9,7 @@ use crate::{
         catalogue::{Filter, Reader, Sort, Viewer},
         orders::{self, AskedLine, NewOrder, OrderContext, OrderKey, PaymentMethod},
     },
+    database,
     hub::{
         deliveries::{router, targets, worker},
         engine::Engine,
@@ -77,7 +78,7 @@ async fn place(app: &App) -> Result<i64, String> {
         shipping_address: None,
         note: Some("Köprü demosunun siparişi".to_owned()),
     };
-    let mut tx = app.database.pool.begin().await.map_err(|error| told(&error))?;
+    let mut tx = database::begin(&app.database.pool).await.map_err(|error| told(&error))?;
     let order = orders::place(&mut tx, &cx, &new).await.map_err(|error| told(&error))?;
     tx.commit().await.map_err(|error| told(&error))?;
     Ok(order.summary.id)

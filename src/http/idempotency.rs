@@ -31,7 +31,10 @@ use super::{
     correlation::CorrelationId,
     problem::{self, Problem},
 };
-use crate::identity::idempotency::{self, Kept, LockError, Scope};
+use crate::{
+    database,
+    identity::idempotency::{self, Kept, LockError, Scope},
+};
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -174,7 +177,7 @@ impl Idempotent {
     {
         let mut tries = Tries::default();
         loop {
-            let mut tx = self.access.gate.pool.begin().await?;
+            let mut tx = database::begin(&self.access.gate.pool).await?;
             match effect(&mut tx).await {
                 Ok(answer) => match tx.commit().await.map_err(Stop::from) {
                     Ok(()) => return Ok(answer.into_response()),
@@ -197,7 +200,7 @@ impl Idempotent {
         let _turn = self.access.gate.in_hand.turn(scope, deadline).await.ok_or_else(busy)?;
         let mut tries = Tries::default();
         loop {
-            let mut tx = self.access.gate.pool.begin().await?;
+            let mut tx = database::begin(&self.access.gate.pool).await?;
             let patience = deadline.saturating_duration_since(Instant::now());
             match idempotency::lock(&mut tx, scope, patience).await {
                 Ok(()) => {}

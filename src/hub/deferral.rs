@@ -96,6 +96,38 @@ pub async fn open_work_of(
     Ok(open.collect())
 }
 
+/// The keys of all that is open of these entities: letters, records that wait, and codes that something waits for. `None`:
+/// `most` or more.
+pub async fn open_keys(
+    db: &mut PgConnection,
+    connector: &str,
+    entities: &[&str],
+    most: usize,
+) -> Result<Option<HashSet<(String, String)>>, sqlx::Error> {
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = sqlx::query!(
+        r#"select e.entity as "entity!", open.key as "key!"
+           from unnest($2::text[]) as e (entity)
+           cross join lateral (
+               (select d.key from hub.dead_letter d
+                where d.connector = $1 and d.entity = e.entity and d.key is not null limit $3)
+               union all
+               (select m.key from hub.message m
+                where m.connector = $1 and m.entity = e.entity and m.state = 'deferred' and m.key is not null limit $3)
+               union all
+               (select w.code from hub.message_wait w where w.connector = $1 and w.entity = e.entity limit $3)
+           ) open
+           limit $3"#,
+        connector,
+        entities as &[&str],
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    let all = rows.len() < most;
+    Ok(all.then(|| rows.into_iter().map(|row| (row.entity, row.key)).collect()))
+}
+
 /// Parks records of one entity; a record of the same key that waits already is superseded.
 pub async fn park(
     db: &mut PgConnection,

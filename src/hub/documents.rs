@@ -11,9 +11,10 @@ use super::{
     dead_letters::{self, NewLetter},
     deferral,
     engine::Engine,
+    keyed,
     mappings::{self, unmapped},
     messages::{self, Claimed, Finish, NewMessage, unpack},
-    pages::{ApplyError, Failure, Fate, Items, ItemsContext, Receipt, Verdict, by_key, missing_of, rejected},
+    pages::{ApplyError, Failure, Fate, Items, ItemsContext, Receipt, Verdict, missing_of, rejected},
     states::MessageState,
 };
 use crate::{
@@ -43,8 +44,7 @@ pub async fn work(
     let started_at = engine.database_now().await?;
     // A replay that was asked for because of an answer is mapped with that answer.
     mappings::overlay::refresh(&engine.pool, &engine.library).await?;
-    let mut tx = engine.pool.begin().await?;
-    by_key(&mut tx).await?;
+    let mut tx = keyed::begin(&engine.pool).await?;
     let ids: Vec<Uuid> = claimed.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
     let claimed: Vec<&Claimed> = claimed.iter().filter(|message| ours.contains(&message.id)).collect();
@@ -146,6 +146,7 @@ async fn apply_documents(
         }),
         isolate,
         replaying: &replaying,
+        stands_alone: false,
     };
     let fates = items.apply(tx, engine, &context).await?;
     for (place, fate) in fates.into_iter().enumerate() {

@@ -13,7 +13,7 @@ use super::{
     deferral,
     deliveries::{self, router},
     engine::Engine,
-    leases, mappings, messages, runs, scheduler, streams, sweeps, webhooks,
+    keyed, leases, mappings, messages, runs, scheduler, streams, sweeps, webhooks,
 };
 use crate::{audit::Actor, outbox};
 
@@ -57,10 +57,17 @@ async fn renew(engine: &Engine) -> Result<(), sqlx::Error> {
     deliveries::store::renew(&engine.pool, engine.id, &in_hand, engine.settings.lease).await
 }
 
+/// Leases that ran out since then are looked at each second. Those of older ones leave their entries in the index for as long as
+/// anybody has an old snapshot open, and who looks at all walks over them.
+const JUST_NOW: Duration = Duration::from_secs(120);
+
 /// Takes back what daemons that are gone held, and lets go what is held for no reason any more.
 pub async fn mend(engine: Engine) {
+    // What ran out long ago ran out while nobody was there, or is found a minute later.
+    let mut all = std::iter::once(true).chain(std::iter::repeat_n(false, 59)).cycle();
     loop {
-        if let Err(error) = mend_once(&engine).await {
+        let within = (!all.next().unwrap_or(true)).then_some(JUST_NOW);
+        if let Err(error) = mend_once(&engine, within).await {
             tracing::warn!(%error, "housekeeping failed; it is tried again in a second");
         }
         tokio::select! {
@@ -70,7 +77,7 @@ pub async fn mend(engine: Engine) {
     }
 }
 
-async fn mend_once(engine: &Engine) -> Result<(), sqlx::Error> {
+async fn mend_once(engine: &Engine, within: Option<Duration>) -> Result<(), sqlx::Error> {
     let db = &engine.pool;
     let returned = messages::reap_expired(db).await?;
     for orphan in runs::take_up_orphans(db).await? {
@@ -84,24 +91,31 @@ async fn mend_once(engine: &Engine) -> Result<(), sqlx::Error> {
     if returned + released > 0 {
         engine.work.notify_waiters();
     }
-    mend_deliveries(engine).await
+    mend_lane(engine, within).await
 }
 
 /// What is true of messages, for deliveries: expired leases, what is to be held, what may go.
 pub async fn mend_deliveries(engine: &Engine) -> Result<(), sqlx::Error> {
-    let db = &engine.pool;
-    let returned = deliveries::store::reap_expired(db, engine.id, &engine.in_hand()).await?;
-    deliveries::store::hold_uncallable(db).await?;
+    mend_lane(engine, None).await
+}
+
+/// `within`: only leases that ran out so shortly ago.
+async fn mend_lane(engine: &Engine, within: Option<Duration>) -> Result<(), sqlx::Error> {
+    // Locks are only taken of what is free: it waits for nobody, nor anybody long for it.
+    let mut tx = keyed::begin(&engine.pool).await?;
+    let returned = deliveries::store::reap_expired(&mut *tx, engine.id, &engine.in_hand(), within).await?;
+    deliveries::store::hold_uncallable(&mut *tx).await?;
     let mut ready = Vec::new();
     for (name, target) in engine.targets.now().iter() {
         match target.unready() {
             Some(why) => {
-                deliveries::store::hold_unready(db, name, &why.reason, &why.detail).await?;
+                deliveries::store::hold_unready(&mut *tx, name, &why.reason, &why.detail).await?;
             }
             None => ready.push(name.clone()),
         }
     }
-    let released = deliveries::store::release_held(db, &ready, engine.settings.release_per_second).await?;
+    let released = deliveries::store::release_held(&mut *tx, &ready, engine.settings.release_per_second).await?;
+    tx.commit().await?;
     if returned + released > 0 {
         engine.deliveries.notify_waiters();
     }

@@ -4,7 +4,8 @@
 //! - A document is one message; what each of its items came to is told in their order, and commits with them.
 //! - An item goes in with all its parts or not at all.
 //! - Of two items of one code in one document the newer counts, the other is its duplicate.
-//! - A document that changes nothing writes nothing; records of it that went in before as they are, are not even read again.
+//! - A document that changes nothing writes nothing; records of it that went in before as they are, are not even read again,
+//!   and if that is all of them, one look at their links ends it.
 
 use std::collections::HashMap;
 
@@ -14,13 +15,14 @@ use uuid::Uuid;
 
 use super::{
     engine::Engine,
-    letter_ids,
+    keyed, letter_ids,
     mappings::unmapped,
     pages::{
         ApplyContext, ApplyError, Failure, Fate, Incoming, Items, ItemsContext, Receipt, StoredPage, StoredRecord,
-        Verdict, by_key, drop_overtaken, overtake_left, store,
+        Verdict, drop_overtaken, overtake_left, store,
     },
     patience::Patience,
+    recalled,
     runs::Tally,
 };
 use crate::{
@@ -60,6 +62,8 @@ pub struct Submission<'a> {
     /// Records that went in before as they are only compared with their links. When that does not do, the try ends as
     /// [`ApplyError::Recalled`].
     pub recalls: bool,
+    /// See [`ItemsContext::stands_alone`].
+    pub stands_alone: bool,
 }
 
 impl Submission<'_> {
@@ -116,6 +120,21 @@ pub struct Item {
     pub dead_letter_id: Option<Uuid>,
 }
 
+impl Item {
+    pub(super) fn unchanged(ordinal: u32, code: &str, internal_id: i64) -> Item {
+        Item {
+            ordinal,
+            code: Some(code.to_owned()),
+            status: ItemStatus::Unchanged,
+            internal_id: Some(internal_id),
+            is_new: false,
+            failure: None,
+            source: None,
+            dead_letter_id: None,
+        }
+    }
+}
+
 /// What became of a document.
 #[derive(Debug, Clone)]
 pub struct Submitted {
@@ -142,18 +161,21 @@ impl From<sqlx::Error> for IntakeError {
     }
 }
 
-/// Maps and applies a document in a transaction of its own; starts over when another writer was faster.
+/// Maps and applies a document in a transaction of its own; starts over when another writer was faster. An item that stands
+/// alone and is refused leaves nothing.
 pub async fn submit_alone(engine: &Engine, submission: &Submission<'_>) -> Result<Submitted, IntakeError> {
+    let undoes = submission.stands_alone;
     let mut patience = Patience::default();
     loop {
         let submission = Submission {
             isolate: submission.isolate || patience.isolates(),
-            recalls: submission.recalls && patience.recalls(),
+            recalls: submission.recalls && patience.is_first(),
+            stands_alone: submission.stands_alone && patience.is_first(),
             ..submission.clone()
         };
-        let mut tx = engine.pool.begin().await?;
-        by_key(&mut tx).await?;
+        let mut tx = keyed::begin(&engine.pool).await?;
         match submit(&mut tx, engine, &submission).await {
+            Ok(submitted) if undoes && submitted.tally.failed > 0 => return Ok(submitted),
             Ok(submitted) => match tx.commit().await.map_err(ApplyError::from) {
                 Ok(()) => return Ok(submitted),
                 Err(error) if patience.starts_over(&error) => {}
@@ -176,15 +198,27 @@ pub async fn submit(
         .get_for(submission.connector, submission.mapping)
         .ok_or_else(|| IntakeError::UnknownMapping(submission.mapping.to_owned()))?;
     let memory = engine.memory.as_ref();
-    let read = mapping.read(submission.format, submission.body, memory, submission.recalls)?;
-    let submitted = submit_mapped(tx, engine, submission, &mapping, &read.document).await?;
+    let read = mapping.read(submission.format, submission.body, memory, submission.connector, submission.recalls)?;
+    if let Some(submitted) = recalled::unchanged(tx, submission.connector, &mapping, &read).await? {
+        return Ok(submitted);
+    }
+    let parts = read.document.len();
+    let records = if memory.is_some() { read.document.first().map_or(0, |own| own.records) } else { 0 };
+    let mut links = vec![None; records * parts];
+    let tell = |item: usize, part: usize, _: &Verdict, link| {
+        if let Some(held) = links.get_mut(item * parts + part) {
+            *held = link;
+        }
+    };
+    let submitted = submit_telling(tx, engine, submission, &mapping, &read.document, tell).await?;
     if let Some(memory) = memory {
         // They stand in the order of the document, as its records do.
         let mut items = submitted.items.iter().peekable();
-        memory.learn(&read, |ordinal| {
+        let went_in = |ordinal| {
             while items.next_if(|item| item.ordinal < ordinal).is_some() {}
             items.peek().is_some_and(|item| item.ordinal == ordinal && item.status.went_in())
-        });
+        };
+        memory.learn(&read, went_in, |ordinal, part| links.get(ordinal as usize * parts + part).copied().flatten());
     }
     Ok(submitted)
 }
@@ -196,6 +230,18 @@ pub async fn submit_mapped(
     submission: &Submission<'_>,
     mapping: &Effective,
     document: &[Mapped<'_>],
+) -> Result<Submitted, IntakeError> {
+    submit_telling(tx, engine, submission, mapping, document, |_, _, _, _| ()).await
+}
+
+/// `tell`: as in [`Items::apply_telling`]; items are numbered by their ordinals.
+async fn submit_telling(
+    tx: &mut PgConnection,
+    engine: &Engine,
+    submission: &Submission<'_>,
+    mapping: &Effective,
+    document: &[Mapped<'_>],
+    tell: impl FnMut(usize, usize, &Verdict, Option<i64>),
 ) -> Result<Submitted, IntakeError> {
     let records = document.first().map_or(0, |own| own.records);
     let mut items = Items::new(records, submission.on_missing.clone());
@@ -213,8 +259,9 @@ pub async fn submit_mapped(
         write,
         isolate: submission.isolate,
         replaying: &[],
+        stands_alone: submission.stands_alone,
     };
-    let fates = items.apply(tx, engine, &cx).await?;
+    let fates = items.apply_telling(tx, engine, &cx, tell).await?;
     let mut told: Vec<Told<'_>> = told(mapping, document, fates);
     drop_waiting(tx, submission, mapping, write, &mut told).await?;
 
@@ -362,6 +409,7 @@ async fn drop_waiting(
         isolate: false,
         compares: false,
         full_pass_started: None,
+        known: None,
     };
     let receipt = submission.receipt();
     let rows = waiting.iter().filter_map(|place| Some((*place, receipt.of(told[*place].change?))));

@@ -10,10 +10,10 @@ use std::{borrow::Cow, cell::RefCell, time::Duration};
 use chrono::{DateTime, Utc};
 use kopru_sdk::Cause;
 use serde::Serialize;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::{leases::interval, pages::Failure, states::MessageState};
+use super::{keyed, leases::interval, pages::Failure, states::MessageState};
 use crate::canonical::Version;
 
 /// The kind of a message whose body is a document to be mapped and applied.
@@ -168,13 +168,9 @@ pub(super) async fn insert(
 }
 
 /// Claims up to `limit` due messages for `lease`. Raises `claims`, not `attempts`.
-pub async fn claim<'e>(
-    db: impl PgExecutor<'e>,
-    owner: Uuid,
-    limit: i64,
-    lease: Duration,
-) -> Result<Vec<Claimed>, sqlx::Error> {
-    sqlx::query_as!(
+pub async fn claim(pool: &PgPool, owner: Uuid, limit: i64, lease: Duration) -> Result<Vec<Claimed>, sqlx::Error> {
+    let mut tx = keyed::begin(pool).await?;
+    let claimed = sqlx::query_as!(
         Claimed,
         r#"with due as (
              select id from hub.message
@@ -185,8 +181,7 @@ pub async fn claim<'e>(
          )
          update hub.message m
          set state = 'working', claims = claims + 1, lease_owner = $1, lease_until = clock_timestamp() + $3::interval
-         from due
-         where m.id = due.id
+         where m.id = any(array(select id from due))
          returning m.id, m.kind, m.connector, m.stream, m.entity, m.key, m.mapping, m.format, m.body, m.correlation_id,
                    m.run_id, m.dead_letter_id, m.received_at, m.document_ordinal as ordinal, m.version_kind, m.source_version, m.first_attempt_at,
                    m.attempts, m.claims,
@@ -195,8 +190,10 @@ pub async fn claim<'e>(
         limit,
         interval(lease),
     )
-    .fetch_all(db)
-    .await
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(claimed)
 }
 
 /// Keeps the leases of messages that are being worked on. One that this process holds but has dropped, because its turn
@@ -340,7 +337,7 @@ async fn move_final(tx: &mut PgConnection, tried: &[&(&Claimed, Finish)]) -> Res
                                   $8::text[])
                       as u (id, state, internal_id, cause, reason, field, value, detail)
          ), gone as (
-             delete from hub.message m using u where m.id = u.id returning m.*
+             delete from hub.message m using u where m.id = u.id and m.id = any($1) returning m.*
          ), kept as (
              insert into hub.payload_history (message_id, body) select id, body from gone
          )
@@ -397,7 +394,7 @@ async fn requeue(tx: &mut PgConnection, tried: &[&(&Claimed, Finish)]) -> Result
              claims = 0, cause = u.cause, reason = u.reason, detail = u.detail
          from unnest($1::uuid[], $2::text[], $3::interval[], $4::text[], $5::text[], $6::text[])
               as u (id, state, wait, cause, reason, detail)
-         where m.id = u.id",
+         where m.id = u.id and m.id = any($1)",
         &ids,
         &states,
         &waits,
@@ -414,8 +411,9 @@ async fn requeue(tx: &mut PgConnection, tried: &[&(&Claimed, Finish)]) -> Result
 pub async fn reap_expired<'e>(db: impl PgExecutor<'e>) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         "update hub.message set state = 'received', lease_owner = null, lease_until = null
-         where id in (select id from hub.message where state = 'working' and lease_until < clock_timestamp()
-                      for update skip locked)"
+         where id = any(array(
+             select id from hub.message where state = 'working' and lease_until < clock_timestamp()
+             for update skip locked))"
     )
     .execute(db)
     .await?;
@@ -444,7 +442,7 @@ pub async fn release_held<'e>(db: impl PgExecutor<'e>, connector: &str, per_seco
          )
          update hub.message m
          set state = 'received', due_at = clock_timestamp() + make_interval(secs => held.place / $2::float8)
-         from held where m.id = held.id and m.state = 'held'",
+         from held where m.id = held.id and m.id = any(array(select id from held)) and m.state = 'held'",
         connector,
         per_second.max(0.1),
     )

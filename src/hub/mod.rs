@@ -10,6 +10,7 @@
 //! | [`push_only`] | instances that nobody calls |
 //! | [`intake`] | documents that a caller hands over and waits for |
 //! | [`messages`], [`worker`], [`documents`] | the queued lane |
+//! | [`keyed`] | plans of statements that name rows by their keys |
 //! | [`deliveries`] | what is told to others: router, worker, targets |
 //! | [`sinks`], [`installation`] | connectors that are told things, and under which name |
 //! | [`webhooks`] | addresses that people register to be told of events |
@@ -22,6 +23,7 @@
 //! | [`verdict`], [`retry`], [`breaker`] | what a fault means: wait, hold, pause or give up |
 //! | [`leases`], [`daemons`], [`housekeeping`] | several processes on one database |
 //! | [`timeline`], [`history`] | what touched an object; what became of a message |
+//! | `recalled` | pushed documents that came before as they are |
 //! | [`reconcile`] | passes that compare both sides, and what they found |
 //! | [`reading`] | a recorded answer, read without its system |
 //! | [`retention`] | history by dropped partitions |
@@ -53,6 +55,7 @@ pub mod history;
 pub mod housekeeping;
 pub mod installation;
 pub mod intake;
+pub mod keyed;
 pub mod leases;
 pub mod letter_ids;
 pub mod links;
@@ -65,6 +68,7 @@ pub mod patience;
 pub mod pull;
 pub mod push_only;
 pub mod reading;
+mod recalled;
 pub mod reconcile;
 pub mod retention;
 pub mod retry;

@@ -17,7 +17,8 @@ pub struct Patience {
 #[derive(Debug, Clone, Copy)]
 pub struct Try {
     pub isolates: bool,
-    pub recalls: bool,
+    /// Nothing has gone wrong yet: it may count on what is nearly always so.
+    pub is_first: bool,
 }
 
 impl Patience {
@@ -26,21 +27,22 @@ impl Patience {
         self.conflicts >= ISOLATE_AFTER
     }
 
-    /// See [`super::intake::Submission::recalls`].
-    pub const fn recalls(&self) -> bool {
+    /// See [`Try::is_first`].
+    pub const fn is_first(&self) -> bool {
         self.conflicts == 0
     }
 
     /// For work that somebody else starts over: one more try.
     pub const fn next_try(&mut self) -> Try {
-        let next = Try { isolates: self.isolates(), recalls: self.recalls() };
+        let next = Try { isolates: self.isolates(), is_first: self.is_first() };
         self.conflicts = self.conflicts.saturating_add(1);
         next
     }
 
     /// Whether the work is to be tried again at once, in a new transaction.
     pub const fn starts_over(&mut self, error: &ApplyError) -> bool {
-        let again = matches!(error, ApplyError::Conflict | ApplyError::Recalled) && self.conflicts < CONFLICTS;
+        let again = matches!(error, ApplyError::Conflict | ApplyError::Recalled | ApplyError::Unguarded)
+            && self.conflicts < CONFLICTS;
         if again {
             self.conflicts += 1;
         }

@@ -13,6 +13,7 @@ use super::{
     dead_letters::{self, NewLetter},
     documents,
     engine::{Engine, Handler},
+    keyed,
     messages::{self, Claimed, DOCUMENT, Finish, NewMessage, unpack},
     pages::{ApplyError, Failure},
     patience::Patience,
@@ -219,7 +220,7 @@ async fn work_handled(
     if down {
         hold(engine, connector, handler).await?;
     }
-    let mut tx = db.begin().await?;
+    let mut tx = keyed::begin(db).await?;
     let ids: Vec<Uuid> = batch.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
     outcomes.retain(|(message, _)| ours.contains(&message.id));
@@ -271,7 +272,7 @@ async fn hold(engine: &Engine, connector: &str, handler: &Arc<dyn Handler>) -> R
 
 /// Gives claimed messages back untouched, and held: their system is known to be down.
 async fn give_back_held(engine: &Engine, started_at: DateTime<Utc>, batch: &[Claimed]) -> Result<(), sqlx::Error> {
-    let mut tx = engine.pool.begin().await?;
+    let mut tx = keyed::begin(&engine.pool).await?;
     let ids: Vec<Uuid> = batch.iter().map(|message| message.id).collect();
     let ours = messages::still_ours(&mut tx, engine.id, &ids).await?;
     let outcomes: Vec<(&Claimed, Finish)> =
@@ -310,7 +311,7 @@ fn letter_of(engine: &Engine, message: &Claimed, failure: Failure) -> NewLetter 
 /// Puts a claimed message among the dead letters by itself.
 async fn bury(engine: &Engine, message: &Claimed, failure: Failure) -> Result<(), sqlx::Error> {
     let started_at = engine.database_now().await?;
-    let mut tx = engine.pool.begin().await?;
+    let mut tx = keyed::begin(&engine.pool).await?;
     if messages::still_ours(&mut tx, engine.id, &[message.id]).await?.is_empty() {
         return Ok(());
     }

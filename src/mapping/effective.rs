@@ -1,5 +1,6 @@
 //! A mapping with the answers of people that lie over its tables: what pages are mapped with.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::iter::once;
 use std::ops::Deref;
@@ -47,22 +48,35 @@ impl Effective {
         self.mapping.map(format, body, &self.overlay)
     }
 
+    /// A record as it is pushed, by itself, is a list of one; any other document is what it is.
+    pub fn standalone<'d>(&self, format: Format, document: &'d [u8]) -> Cow<'d, [u8]> {
+        let bare = format == Format::Json && document.trim_ascii_start().starts_with(b"{");
+        if bare && self.map_with_parts(format, document).is_err() {
+            let list = [b"[", document, b"]"].concat();
+            if self.map_with_parts(format, &list).is_ok() {
+                return Cow::Owned(list);
+            }
+        }
+        Cow::Borrowed(document)
+    }
+
     /// [`Mapping::map_with_parts`] with the answers.
     pub fn map_with_parts<'a>(&self, format: Format, body: &'a [u8]) -> Result<Vec<Mapped<'a>>, Unreadable> {
         self.mapping.map_with_parts(format, body, &self.overlay)
     }
 
-    /// The same beside what `memory` keeps: records that it `recalls` are not read, and come without values
+    /// The same beside what `memory` keeps of this instance's: records that it `recalls` are not read, and come without values
     /// ([`Change::is_recalled`](crate::canonical::Change::is_recalled)).
     pub fn read<'a>(
         &self,
         format: Format,
         body: &'a [u8],
         memory: Option<&Memory>,
+        connector: &str,
         recalls: bool,
     ) -> Result<Read<'a>, Unreadable> {
         let memory = memory.filter(|_| format == Format::Json);
-        let memory = memory.map(|memory| Recollection::new(memory, &self.hash, recalls));
+        let memory = memory.map(|memory| Recollection::new(memory, (&self.hash, connector), recalls));
         self.mapping.read(format, body, &self.overlay, memory)
     }
 

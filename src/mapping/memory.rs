@@ -2,13 +2,15 @@
 //!
 //! Invariants
 //! - It changes no result. A mapping, with the answers that lie over it, gives the same for the same bytes; so what it gave is
-//!   as good as asking again. Another mapping, or another answer, has other fingerprints.
+//!   as good as asking again. Another mapping, another answer, or another instance has other fingerprints.
+//! - The link that a record is said to have is a hint: whoever keeps the links proves it.
 //! - A change that comes from here is only good for comparing: it has its code, number, version and hash, and no values.
 //! - It is bounded in bytes; what is asked for least goes first.
 
 use std::borrow::Cow;
 use std::mem::size_of;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -32,6 +34,8 @@ pub(super) type Fingerprint = u128;
 pub(super) struct Kept {
     /// 0 is the mapping itself.
     part: usize,
+    /// See [`Recalled::link`]; 0: not known yet.
+    link: AtomicI64,
     code: Piece,
     external_id: Option<Piece>,
     version: Option<Version>,
@@ -60,7 +64,15 @@ impl Piece {
         }
     }
 
-    fn read<'a>(&self, record: &'a str) -> Cow<'a, str> {
+    fn read<'a>(&'a self, record: &'a str) -> &'a str {
+        match self {
+            Piece::At { start, end } => record.get(*start as usize..*end as usize).unwrap_or_default(),
+            Piece::Own(text) => text,
+        }
+    }
+
+    /// The same for longer than the memory keeps it.
+    fn lasting<'a>(&self, record: &'a str) -> Cow<'a, str> {
         match self {
             Piece::At { start, end } => record.get(*start as usize..*end as usize).unwrap_or_default().into(),
             Piece::Own(text) => text.to_string().into(),
@@ -100,23 +112,37 @@ impl Memory {
         self.kept.get(&fingerprint)
     }
 
-    /// Keeps what was read, for those records that `is_worth_it` by their ordinal; asked in the order of the document.
-    pub fn learn(&self, read: &Read<'_>, mut is_worth_it: impl FnMut(u32) -> bool) {
+    /// Keeps what was read of the records that went in, and what is learned of those that are known. `went_in`: by a
+    /// record's ordinal, whether it did; `link`: by its ordinal and part, what it was compared with, as far as there was
+    /// something.
+    pub fn learn(
+        &self,
+        read: &Read<'_>,
+        mut went_in: impl FnMut(u32) -> bool,
+        link: impl Fn(u32, usize) -> Option<i64>,
+    ) {
         let Some((own, parts)) = read.document.split_first() else { return };
         // Codes without a meaning are counted whenever they come.
         if read.records.is_empty() || read.document.iter().any(|mapped| !mapped.unmapped.is_empty()) {
             return;
         }
         for change in &own.changes {
-            if change.is_recalled() || !is_worth_it(change.ordinal) {
+            let ordinal = change.ordinal;
+            if !went_in(ordinal) {
                 continue;
             }
-            let Some((fingerprint, record)) = read.records.get(change.ordinal as usize) else { continue };
+            if let Some(Some(known)) = read.known.get(ordinal as usize) {
+                known.iter().for_each(|one| one.is_linked_by(link(ordinal, one.part)));
+                continue;
+            }
+            let Some((fingerprint, record)) = read.records.get(ordinal as usize) else { continue };
             let of_parts = parts.iter().enumerate().filter_map(|(place, mapped)| {
-                let found = mapped.changes.binary_search_by_key(&change.ordinal, |part| part.ordinal).ok()?;
+                let found = mapped.changes.binary_search_by_key(&ordinal, |part| part.ordinal).ok()?;
                 Some(Kept::of(place + 1, mapped.changes.get(found)?, record))
             });
-            self.kept.insert(*fingerprint, std::iter::once(Kept::of(0, change, record)).chain(of_parts).collect());
+            let kept: Arc<[Kept]> = std::iter::once(Kept::of(0, change, record)).chain(of_parts).collect();
+            kept.iter().for_each(|one| one.is_linked_by(link(ordinal, one.part)));
+            self.kept.insert(*fingerprint, kept);
         }
     }
 }
@@ -125,6 +151,7 @@ impl Kept {
     fn of(part: usize, change: &Change<'_>, record: &str) -> Kept {
         Kept {
             part,
+            link: AtomicI64::new(0),
             code: Piece::of(&change.code, record),
             external_id: change.external_id.as_deref().map(|id| Piece::of(id, record)),
             version: change.version.clone(),
@@ -136,12 +163,18 @@ impl Kept {
         self.part
     }
 
+    fn is_linked_by(&self, link: Option<i64>) {
+        if let Some(link) = link {
+            self.link.store(link, Ordering::Relaxed);
+        }
+    }
+
     /// `record`: the bytes that came again.
     pub(super) fn change<'a>(&self, mapping: &Mapping, record: &'a str, ordinal: u32) -> Change<'a> {
         Change {
             entity: mapping.entity(),
-            code: self.code.read(record),
-            external_id: self.external_id.as_ref().map(|id| id.read(record)),
+            code: self.code.lasting(record),
+            external_id: self.external_id.as_ref().map(|id| id.lasting(record)),
             version: self.version.clone(),
             values: Vec::new(),
             hash: self.hash,
@@ -157,33 +190,78 @@ pub struct Read<'a> {
     pub document: Vec<Mapped<'a>>,
     /// By their ordinals; empty where nothing is kept.
     pub(super) records: Vec<(Fingerprint, &'a str)>,
+    /// Beside those: what is known of each.
+    pub(super) known: Vec<Option<Arc<[Kept]>>>,
+}
+
+/// A record of a mapping or of a part that came before as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Recalled<'r> {
+    pub ordinal: u32,
+    /// 0 is the mapping itself.
+    pub part: usize,
+    /// The link that it was compared with when it came last; a hint, which whoever keeps the links has to prove.
+    pub link: i64,
+    pub code: &'r str,
+    pub external_id: Option<&'r str>,
+    pub version: Option<&'r Version>,
+    pub hash: Hash,
+}
+
+impl Read<'_> {
+    /// Every record with its parts, in the order of the document, when all of them came before as they are and it is known
+    /// what each was compared with.
+    pub fn recalled(&self) -> Option<Vec<Recalled<'_>>> {
+        if self.known.is_empty() || self.known.len() != self.records.len() {
+            return None;
+        }
+        let mut all = Vec::with_capacity(self.known.len());
+        for (ordinal, (kept, (_, record))) in (0..).zip(self.known.iter().zip(&self.records)) {
+            for one in kept.as_ref()?.iter() {
+                all.push(Recalled {
+                    ordinal,
+                    part: one.part,
+                    link: Some(one.link.load(Ordering::Relaxed)).filter(|link| *link != 0)?,
+                    code: one.code.read(record),
+                    external_id: one.external_id.as_ref().map(|id| id.read(record)),
+                    version: one.version.as_ref(),
+                    hash: one.hash,
+                });
+            }
+        }
+        Some(all)
+    }
 }
 
 /// The memory as one reading of a document uses it.
 #[derive(Debug)]
 pub(super) struct Recollection<'m, 'a> {
     memory: &'m Memory,
-    /// Of the mapping and the answers.
+    /// Of the mapping, the answers and the instance.
     seed: u64,
     /// Else it only learns.
     recalls: bool,
     records: Vec<(Fingerprint, &'a str)>,
+    known: Vec<Option<Arc<[Kept]>>>,
 }
 
 impl<'m, 'a> Recollection<'m, 'a> {
-    pub(super) fn new(memory: &'m Memory, reader: &str, recalls: bool) -> Recollection<'m, 'a> {
-        Recollection { memory, seed: xxh3_64(reader.as_bytes()), recalls, records: Vec::new() }
+    pub(super) fn new(memory: &'m Memory, (reader, connector): (&str, &str), recalls: bool) -> Recollection<'m, 'a> {
+        let seed = xxh3_64(reader.as_bytes()) ^ xxh3_64(connector.as_bytes()).rotate_left(1);
+        Recollection { memory, seed, recalls, records: Vec::new(), known: Vec::new() }
     }
 
     /// What the record became before; called for each record in its turn.
-    pub(super) fn of(&mut self, record: &'a str) -> Option<Arc<[Kept]>> {
+    pub(super) fn of(&mut self, record: &'a str) -> Option<&[Kept]> {
         let fingerprint = xxh3_128_with_seed(record.as_bytes(), self.seed);
+        let known = if self.recalls { self.memory.find(fingerprint) } else { None };
         self.records.push((fingerprint, record));
-        if self.recalls { self.memory.find(fingerprint) } else { None }
+        self.known.push(known);
+        self.known.last()?.as_deref()
     }
 
-    pub(super) fn into_records(self) -> Vec<(Fingerprint, &'a str)> {
-        self.records
+    pub(super) fn into_read(self, document: Vec<Mapped<'a>>) -> Read<'a> {
+        Read { document, records: self.records, known: self.known }
     }
 }
 
@@ -231,12 +309,12 @@ when = { field = "PRICE", filled = false }
     }
 
     fn learned(mapping: &Effective, memory: &Memory, page: &str) {
-        let read = mapping.read(Format::Json, page.as_bytes(), Some(memory), true).unwrap();
-        memory.learn(&read, |_| true);
+        let read = mapping.read(Format::Json, page.as_bytes(), Some(memory), "erp", true).unwrap();
+        memory.learn(&read, |_| true, |ordinal, part| Some(i64::from(ordinal) * 10 + part as i64 + 1));
     }
 
     fn recalled(mapping: &Effective, memory: &Memory, page: &str) -> Vec<Vec<(String, bool)>> {
-        let read = mapping.read(Format::Json, page.as_bytes(), Some(memory), true).unwrap();
+        let read = mapping.read(Format::Json, page.as_bytes(), Some(memory), "erp", true).unwrap();
         let told = |mapped: &Mapped<'_>| {
             mapped.changes.iter().map(|change| (change.code.to_string(), change.is_recalled())).collect()
         };
@@ -257,7 +335,7 @@ when = { field = "PRICE", filled = false }
             vec![told(&[("3", false), ("2", true), ("1", true)]), told(&[("3", false), ("1", true)])];
         assert_eq!(recalled(&mapping, &memory, page), expected);
 
-        let read = |memory| mapping.read(Format::Json, page.as_bytes(), memory, true).unwrap().document;
+        let read = |memory| mapping.read(Format::Json, page.as_bytes(), memory, "erp", true).unwrap().document;
         let (with, without) = (read(Some(&memory)), read(None));
         for (with, without) in with.iter().zip(&without) {
             assert_eq!(with.changes.len(), without.changes.len());
@@ -279,7 +357,7 @@ when = { field = "PRICE", filled = false }
         assert!(recalled(&mapping, &memory, page)[0][0].1);
         assert!(!recalled(&mapping, &memory, r#"{"items":[{"CODE":"1","NAME":"B"}]}"#)[0][0].1);
         assert!(!recalled(&cards(&[("names", "C", "Ceyhan")]), &memory, page)[0][0].1);
-        let twice = mapping.read(Format::Json, page.as_bytes(), Some(&memory), false).unwrap();
+        let twice = mapping.read(Format::Json, page.as_bytes(), Some(&memory), "erp", false).unwrap();
         assert!(!twice.document[0].changes[0].is_recalled());
     }
 
@@ -287,8 +365,8 @@ when = { field = "PRICE", filled = false }
     fn what_was_not_worth_it_and_what_holds_unknown_codes_is_not_kept() {
         let (mapping, memory) = (cards(&[]), Memory::new(1 << 20));
         let page = r#"{"items":[{"CODE":"1","NAME":"A"}]}"#;
-        let read = mapping.read(Format::Json, page.as_bytes(), Some(&memory), true).unwrap();
-        memory.learn(&read, |_| false);
+        let read = mapping.read(Format::Json, page.as_bytes(), Some(&memory), "erp", true).unwrap();
+        memory.learn(&read, |_| false, |_, _| None);
         assert!(!recalled(&mapping, &memory, page)[0][0].1);
         let unknown = r#"{"items":[{"CODE":"1","NAME":"A"},{"CODE":"2","NAME":"Z"}]}"#;
         learned(&mapping, &memory, unknown);

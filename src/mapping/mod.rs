@@ -37,7 +37,7 @@ pub use compiled::{Fault, Identity, Mapped, Mapping, Rejected};
 pub use effective::Effective;
 pub use explain::{Explained, ExplainedField, Fate};
 pub use file::{Files, Library};
-pub use memory::{Memory, Read};
+pub use memory::{Memory, Read, Recalled};
 pub use outbound::{Outbound, Told};
 pub use problem::Problem;
 pub use rule::OnMissing;

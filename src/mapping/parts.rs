@@ -82,9 +82,11 @@ impl Mapping {
         let shape = if self.parts.mappings.is_empty() { &self.shape } else { &self.parts.shape };
         let needs_whole = self.needs_whole || self.parts.mappings.iter().any(|part| part.needs_whole);
         read_page(format, body, &self.records, shape, needs_whole, &mut reading)?;
-        let records = reading.memory.map(Recollection::into_records).unwrap_or_default();
         let document = std::iter::once(reading.own).chain(reading.parts).map(Run::ended).collect();
-        Ok(Read { document, records })
+        Ok(match reading.memory {
+            Some(memory) => memory.into_read(document),
+            None => Read { document, records: Vec::new(), known: Vec::new() },
+        })
     }
 }
 
@@ -142,7 +144,7 @@ impl<'a> Taker<'a> for Reading<'_, 'a> {
 
     fn recalls(&mut self, ordinal: u32, record: &'a str) -> bool {
         let Some(kept) = self.memory.as_mut().and_then(|memory| memory.of(record)) else { return false };
-        for one in kept.iter() {
+        for one in kept {
             match one.part().checked_sub(1) {
                 None => self.own.recall(one.change(self.mapping, record, ordinal)),
                 Some(place) => {

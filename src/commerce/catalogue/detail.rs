@@ -136,11 +136,11 @@ struct Row {
     stock: Json<Vec<Level>>,
 }
 
-/// $4 whether products out of use are seen, $5 the key, $6 whether costs are.
+/// The product `p` but for its price.
 macro_rules! statement {
-    ($key:literal) => {
+    ($dealer:expr, $price:expr, $winner:expr, $key:literal) => {
         concat!(
-    pricing_sql!(dealer),
+    $dealer,
     " select p.id, p.revision, p.created_at, p.updated_at, p.code, p.sku, p.name, p.slug, p.short_description, p.description,
         p.category_id, c.code as category_code, c.name as category_name, p.brand_id, b.code as brand_code,
         b.name as brand_name, p.unit, p.barcode, p.vat_rate, p.product_type_code, p.warranty_months, p.weight, p.weight_unit,
@@ -156,32 +156,61 @@ macro_rules! statement {
         (select coalesce(jsonb_agg(jsonb_build_object('warehouse', h.code, 'name', h.name, 'available', s.available)
                                    order by h.code), '[]')
          from commerce.stock_level s join commerce.warehouse h on h.id = s.warehouse_id
-         where s.product_id = p.id) as stock,
-        k.amount as cost, k.currency as cost_currency, case when w.id is not null then ",
-    pricing_sql!(net),
-    " end as amount, w.currency, w.role as rule
-    from commerce.product p
-    cross join dealer d
-    cross join (select 1::numeric as quantity, 1::numeric as asked_numerator, 1::numeric as asked_denominator) a ",
-    pricing_sql!(winner),
+         where s.product_id = p.id) as stock, ",
+    $price,
+    " from commerce.product p ",
+    $winner,
     " left join commerce.category c on c.id = p.category_id
     left join commerce.brand b on b.id = p.brand_id
-    left join lateral (
-        select r.amount, r.currency from commerce.price r
-        where $6 and r.product_id = p.id and r.customer_id is null and r.price_list_id is null and r.role = 'cost'
-          and r.is_active and (r.valid_from is null or r.valid_from <= $2) and (r.valid_to is null or r.valid_to >= $2)
-        order by r.priority, r.valid_from desc nulls last, r.id desc
-        limit 1
-    ) k on true
-    where ($4 or (p.is_active and p.deleted_at is null)) and ",
+    where ",
             $key
         )
     };
 }
 
-const BY_ID: &str = statement!("p.id = $5");
-const BY_IDS: &str = statement!("p.id = any($5)");
-const BY_SKU: &str = statement!("p.sku = $5");
+/// At a dealer's price: $4 whether products out of use are seen, $5 the key, $6 whether costs are.
+macro_rules! priced {
+    ($key:literal) => {
+        statement!(
+            pricing_sql!(dealer),
+            concat!(
+                "k.amount as cost, k.currency as cost_currency, case when w.id is not null then ",
+                pricing_sql!(net),
+                " end as amount, w.currency, w.role as rule"
+            ),
+            concat!(
+                "cross join dealer d
+                cross join (select 1::numeric as quantity, 1::numeric as asked_numerator, 1::numeric as asked_denominator) a ",
+                pricing_sql!(winner),
+                " left join lateral (
+                    select r.amount, r.currency from commerce.price r
+                    where $6 and r.product_id = p.id and r.customer_id is null and r.price_list_id is null and r.role = 'cost'
+                      and r.is_active and (r.valid_from is null or r.valid_from <= $2) and (r.valid_to is null or r.valid_to >= $2)
+                    order by r.priority, r.valid_from desc nulls last, r.id desc
+                    limit 1
+                ) k on true"
+            ),
+            $key
+        )
+    };
+}
+
+const BY_ID: &str = priced!("($4 or (p.is_active and p.deleted_at is null)) and p.id = $5");
+const BY_SKU: &str = priced!("($4 or (p.is_active and p.deleted_at is null)) and p.sku = $5");
+/// Without any price.
+macro_rules! unpriced {
+    ($key:literal) => {
+        statement!(
+            "",
+            "null::numeric as cost, null::text as cost_currency, null::numeric as amount, null::text as currency, null::text as rule",
+            "",
+            $key
+        )
+    };
+}
+
+const CORES_BY_ID: &str = unpriced!("p.id = any($1)");
+const CORE_BY_SKU: &str = unpriced!("p.sku = $1");
 
 /// The product as this viewer may see it; `None` when it is not there for them.
 pub async fn product<'e>(
@@ -218,22 +247,17 @@ fn everything() -> Viewer {
 
 /// The product whoever sees it, with its stock and without any price.
 pub(super) async fn core<'e>(db: impl PgExecutor<'e>, which: Which<'_>) -> Result<Option<Detail>, sqlx::Error> {
-    let found = product(db, &everything(), which).await?;
-    Ok(found.map(|detail| Detail { price: None, ..detail }))
+    let query = match which {
+        Which::Id(id) => sqlx::query_as::<_, Row>(CORES_BY_ID).bind(vec![id]),
+        Which::Sku(sku) => sqlx::query_as::<_, Row>(CORE_BY_SKU).bind(storable(sku)),
+    };
+    Ok(query.fetch_optional(db).await?.map(|row| detail(row, &everything())))
 }
 
 /// The same of several, in any order.
 pub(super) async fn cores<'e>(db: impl PgExecutor<'e>, ids: &[i64]) -> Result<Vec<Detail>, sqlx::Error> {
-    let viewer = everything();
-    let query = sqlx::query_as::<_, Row>(BY_IDS)
-        .bind(viewer.dealer.customer_id)
-        .bind(viewer.day)
-        .bind(viewer.dealer.allow_zero_price)
-        .bind(viewer.sees_all)
-        .bind(ids)
-        .bind(viewer.sees_costs);
-    let rows = query.fetch_all(db).await?;
-    Ok(rows.into_iter().map(|row| Detail { price: None, ..detail(row, &viewer) }).collect())
+    let rows: Vec<Row> = sqlx::query_as(CORES_BY_ID).bind(ids).fetch_all(db).await?;
+    Ok(rows.into_iter().map(|row| detail(row, &everything())).collect())
 }
 
 fn detail(row: Row, viewer: &Viewer) -> Detail {

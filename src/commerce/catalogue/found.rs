@@ -1,6 +1,6 @@
 //! Which products a search finds, in the order of names.
 //!
-//! The store can walk the names and look at each, which ends soon when many are found and they lie everywhere; or take what the words
+//! The leaves ([`super::leaves`]) tell it. Where they cannot, the store can walk the names and look at each, which ends soon when many are found and they lie everywhere; or take what the words
 //! find out of their index and sort it, which is quick when few are found. It takes the one or the other by a guess, and names that
 //! begin alike lie together: all that is wanted may stand at the end of the walk. So a part of the walk is tried, and then the index.
 
@@ -8,6 +8,7 @@ use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 
 use super::{
     filter::{Filter, Sort},
+    leaves,
     list::{self, Key},
 };
 
@@ -36,6 +37,13 @@ pub(super) async fn places(
     after: Option<&Key>,
     rows: i64,
 ) -> Result<Vec<Place>, sqlx::Error> {
+    if let Some(leaves::Found(ids)) = leaves::find(db, sees_all, filter, sort, after, rows).await? {
+        let mut statement = QueryBuilder::new("select p.id, p.code, p.name from commerce.product p");
+        filter.push(&mut statement, sees_all);
+        statement.push(" and p.id = any(").push_bind(ids).push(")");
+        push_page(&mut statement, sort, after, rows);
+        return statement.build_query_as().fetch_all(db).await;
+    }
     let mut statement = QueryBuilder::new("select p.id, p.code, p.name from (select p.* from commerce.product p");
     statement.push(if sees_all { " where true" } else { " where p.is_active and p.deleted_at is null" });
     push_page(&mut statement, sort, after, WALKED);

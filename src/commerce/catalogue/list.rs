@@ -418,6 +418,14 @@ pub(super) const fn id_of(key: &Key) -> i64 {
     }
 }
 
+/// The name that a list by name goes on behind.
+pub(super) fn name_of(key: &Key) -> Option<&str> {
+    match key {
+        Key::Text(name, _) => Some(name),
+        Key::Id(_) => None,
+    }
+}
+
 pub(super) fn place_key(sort: Sort, place: &Place) -> Key {
     key(sort, place.id, &place.code, &place.name, None)
 }

@@ -1,9 +1,9 @@
 //! The catalogue as people read it: lists with a dealer's prices, one product, the category tree, brands.
 //!
 //! Invariants
-//! - A page is one statement, whoever asks: its products as they lie written down ([`written`]), their prices for the dealer, their
-//!   stock. A second one reads those that have changed since. References of a filter (category with all below it, brand) are looked
-//!   up before it.
+//! - A page is one statement, whoever asks: its products as they lie written down ([`written`]), with the rows that price them and their
+//!   stock. A second one reads those that have changed since. References of a filter (category with all below it, brand) and where the
+//!   words of a search are ([`leaves`]) are looked up before it.
 //! - What a page costs does not depend on how many products there are, as long as it is sorted by name, code or age, and
 //!   does when prices decide as long as the shelf ([`shelf`]) is up to date.
 //! - Dealers see active products that nobody deleted; people who edit products see all when they ask for it.
@@ -14,6 +14,7 @@ mod detail;
 mod filter;
 mod found;
 mod kept;
+mod leaves;
 mod list;
 mod reader;
 mod search;
@@ -29,7 +30,7 @@ pub use reader::Reader;
 pub use search::{BadSearch, Words};
 pub use shelf::Turn;
 pub use tree::{Brand, Category};
-pub use written::Line;
+pub use written::{LINE_FORM, Line};
 
 use chrono::NaiveDate;
 

@@ -6,19 +6,18 @@ use std::sync::{
 };
 
 use chrono::NaiveDate;
-use rust_decimal::Decimal;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Viewer,
-    detail::{self, Detail, Level, Which},
+    detail::{self, Detail, Which},
     filter::{self, Filter, References, Sort},
     kept::{Forms, Kept, Shown},
     list::{self, Listed},
     shelf::{self, Turn},
     tree::{self, Brand, Category},
-    written::{self, Line},
+    written::{self, Dealers, Line},
 };
 use crate::{
     commerce::{
@@ -35,6 +34,7 @@ pub struct Reader {
     allow_zero_price: bool,
     forms: Forms,
     kept: Option<Kept>,
+    dealers: Dealers,
     /// Whether anybody has read a list or a product.
     asked: Arc<AtomicBool>,
 }
@@ -42,7 +42,7 @@ pub struct Reader {
 impl Reader {
     /// `forms`: in which products are written down.
     pub fn new(pool: PgPool, allow_zero_price: bool, forms: Forms) -> Reader {
-        Reader { pool, allow_zero_price, forms, kept: None, asked: Arc::default() }
+        Reader { pool, allow_zero_price, forms, kept: None, dealers: Dealers::default(), asked: Arc::default() }
     }
 
     /// Reads what programs read, who write no pages.
@@ -111,17 +111,13 @@ impl Reader {
         filter: &Filter,
         sort: Sort,
         page: &PageRequest,
-    ) -> Result<Option<Result<Page<Line<Decimal>>, BadPage>>, sqlx::Error> {
-        written::page(&self.pool, self.forms, viewer, filter, sort, page).await
+    ) -> Result<Option<Result<Page<Line>, BadPage>>, sqlx::Error> {
+        written::page(&self.pool, self.forms, &self.dealers, viewer, filter, sort, page).await
     }
 
     /// A product of what is written down in the store; `None`: read it with [`Reader::product`].
-    pub async fn written_product(
-        &self,
-        viewer: &Viewer,
-        which: Which<'_>,
-    ) -> Result<Option<Line<Vec<Level>>>, sqlx::Error> {
-        written::line(&self.pool, self.forms, viewer, which).await
+    pub async fn written_product(&self, viewer: &Viewer, which: Which<'_>) -> Result<Option<Line>, sqlx::Error> {
+        written::line(&self.pool, self.forms, &self.dealers, viewer, which).await
     }
 
     /// Who asks for the prices of this customer; of none, for what holds for everybody.

@@ -44,12 +44,21 @@ impl Words {
         self.0.iter().map(|word| word.len() + size_of::<String>()).sum()
     }
 
+    pub(super) fn words(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Of each word whether it stands for the beginning of one.
+    pub(super) fn are_beginnings(&self) -> Vec<bool> {
+        self.0.iter().map(|word| is_beginning(word)).collect()
+    }
+
     /// Patterns for `like`, still to be folded.
     pub(super) fn patterns(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|word| {
             let mut pattern = String::with_capacity(word.len() + 3);
             pattern.push('%');
-            if word.chars().count() < 3 {
+            if is_beginning(word) {
                 pattern.push(' ');
             }
             for letter in word.chars() {
@@ -62,6 +71,10 @@ impl Words {
             pattern
         })
     }
+}
+
+fn is_beginning(word: &str) -> bool {
+    word.chars().count() < 3
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     audit::{self, Entry},
     clock::Clock,
+    database,
     outbox::{EventType, Provenance},
     principal::{Permission, Scope},
 };
@@ -190,7 +191,7 @@ pub async fn paid(conn: &mut PgConnection, cx: &OrderContext<'_>, order: i64) ->
 pub async fn expire(pool: &PgPool, clock: &Clock) -> Result<usize, OrderError> {
     let mut expired = 0;
     loop {
-        let mut tx = pool.begin().await?;
+        let mut tx = database::begin(pool).await?;
         let due = sqlx::query_as!(
             Held,
             r#"

@@ -5,17 +5,19 @@
 //! - What was not taken is given back; a cancellation that was asked for meanwhile is made then.
 //! - `sent_at` and the ERP's number are set once.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::{
     State,
     error::OrderError,
-    moves::{Change, Held, announce, lock, write},
+    events::Told,
+    moves::{Change, Held, lock, write},
     queries::release,
 };
 use crate::{
-    outbox::{EventType, Provenance},
+    audit::{self, Actor, Entry},
+    outbox::{self, EventType, Events, Provenance},
     principal::Scope,
 };
 
@@ -32,47 +34,22 @@ pub enum Handing {
     NotWanted,
 }
 
-/// Hands an order over. It stays handed over until [`taken`] or [`given_back`].
+/// Hands an order over, unless somebody wants it cancelled. It stays handed over until [`taken`] or [`given_back`].
 pub async fn hand_over(conn: &mut PgConnection, by: &Provenance<'_>, order: i64) -> Result<Handing, OrderError> {
-    let handed = sqlx::query_scalar!(
-        "update commerce.sales_order set handed_at = coalesce(handed_at, $2)
-         where id = $1 and confirmed_at is not null and state <> 'cancelled' and sent_at is null
-           and cancel_requested_at is null
-         returning id",
-        order,
-        by.now,
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    match handed {
-        Some(_) => Ok(record(conn, order).await?.map_or(Handing::NotWanted, Handing::Ready)),
-        None => standing(conn, order).await,
+    loop {
+        let row =
+            sqlx::query_file!("src/commerce/orders/sql/outgoing.sql", order, by.now).fetch_optional(&mut *conn).await?;
+        return Ok(match row {
+            Some(row) if row.is_handed => Handing::Ready(row.record),
+            Some(row) if row.is_sent => Handing::Sent(row.external_number),
+            Some(row) if row.is_confirmed && !row.is_cancelled => match row.cancel_requested {
+                true => Handing::CancelAsked(row.record),
+                // Somebody else moved it while the statement ran.
+                false => continue,
+            },
+            _ => Handing::NotWanted,
+        });
     }
-}
-
-/// The same without handing it over.
-pub async fn standing(conn: &mut PgConnection, order: i64) -> Result<Handing, OrderError> {
-    let row = sqlx::query!(
-        r#"select state = 'cancelled' as "is_cancelled!", confirmed_at is not null as "is_confirmed!",
-                  sent_at is not null as "is_sent!", cancel_requested_at is not null as "cancel_requested!",
-                  external_number
-           from commerce.sales_order where id = $1"#,
-        order,
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    Ok(match row {
-        Some(row) if row.is_sent => Handing::Sent(row.external_number),
-        Some(row) if row.is_confirmed && !row.is_cancelled => {
-            let Some(record) = record(conn, order).await? else { return Ok(Handing::NotWanted) };
-            if row.cancel_requested { Handing::CancelAsked(record) } else { Handing::Ready(record) }
-        }
-        _ => Handing::NotWanted,
-    })
-}
-
-async fn record(conn: &mut PgConnection, order: i64) -> Result<Option<Value>, sqlx::Error> {
-    sqlx::query_file_scalar!("src/commerce/orders/sql/outgoing.sql", order).fetch_optional(conn).await
 }
 
 /// Orders that nobody was told of yet: confirmed, and nothing of them sent or shipped.
@@ -86,52 +63,83 @@ pub async fn untold(conn: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
     .await
 }
 
-/// The ERP has it, under this number, and holds its goods or does not.
-pub async fn taken(
-    conn: &mut PgConnection,
-    by: &Provenance<'_>,
-    order: i64,
-    number: Option<&str>,
-    holds_goods: bool,
-) -> Result<(), OrderError> {
-    let held = lock(conn, Scope::house(), order).await?;
-    let written = sqlx::query!(
-        "with changed as (
-            update commerce.sales_order
-            set sent_at = $3, handed_at = coalesce(handed_at, $3), external_number = coalesce(external_number, $4),
-                reserved_there = $8, revision = $2, updated_at = $3
-            where id = $1 and sent_at is null and confirmed_at is not null
-            returning id
-         )
-         insert into commerce.sales_order_history
-            (order_id, revision, at, action, from_state, state, actor, correlation_id, note)
-         select id, $2, $3, 'sent', $5, $5, $6, $7, $4 from changed",
-        held.id,
-        held.revision + 1,
-        by.now,
-        number,
-        held.state,
-        by.origin,
-        by.correlation_id,
-        holds_goods,
+/// An order that an ERP has.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken<'a> {
+    pub order: i64,
+    /// What it calls it.
+    pub number: Option<&'a str>,
+    pub holds_goods: bool,
+    /// What it was sent by.
+    pub correlation_id: &'a str,
+}
+
+/// Locks orders by rising id, for what follows on several of them in one transaction.
+pub async fn lock_all(conn: &mut PgConnection, orders: &[i64]) -> Result<(), sqlx::Error> {
+    sqlx::query_scalar!(
+        "select id from commerce.sales_order where id = any ($1) order by id for no key update",
+        orders
     )
-    .execute(&mut *conn)
-    .await?
-    .rows_affected();
-    if written == 0 {
-        return Ok(());
+    .fetch_all(conn)
+    .await?;
+    Ok(())
+}
+
+/// The ERP has these orders. What it has already, and what was never confirmed, stays as it is.
+pub async fn taken(conn: &mut PgConnection, by: &Provenance<'_>, taken: &[Taken<'_>]) -> Result<(), OrderError> {
+    let orders: Vec<i64> = taken.iter().map(|one| one.order).collect();
+    lock_all(conn, &orders).await?;
+    let changed = sqlx::query!(
+        r#"with changed as (
+            update commerce.sales_order o
+            set sent_at = $1, handed_at = coalesce(o.handed_at, $1), external_number = coalesce(o.external_number, t.number),
+                reserved_there = t.holds_goods, revision = o.revision + 1, updated_at = $1
+            from unnest($3::bigint[], $4::text[], $5::boolean[], $6::text[]) as t (id, number, holds_goods, correlation_id)
+            where o.id = t.id and o.sent_at is null and o.confirmed_at is not null
+            returning o.id, o.revision, o.customer_id, o.number, o.state, o.payment_method, o.currency, o.total,
+                t.correlation_id, t.number as theirs
+         ), noted as (
+            insert into commerce.sales_order_history
+                (order_id, revision, at, action, from_state, state, actor, correlation_id, note)
+            select id, revision, $1, 'sent', state, state, $2, correlation_id, theirs from changed
+         )
+         select id, revision, customer_id, number, state, payment_method, currency, total, correlation_id as "correlation_id!"
+         from changed order by id"#,
+        by.now,
+        by.origin,
+        &orders,
+        &taken.iter().map(|one| one.number).collect::<Vec<_>>() as _,
+        &taken.iter().map(|one| one.holds_goods).collect::<Vec<_>>(),
+        &taken.iter().map(|one| one.correlation_id).collect::<Vec<_>>() as _,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut events = Vec::with_capacity(changed.len());
+    let mut entries = Vec::with_capacity(changed.len());
+    for row in &changed {
+        let told = Told {
+            id: row.id,
+            number: &row.number,
+            customer_id: row.customer_id,
+            state: &row.state,
+            payment_method: &row.payment_method,
+            total: row.total,
+            currency: &row.currency,
+            revision: row.revision,
+            cause: Some("sent"),
+        };
+        let mut one = Events::new(EventType::OrderUpdated, 1).from_request(&row.correlation_id);
+        one.push(row.id, row.revision, &told)?;
+        events.push(one);
+        let detail = json!({ "id": row.id, "from": row.state, "to": row.state });
+        entries.push(Entry { action: "order.sent", subject_kind: "order", subject: row.number.clone(), detail });
     }
-    let state = held.state()?;
-    let change = Change {
-        to: state,
-        action: "sent",
-        audited: "order.sent",
-        events: &[EventType::OrderUpdated],
-        cause: Some("sent"),
-        note: None,
-        detail: None,
-    };
-    announce(conn, by, &held, state, &change).await
+    outbox::append_all(conn, by, &events).await?;
+    let who = |correlation_id| Actor { name: by.origin, correlation_id };
+    let entries: Vec<(Actor<'_>, &Entry)> =
+        changed.iter().zip(&entries).map(|(row, entry)| (who(row.correlation_id.as_str()), entry)).collect();
+    audit::record_each(conn, None, &entries).await?;
+    Ok(())
 }
 
 /// The ERP did not take it, for sure. Gives whether it was cancelled now, since somebody had asked for that.

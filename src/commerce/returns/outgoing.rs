@@ -28,7 +28,7 @@ use crate::{
 pub enum Handing {
     /// Its slip is to be made: what there is to tell.
     Ready(Value),
-    /// Its slip may be over there, and the return was rejected meanwhile.
+    /// The return was rejected, and its slip may be over there if it was on its way before.
     Rejected(Value),
     /// Its slip is over there, under this number.
     Sent(Option<String>),
@@ -46,15 +46,10 @@ pub async fn hand_over(conn: &mut PgConnection, by: &Provenance<'_>, id: i64) ->
     )
     .execute(&mut *conn)
     .await?;
-    match standing(conn, id).await? {
-        // Nothing was sent yet.
-        Handing::Rejected(_) => Ok(Handing::NotWanted),
-        handing => Ok(handing),
-    }
+    standing(conn, id).await
 }
 
-/// The same without handing it over.
-pub async fn standing(conn: &mut PgConnection, id: i64) -> Result<Handing, ReturnError> {
+async fn standing(conn: &mut PgConnection, id: i64) -> Result<Handing, ReturnError> {
     let row = sqlx::query!(
         r#"select state, sent_at is not null as "is_sent!", external_number
            from commerce.return_request where id = $1"#,

@@ -23,8 +23,9 @@ use crate::{
         engine::Engine,
         handover::Announced,
         intake::{self, IntakeError, Item, ItemStatus, Submission, Submitted},
+        keyed::by_key,
         links, meters,
-        pages::{ApplyError, Failure, by_key},
+        pages::{ApplyError, Failure},
         patience::{Patience, Try},
         runs::Tally,
     },
@@ -211,7 +212,9 @@ impl Push {
             received_at: *self.received_at.get_or_init(|| now),
             first: 0,
             isolate: turn.isolates,
-            recalls: turn.recalls,
+            recalls: turn.is_first,
+            // What is refused is answered as a problem, and that undoes everything.
+            stands_alone: !self.bulk && turn.is_first,
         };
         let announced =
             self.reading.map(|number| Announced { engine: &self.engine, connector: &self.instance, number });
@@ -361,7 +364,7 @@ impl From<IntakeError> for Stop {
 impl From<ApplyError> for Stop {
     fn from(error: ApplyError) -> Stop {
         match error {
-            ApplyError::Conflict | ApplyError::Recalled => Stop::Again(Box::new(error)),
+            ApplyError::Conflict | ApplyError::Recalled | ApplyError::Unguarded => Stop::Again(Box::new(error)),
             ApplyError::Database(error) => error.into(),
             error => Problem::internal(error).into(),
         }

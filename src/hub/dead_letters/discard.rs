@@ -8,14 +8,17 @@ use super::{
     super::deliveries,
     store::{LetterError, close},
 };
-use crate::audit::{self, Actor, Entry};
+use crate::{
+    audit::{self, Actor, Entry},
+    database,
+};
 
 /// Puts letters aside. Those that are being replayed right now are left alone. Returns how many it were.
 pub async fn discard(db: &PgPool, by: Actor<'_>, ids: &[Uuid], reason: &str) -> Result<u64, LetterError> {
     if reason.trim().is_empty() {
         return Err(LetterError::NoReason);
     }
-    let mut tx = db.begin().await?;
+    let mut tx = database::begin(db).await?;
     let done = discard_within(&mut tx, by, ids, reason).await?;
     tx.commit().await?;
     Ok(done)

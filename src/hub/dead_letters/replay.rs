@@ -16,13 +16,14 @@ use super::{
 };
 use crate::{
     audit::{self, Actor, Entry},
+    database,
     mapping::{Effective, Format},
 };
 
 /// Queues letters for another try with today's mapping, the edited document before the one that came. A letter that is
 /// being replayed already is left alone, so a replay asked for twice happens once. Returns the letters that were queued.
 pub async fn replay(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<Vec<Uuid>, LetterError> {
-    let mut tx = db.begin().await?;
+    let mut tx = database::begin(db).await?;
     let queued = replay_within(&mut tx, by, ids).await?;
     tx.commit().await?;
     Ok(queued)
@@ -114,7 +115,7 @@ impl From<sqlx::Error> for EditError {
 /// Replays a letter with another document in place of its own. The document is mapped first; one that the mapping
 /// refuses, or that is of another record, changes nothing. What came stays beside it.
 pub async fn edit(engine: &Engine, by: Actor<'_>, id: Uuid, document: &[u8]) -> Result<(), EditError> {
-    let mut tx = engine.pool.begin().await?;
+    let mut tx = database::begin(&engine.pool).await?;
     edit_within(engine, &mut tx, by, id, document).await?;
     tx.commit().await?;
     Ok(())
@@ -140,7 +141,7 @@ pub async fn edit_within(
         let name = letter.mapping.unwrap_or_default();
         let mapping = engine.library.get_for(&letter.connector, &name).ok_or(EditError::NoMapping(name))?;
         let format = Format::parse(&letter.format).unwrap_or(Format::Json);
-        whole = standalone(&mapping, format, document);
+        whole = mapping.standalone(format, document);
         check(&mapping, format, &whole, letter.key.as_deref()).map_err(EditError::Refused)?;
     } else if letter.kind == deliveries::KIND {
         let kind = letter.stream.unwrap_or_default();
@@ -164,18 +165,6 @@ pub async fn edit_within(
     let sizes = json!({ "code": letter.key, "bytesBefore": before, "bytesAfter": document.len() });
     audit::record(tx, by, &[entry("dead_letter.edited", sizes), entry("dead_letter.replayed", json!({}))]).await?;
     Ok(())
-}
-
-/// A record as it was pushed, by itself, is a list of one.
-fn standalone<'d>(mapping: &Effective, format: Format, document: &'d [u8]) -> Cow<'d, [u8]> {
-    let bare = format == Format::Json && document.trim_ascii_start().starts_with(b"{");
-    if bare && mapping.map_with_parts(format, document).is_err() {
-        let list = [b"[", document, b"]"].concat();
-        if mapping.map_with_parts(format, &list).is_ok() {
-            return Cow::Owned(list);
-        }
-    }
-    Cow::Borrowed(document)
 }
 
 /// Whether today's mapping makes exactly the letter's record of a document.

@@ -6,9 +6,11 @@
 //! | [`targets`] | targets as the store knows them: what they want, pauses, figures |
 //! | [`router`] | from the outbox to deliveries |
 //! | [`store`] | claims, leases, holding |
+//! | [`horizon`] | from where on the lane is looked at |
 //! | [`outcome`] | what came of deliveries, written down |
 //! | [`worker`] | who claims, calls and writes |
 //! | [`list`], [`manage`] | looked at, tried again, called off |
+//! | [`catch_up`] | what a target was not told while it was not to be told it |
 //! | [`smtp`] | mail |
 //!
 //! Invariants
@@ -18,6 +20,8 @@
 //! - A lease that ran out leaves an unknown outcome: the target is told so before it is called again.
 //! - A dead delivery stays where it is until its letter is resolved. Where the target says so it holds its key.
 
+pub mod catch_up;
+pub mod horizon;
 pub mod list;
 pub mod manage;
 pub mod outcome;

@@ -19,13 +19,14 @@ use super::{
         leases::interval,
         messages::pack,
         pages::Failure,
-        sinks::{Effect, effect},
+        sinks::{
+            Effect,
+            effect::{self, Following},
+        },
     },
     KIND,
     store::Claimed,
 };
-use crate::outbox::Provenance;
-
 /// What became of a claimed delivery.
 #[derive(Debug, Clone)]
 pub enum Finish {
@@ -81,7 +82,6 @@ impl Finish {
 pub struct Outcome {
     pub delivery: Claimed,
     pub finish: Finish,
-    pub started_at: DateTime<Utc>,
     pub asked: Option<String>,
     pub answered: Option<String>,
     pub effect: Option<Effect>,
@@ -129,14 +129,14 @@ pub async fn write(
 /// What follows over here. By rising record, as whoever locks several of them does.
 async fn follow(tx: &mut PgConnection, now: DateTime<Utc>, outcomes: &mut [Outcome]) -> Result<(), sqlx::Error> {
     outcomes.sort_by_key(|outcome| outcome.delivery.document.aggregate_id);
-    for outcome in outcomes.iter() {
-        let Some(effect) = &outcome.effect else { continue };
-        let delivery = &outcome.delivery;
-        let correlation_id = &delivery.correlation_id;
-        let by = Provenance { origin: &delivery.target, bulk: false, correlation_id, now };
-        effect::apply(tx, &by, effect).await?;
-    }
-    Ok(())
+    let following: Vec<Following<'_>> = outcomes
+        .iter()
+        .filter_map(|outcome| {
+            let Claimed { target, correlation_id, .. } = &outcome.delivery;
+            Some(Following { target, correlation_id, effect: outcome.effect.as_ref()? })
+        })
+        .collect();
+    effect::apply(tx, now, &following).await
 }
 
 async fn release(tx: &mut PgConnection, outcomes: &[Outcome]) -> Result<(), sqlx::Error> {
@@ -172,7 +172,7 @@ async fn write_attempts(tx: &mut PgConnection, owner: Uuid, outcomes: &[Outcome]
         &outcomes.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
         &outcomes.iter().map(|outcome| outcome.delivery.document.id).collect::<Vec<_>>(),
         &outcomes.iter().map(|outcome| outcome.delivery.attempts + 1).collect::<Vec<_>>(),
-        &outcomes.iter().map(|outcome| outcome.started_at).collect::<Vec<_>>(),
+        &outcomes.iter().map(|outcome| outcome.delivery.claimed_at).collect::<Vec<_>>(),
         &outcomes.iter().map(|outcome| outcome.finish.word().to_owned()).collect::<Vec<_>>(),
         text(|outcome| outcome.finish.failure().map(|failure| failure.cause.as_str().to_owned())) as _,
         text(|outcome| outcome.finish.failure().map(|failure| failure.reason.clone())) as _,
@@ -219,7 +219,7 @@ async fn requeue(tx: &mut PgConnection, outcomes: &[Outcome]) -> Result<(), sqlx
              claims = 0, cause = u.cause, reason = u.reason, detail = u.detail
          from unnest($1::uuid[], $2::text[], $3::interval[], $4::bool[], $5::text[], $6::text[], $7::text[])
               as u (id, state, wait, unknown, cause, reason, detail)
-         where d.id = u.id",
+         where d.id = u.id and d.id = any($1)",
         &ids,
         &states,
         &waits,
@@ -258,7 +258,7 @@ async fn bury(tx: &mut PgConnection, outcomes: &[Outcome]) -> Result<(), sqlx::E
              cause = u.cause, reason = u.reason, field = u.field, value = u.value, detail = u.detail
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
               as u (id, letter, cause, reason, field, value, detail)
-         where d.id = u.id",
+         where d.id = u.id and d.id = any($1)",
         &ids,
         &dead.iter().map(|(_, letter, _)| *letter).collect::<Vec<_>>(),
         &dead.iter().map(|(.., failure)| failure.cause.as_str().to_owned()).collect::<Vec<_>>(),
@@ -448,13 +448,17 @@ pub(in crate::hub) async fn supersede(tx: &mut PgConnection, ids: &[Uuid]) -> Re
              where id = any($1) and newest_only and aggregate_id is not null
          ), gone as (
              delete from hub.delivery where id in (
-                 select d.id from hub.delivery d
-                 join keys k on d.target = k.target and d.aggregate = k.aggregate and d.aggregate_id = k.aggregate_id
-                 where d.newest_only and d.state in ('received', 'waiting', 'held', 'dead')
-                   and exists (select from hub.delivery n
-                               where n.target = d.target and n.aggregate = d.aggregate
-                                 and n.aggregate_id = d.aggregate_id and n.newest_only and n.revision > d.revision)
-                 for update of d skip locked)
+                 select old.id from keys k
+                 cross join lateral (
+                     select d.id from hub.delivery d
+                     where d.target = k.target and d.aggregate = k.aggregate and d.aggregate_id = k.aggregate_id
+                       and d.newest_only and d.state in ('received', 'waiting', 'held', 'dead')
+                       and exists (select from hub.delivery n
+                                   where n.target = d.target and n.aggregate = d.aggregate
+                                     and n.aggregate_id = d.aggregate_id and n.newest_only and n.revision > d.revision
+                                   offset 0)
+                     offset 0
+                     for update skip locked) old)
              returning *
          ), kept as (
              insert into hub.delivery_history

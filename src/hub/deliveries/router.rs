@@ -3,16 +3,21 @@
 //! Invariants
 //! - An event is taken off the list of the unrouted in the transaction that makes its deliveries.
 //! - One router at a time on a database, and it takes the lowest places first: of one aggregate no event is passed by a
-//!   later one. It never asks for what is newer than an id or a time: ids do not rise with commits.
+//!   later one. Ids do not rise with commits: it asks for what is behind a place only when nobody writes before that any more
+//!   ([`super::horizon`]).
 //! - What came from a target does not go back to it. What a first or full pass changed goes only to those who asked.
 //! - Of events that only tell of a state the newest stands: older ones that were not told yet are superseded.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{super::engine::Engine, outcome};
+use super::{
+    super::{engine::Engine, keyed},
+    horizon::Passed,
+    outcome,
+};
 use crate::outbox::STATE_EVENTS;
 
 /// How often it looks by itself, whether it was woken or not.
@@ -35,12 +40,13 @@ pub enum Routed {
 /// Runs until the engine stops.
 pub async fn run(engine: Engine) {
     let mut asleep = false;
+    let mut passed = Passed::default();
     while !engine.stop.is_cancelled() {
         // Listening before looking: what is rung in between is not missed.
         let rung = engine.events.notified();
         tokio::pin!(rung);
         rung.as_mut().enable();
-        let pause = match look(&engine, &mut asleep).await {
+        let pause = match look(&engine, &mut asleep, &mut passed).await {
             Ok(true) => continue,
             Ok(false) => POLL,
             Err(error) => {
@@ -57,8 +63,8 @@ pub async fn run(engine: Engine) {
 }
 
 /// One look; `true`: look again at once.
-async fn look(engine: &Engine, asleep: &mut bool) -> Result<bool, sqlx::Error> {
-    match turn(engine).await? {
+async fn look(engine: &Engine, asleep: &mut bool, passed: &mut Passed) -> Result<bool, sqlx::Error> {
+    match turn_behind(engine, passed).await? {
         Routed::Elsewhere => Ok(false),
         Routed::Events(0) if *asleep => Ok(false),
         Routed::Events(0) => {
@@ -83,29 +89,36 @@ async fn sleeps(engine: &Engine, asleep: bool) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Routes one batch.
+/// Routes one batch, from the beginning.
 pub async fn turn(engine: &Engine) -> Result<Routed, sqlx::Error> {
-    let mut tx = engine.pool.begin().await?;
+    turn_behind(engine, &mut Passed::default()).await
+}
+
+async fn turn_behind(engine: &Engine, passed: &mut Passed) -> Result<Routed, sqlx::Error> {
+    let mut tx = keyed::begin(&engine.pool).await?;
     let alone = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "alone!""#, ADVISORY_LOCK)
         .fetch_one(&mut *tx)
         .await?;
     if !alone {
         return Ok(Routed::Elsewhere);
     }
-    let routed = route(&mut tx).await?;
+    let (behind, wide) = passed.look(&mut tx).await?;
+    let began = Instant::now();
+    let routed = route(&mut tx, behind).await?;
     tx.commit().await?;
+    passed.looked(wide, began.elapsed(), routed < BATCH.unsigned_abs());
     if routed > 0 {
         engine.deliveries.notify_waiters();
     }
     Ok(Routed::Events(routed))
 }
 
-async fn route(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
+async fn route(tx: &mut PgConnection, behind: i64) -> Result<u64, sqlx::Error> {
     let state_events: Vec<String> = STATE_EVENTS.iter().map(|kind| kind.as_str().to_owned()).collect();
     let done = sqlx::query!(
         r#"with taken as (
                delete from hub.outbox_unrouted
-               where seq in (select seq from hub.outbox_unrouted order by seq limit $1)
+               where seq = any(array(select seq from hub.outbox_unrouted where seq > $3 order by seq limit $1))
                returning event_id
            ), made as (
                insert into hub.delivery
@@ -119,10 +132,10 @@ async fn route(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
                            then 'blocked' else 'received' end,
                       e.id, e.aggregate, e.aggregate_id, e.revision, e.type = any($2),
                       t.blocks and not e.type = any($2), e.bulk, e.origin, e.payload, e.correlation_id
-               from taken
-               join hub.outbox_event e on e.id = taken.event_id
+               from hub.outbox_event e
                join hub.target t on t.enabled and (t.bulk or not e.bulk) and t.name <> e.origin
                                     and t.events && array[e.type, split_part(e.type, '.', 1) || '.*', '*']
+               where e.id = any(array(select event_id from taken))
                on conflict do nothing
                returning id, newest_only
            )
@@ -130,6 +143,7 @@ async fn route(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
                   array(select id from made where newest_only) as "newest!: Vec<Uuid>""#,
         BATCH,
         &state_events,
+        behind,
     )
     .fetch_one(&mut *tx)
     .await?;

@@ -7,10 +7,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::{super::leases::interval, target::Document};
+use super::{
+    super::{keyed, leases::interval},
+    target::Document,
+};
 
 /// A delivery that is ours to make until its lease runs out.
 #[derive(Debug, Clone)]
@@ -19,6 +22,9 @@ pub struct Claimed {
     pub label: Option<String>,
     pub correlation_id: String,
     pub document: Document,
+    /// By the database's clock.
+    pub claimed_at: DateTime<Utc>,
+    pub due_at: DateTime<Utc>,
     pub first_attempt_at: Option<DateTime<Utc>>,
     pub attempts: i32,
     pub claims: i32,
@@ -32,46 +38,49 @@ pub struct Claimed {
 pub struct Free {
     pub target: String,
     pub places: usize,
+    /// Only what is due from then on.
+    pub from: Option<DateTime<Utc>>,
 }
 
-/// Claims due deliveries, up to the free places of each target. Of a key only the first open one is claimed.
-pub async fn claim<'e>(
-    db: impl PgExecutor<'e>,
-    owner: Uuid,
-    free: &[Free],
-    lease: Duration,
-) -> Result<Vec<Claimed>, sqlx::Error> {
+/// Claims due deliveries, up to the free places of each target that may be called: not switched off, not paused, and not behind an
+/// open breaker. Of a key only the first open one is claimed.
+pub async fn claim(pool: &PgPool, owner: Uuid, free: &[Free], lease: Duration) -> Result<Vec<Claimed>, sqlx::Error> {
+    let mut tx = keyed::begin(pool).await?;
     let rows = sqlx::query!(
         r#"with due as (
              select d.id
-             from unnest($2::text[], $3::bigint[]) as t (name, places)
+             from unnest($2::text[], $3::bigint[], $5::timestamptz[]) as t (name, places, since)
              cross join lateral (
                  select d.id from hub.delivery d
                  where d.target = t.name and d.state in ('received', 'waiting')
-                   and d.due_at <= (select clock_timestamp())
+                   and d.due_at <= (select clock_timestamp()) and d.due_at >= t.since
                    and not exists (
                        select from hub.delivery e
                        where e.target = d.target and e.aggregate = d.aggregate and e.aggregate_id = d.aggregate_id
-                         and e.revision < d.revision and (e.state <> 'dead' or e.blocks))
+                         and e.revision < d.revision and (e.state <> 'dead' or e.blocks)
+                       offset 0)
                  order by d.due_at, d.id
                  limit t.places
                  for update skip locked
              ) d
+             where not exists (select from hub.target p where p.name = t.name and (p.paused_at is not null or not p.enabled))
+               and not exists (select from hub.breaker b where b.connector = t.name and b.state <> 'closed')
          )
          update hub.delivery d
          set state = 'working', claims = claims + 1, lease_owner = $1, lease_until = clock_timestamp() + $4::interval
-         from due
-         where d.id = due.id
+         where d.id = any(array(select id from due))
          returning d.id, d.target, d.type as kind, d.event_id, d.aggregate, d.aggregate_id, d.revision, d.label,
                    d.payload, d.correlation_id, d.created_at, d.expires_at, d.first_attempt_at, d.unknown_since,
-                   d.attempts, d.claims, d.newest_only, d.blocks, d.dead_letter_id"#,
+                   d.attempts, d.claims, d.newest_only, d.blocks, d.dead_letter_id, clock_timestamp() as "claimed_at!", d.due_at"#,
         owner,
         &free.iter().map(|free| free.target.clone()).collect::<Vec<_>>(),
         &free.iter().map(|free| i64::try_from(free.places).unwrap_or(i64::MAX)).collect::<Vec<_>>(),
         interval(lease),
+        &free.iter().map(|free| free.from.unwrap_or(DateTime::UNIX_EPOCH)).collect::<Vec<_>>(),
     )
-    .fetch_all(db)
+    .fetch_all(&mut *tx)
     .await?;
+    tx.commit().await?;
     Ok(rows
         .into_iter()
         .map(|row| Claimed {
@@ -91,6 +100,8 @@ pub async fn claim<'e>(
                 unknown_since: row.unknown_since,
                 attempt: u32::try_from(row.attempts + 1).unwrap_or(1),
             },
+            claimed_at: row.claimed_at,
+            due_at: row.due_at,
             first_attempt_at: row.first_attempt_at,
             attempts: row.attempts,
             claims: row.claims,
@@ -146,17 +157,26 @@ pub async fn renew<'e>(
 }
 
 /// Gives back deliveries whose lease ran out. Whether they were made is not known. What this very process is at still (its
-/// heartbeat could not be written) is left to others: it would meet itself.
-pub async fn reap_expired<'e>(db: impl PgExecutor<'e>, owner: Uuid, in_hand: &[Uuid]) -> Result<u64, sqlx::Error> {
+/// heartbeat could not be written) is left to others: it would meet itself. `within`: only those that ran out so shortly ago.
+pub async fn reap_expired<'e>(
+    db: impl PgExecutor<'e>,
+    owner: Uuid,
+    in_hand: &[Uuid],
+    within: Option<Duration>,
+) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         "update hub.delivery
          set state = 'received', lease_owner = null, lease_until = null,
              unknown_since = clock_timestamp()
-         where id in (select id from hub.delivery where state = 'working' and lease_until < clock_timestamp()
-                        and not (lease_owner = $1 and id = any($2))
-                      for update skip locked)",
+         where id = any(array(
+             select id from hub.delivery
+             where state = 'working' and lease_until < clock_timestamp()
+               and ($3::interval is null or lease_until > clock_timestamp() - $3)
+               and not (lease_owner = $1 and id = any($2))
+             for update skip locked))",
         owner,
         in_hand,
+        within.map(interval) as _,
     )
     .execute(db)
     .await?;
@@ -167,11 +187,12 @@ pub async fn reap_expired<'e>(db: impl PgExecutor<'e>, owner: Uuid, in_hand: &[U
 pub async fn hold_uncallable<'e>(db: impl PgExecutor<'e>) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         "update hub.delivery set state = 'held'
-         where id in (select id from hub.delivery
-                      where state in ('received', 'waiting')
-                        and target in (select name from hub.target where paused_at is not null or not enabled
-                                       union select connector from hub.breaker where state <> 'closed')
-                      for update skip locked)"
+         where id = any(array(
+             select id from hub.delivery
+             where state in ('received', 'waiting')
+               and target = any(array(select name from hub.target where paused_at is not null or not enabled
+                                      union select connector from hub.breaker where state <> 'closed'))
+             for update skip locked))"
     )
     .execute(db)
     .await?;
@@ -187,8 +208,8 @@ pub async fn hold_unready<'e>(
 ) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         "update hub.delivery set state = 'held', cause = 'credential', reason = $2, detail = $3
-         where id in (select id from hub.delivery where target = $1 and state in ('received', 'waiting')
-                      for update skip locked)",
+         where id = any(array(
+             select id from hub.delivery where target = $1 and state in ('received', 'waiting') for update skip locked))",
         target,
         reason,
         detail,
@@ -219,7 +240,8 @@ pub async fn release_held<'e>(
          )
          update hub.delivery d
          set state = 'received', due_at = clock_timestamp() + make_interval(secs => (held.place - 1) / $2::float8)
-         from held where d.id = held.id and d.state = 'held'",
+         from held
+         where d.id = held.id and d.id = any(array(select id from free)) and d.state = 'held'",
         targets,
         per_second.max(0.1),
     )

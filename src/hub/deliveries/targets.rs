@@ -3,15 +3,16 @@
 use chrono::{DateTime, Utc};
 use kopru_sdk::Cause;
 use serde::Serialize;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgExecutor, PgPool};
 
-use super::{super::engine::Engine, router};
+use super::{super::engine::Engine, catch_up, router};
+use crate::database;
 
 /// Writes down which targets this process has and what they want.
 pub async fn register(engine: &Engine) -> Result<(), sqlx::Error> {
     for (name, target) in engine.targets.now().iter().filter(|(_, target)| !target.is_kept()) {
         let wants = target.wants();
-        let mut tx = engine.pool.begin().await?;
+        let mut tx = database::begin(&engine.pool).await?;
         let is_new =
             sqlx::query_scalar!(r#"select not exists (select from hub.target where name = $1) as "new!""#, name,)
                 .fetch_one(&mut *tx)
@@ -21,7 +22,7 @@ pub async fn register(engine: &Engine) -> Result<(), sqlx::Error> {
             sqlx::query!("select pg_advisory_xact_lock($1)", router::ADVISORY_LOCK).execute(&mut *tx).await?;
             sqlx::query!("lock table hub.outbox_event in share row exclusive mode").execute(&mut *tx).await?;
         }
-        sqlx::query!(
+        let wants_other = sqlx::query!(
             "insert into hub.target as t (name, kind, events, bulk, blocks) values ($1, $2, $3, $4, $5)
              on conflict (name) do update
                  set kind = excluded.kind, events = excluded.events, bulk = excluded.bulk, blocks = excluded.blocks,
@@ -35,44 +36,27 @@ pub async fn register(engine: &Engine) -> Result<(), sqlx::Error> {
             wants.blocks,
         )
         .execute(&mut *tx)
-        .await?;
+        .await?
+        .rows_affected()
+            > 0;
         if is_new {
-            for (kind, records) in target.untold(&mut tx).await? {
-                let told = catch_up(&mut tx, name, kind, &records).await?;
-                if told > 0 {
-                    tracing::info!(target_name = name.as_str(), kind, told, "what happened before is told as well");
-                }
+            let told = catch_up::tell(&mut tx, name, target.as_ref(), None, catch_up::Before::Nothing).await?;
+            if told > 0 {
+                tracing::info!(target_name = name.as_str(), told, "what happened before is told as well");
+            }
+        } else if wants_other {
+            let untold = catch_up::plan(&mut tx, &engine.targets, name, None).await.map_or(0, |plan| plan.total);
+            if untold > 0 {
+                tracing::warn!(
+                    target_name = name.as_str(),
+                    untold,
+                    "what happened while it was not to be told is not told by itself; see `kopru deliveries catch-up {name}`"
+                );
             }
         }
         tx.commit().await?;
     }
     Ok(())
-}
-
-/// Deliveries of events of one type that were not for the target when they were routed. Of one that made them first, as two
-/// daemons that start together are, nothing is made again.
-async fn catch_up(tx: &mut PgConnection, name: &str, kind: &str, records: &[i64]) -> Result<u64, sqlx::Error> {
-    let made = sqlx::query!(
-        "insert into hub.delivery
-             (id, target, type, event_id, aggregate, aggregate_id, revision, blocks, bulk, origin, payload, correlation_id)
-         select hub.new_id(), t.name, e.type, e.id, e.aggregate, e.aggregate_id, e.revision, t.blocks, e.bulk, e.origin,
-                e.payload, e.correlation_id
-         from hub.target t
-         join hub.outbox_event e on e.type = $2 and e.aggregate_id = any ($3) and e.origin <> t.name
-         where t.name = $1
-             and not exists (select from hub.outbox_unrouted u where u.event_id = e.id)
-             and not exists (select from hub.delivery_history h
-                             where h.target = t.name and h.aggregate = e.aggregate and h.aggregate_id = e.aggregate_id
-                                 and h.event_id = e.id)
-         order by e.id
-         on conflict do nothing",
-        name,
-        kind,
-        records,
-    )
-    .execute(tx)
-    .await?;
-    Ok(made.rows_affected())
 }
 
 /// Stops calling a target until [`resume`]. The first reason stands.
@@ -106,18 +90,6 @@ pub async fn resume<'e>(db: impl PgExecutor<'e>, name: &str) -> Result<bool, sql
     .execute(db)
     .await?;
     Ok(done.rows_affected() > 0)
-}
-
-/// Of these targets the ones that may be called: not switched off, not paused, and not behind an open breaker.
-pub(super) async fn callable<'e>(db: impl PgExecutor<'e>, names: &[String]) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select n.name as "name!" from unnest($1::text[]) as n (name)
-           where not exists (select from hub.target t where t.name = n.name and (t.paused_at is not null or not t.enabled))
-             and not exists (select from hub.breaker b where b.connector = n.name and b.state <> 'closed')"#,
-        names,
-    )
-    .fetch_all(db)
-    .await
 }
 
 /// A target with its figures.

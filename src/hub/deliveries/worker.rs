@@ -1,8 +1,11 @@
 //! The worker of the outbound lane: claims what is due for each target's free places, calls, writes what came of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use chrono::{DateTime, Utc};
 use kopru_sdk::{Cause, Fault};
 use tokio::{task::JoinSet, time::timeout};
 use tracing::Instrument;
@@ -11,11 +14,13 @@ use super::{
     super::{
         breaker,
         engine::{Engine, InHand},
+        keyed,
         pages::Failure,
         scheduler,
         verdict::{self, Tries, Verdict, failure_of},
         webhooks::{change::Off, keep},
     },
+    horizon::Horizon,
     outcome::{self, Finish, Outcome},
     store::{self, Claimed, Free},
     target::{Target, Tried},
@@ -34,7 +39,6 @@ const WRITES: u32 = 6;
 /// A call that came back.
 struct Made {
     delivery: Claimed,
-    started_at: DateTime<Utc>,
     tried: Tried,
     /// Its lease is kept until its outcome is written.
     held: InHand,
@@ -44,6 +48,7 @@ struct Made {
 pub async fn run(engine: Engine) {
     let mut calls: JoinSet<Made> = JoinSet::new();
     let mut busy: BTreeMap<String, usize> = BTreeMap::new();
+    let mut horizon = Horizon::default();
     loop {
         // Listening before looking: what is rung in between is not missed.
         let rung = engine.deliveries.notified();
@@ -53,7 +58,7 @@ pub async fn run(engine: Engine) {
         if stopping && calls.is_empty() {
             return;
         }
-        if !stopping && let Err(error) = claim(&engine, &mut calls, &mut busy).await {
+        if !stopping && let Err(error) = claim(&engine, &mut calls, &mut busy, &mut horizon).await {
             tracing::warn!(%error, "no deliveries could be claimed; they wait");
         }
         let mut made = Vec::new();
@@ -67,6 +72,10 @@ pub async fn run(engine: Engine) {
             && let Some(next) = calls.try_join_next()
         {
             made.extend(ended(next));
+        }
+        for Made { delivery, .. } in &made {
+            let tried_before = delivery.attempts > 0 || delivery.document.unknown_since.is_some();
+            horizon.finished(&delivery.target, delivery.due_at, tried_before);
         }
         settle(&engine, made, &mut busy).await;
         if calls.is_empty() {
@@ -84,7 +93,7 @@ fn ended(joined: Result<Made, tokio::task::JoinError>) -> Option<Made> {
 /// Returns how many deliveries it were.
 pub async fn turn(engine: &Engine) -> Result<usize, sqlx::Error> {
     let (mut calls, mut busy) = (JoinSet::new(), BTreeMap::new());
-    let claimed = claim(engine, &mut calls, &mut busy).await?;
+    let claimed = claim(engine, &mut calls, &mut busy, &mut Horizon::default()).await?;
     let mut made = Vec::new();
     while let Some(joined) = calls.join_next().await {
         made.extend(ended(joined));
@@ -98,26 +107,28 @@ async fn claim(
     engine: &Engine,
     calls: &mut JoinSet<Made>,
     busy: &mut BTreeMap<String, usize>,
+    horizon: &mut Horizon,
 ) -> Result<usize, sqlx::Error> {
+    let wide = horizon.is_wide();
     let all = engine.targets.now();
     let mut free = Vec::new();
     for (name, target) in all.iter() {
         let places = target.at_once().saturating_sub(busy.get(name).copied().unwrap_or_default());
         if places > 0 && target.unready().is_none() {
-            free.push(Free { target: name.clone(), places });
+            free.push(Free { target: name.clone(), places, from: horizon.from(name).filter(|_| !wide) });
         }
     }
     if free.is_empty() {
         return Ok(0);
     }
-    let names: Vec<String> = free.iter().map(|free| free.target.clone()).collect();
-    let callable = targets::callable(&engine.pool, &names).await?;
-    free.retain(|free| callable.contains(&free.target));
     keep_exclusive(engine, &mut free).await?;
     if free.is_empty() {
         return Ok(0);
     }
+    let began = Instant::now();
     let mut claimed = store::claim(&engine.pool, engine.id, &free, engine.settings.lease).await?;
+    horizon.looked(wide, began.elapsed());
+    claimed.iter().for_each(|delivery| horizon.claimed(&delivery.target, delivery.due_at));
     let count = claimed.len();
     if count == 0 {
         return Ok(0);
@@ -125,7 +136,6 @@ async fn claim(
     // From here on the heartbeat keeps their leases.
     let held: Vec<InHand> = claimed.iter().map(|delivery| engine.hold_in_hand(vec![delivery.document.id])).collect();
     store::take_edits(&engine.pool, &mut claimed).await?;
-    let started_at = engine.database_now().await?;
     for (delivery, held) in claimed.into_iter().zip(held) {
         let Some(target) = all.get(&delivery.target).cloned() else { continue };
         *busy.entry(delivery.target.clone()).or_default() += 1;
@@ -136,7 +146,7 @@ async fn claim(
         let engine = engine.clone();
         let call = async move {
             let tried = attempt(&engine, target, &delivery).await;
-            Made { delivery, started_at, tried, held }
+            Made { delivery, tried, held }
         };
         calls.spawn(call.instrument(span));
     }
@@ -211,7 +221,7 @@ async fn write(engine: &Engine, made: Vec<Made>) -> Result<(), sqlx::Error> {
     let mut worked: BTreeMap<String, bool> = BTreeMap::new();
     let mut down = false;
     for one in made {
-        let Made { delivery, started_at, tried, held: lease } = one;
+        let Made { delivery, tried, held: lease } = one;
         held.push(lease);
         let finish = match &tried.outcome {
             _ if useless(engine, &delivery).is_some() && tried.asked.is_none() => match useless(engine, &delivery) {
@@ -234,7 +244,7 @@ async fn write(engine: &Engine, made: Vec<Made>) -> Result<(), sqlx::Error> {
         };
         down = down || matches!(finish, Finish::Hold { .. });
         let Tried { asked, answered, effect, .. } = tried;
-        outcomes.push(Outcome { delivery, finish, started_at, asked, answered, effect });
+        outcomes.push(Outcome { delivery, finish, asked, answered, effect });
     }
     for target in worked.iter().filter(|(_, worked)| **worked).map(|(target, _)| target) {
         breaker::record_success(db, target).await?;
@@ -256,7 +266,7 @@ async fn write(engine: &Engine, made: Vec<Made>) -> Result<(), sqlx::Error> {
 }
 
 async fn write_down(engine: &Engine, outcomes: Vec<Outcome>) -> Result<(), sqlx::Error> {
-    let mut tx = engine.pool.begin().await?;
+    let mut tx = keyed::begin(&engine.pool).await?;
     outcome::write(&mut tx, engine.id, engine.clock.now(), outcomes).await?;
     tx.commit().await
 }

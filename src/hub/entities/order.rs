@@ -38,6 +38,7 @@ fn order<'a>(row: &Resolved<'a>) -> SourceOrder<'a> {
         number: fields.text("number").value(),
         is_cancelled: fields.flag("isCancelled").value().unwrap_or(false),
         currency: fields.text("currency").value(),
+        rate: fields.decimal("rate").value(),
         total: fields.decimal("total").value(),
         lines: lines.value().unwrap_or_default(),
     }

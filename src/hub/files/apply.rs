@@ -23,10 +23,10 @@ use crate::{
         dead_letters::{self, NewLetter},
         engine::Engine,
         intake::{self, IntakeError, Submission},
-        leases, letter_ids, links,
+        keyed, leases, letter_ids, links,
         messages::{self, NewMessage},
         meters,
-        pages::{ApplyError, Failure, by_key},
+        pages::{ApplyError, Failure},
         patience::Patience,
         pull::is_outage,
         runs::Tally,
@@ -118,8 +118,7 @@ async fn apply_with_patience(scope: &Scope<'_>, slice: &Slice) -> Result<(), Fil
 
 async fn apply_slice(scope: &Scope<'_>, slice: &Slice, isolate: bool) -> Result<(), FilesError> {
     let Scope { engine, folder, file, .. } = scope;
-    let mut tx = engine.pool.begin().await.map_err(ApplyError::from)?;
-    by_key(&mut tx).await.map_err(ApplyError::from)?;
+    let mut tx = keyed::begin(&engine.pool).await.map_err(ApplyError::from)?;
     let mut outcome = Outcome::default();
     for segment in &slice.segments {
         match &segment.operation {
@@ -168,6 +167,7 @@ async fn submit(
         first: i64::try_from(segment.first).unwrap_or(i64::MAX),
         isolate,
         recalls: false,
+        stands_alone: false,
     };
     let mapping = &scope.reading.mapping;
     let submitted =

@@ -11,6 +11,8 @@
 //!   reads every link for a page (half a second over 50,000).
 
 mod compare;
+mod take;
+mod unmoved;
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -24,6 +26,8 @@ use tracing::{
 use crate::canonical::{Entity, Hash, Version};
 
 pub use compare::{Asked, Held, compare};
+pub use take::take;
+pub use unmoved::{Remembered, unmoved};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
@@ -315,8 +319,8 @@ pub async fn insert(
     Ok(done.rows_affected() == links.len() as u64)
 }
 
-/// Inserts links that should all be new, within a savepoint of the caller. `false`: one of them exists meanwhile, and the
-/// savepoint is spent.
+/// Inserts links that should all be new, where the caller can undo. `false`: one of them exists meanwhile, and the savepoint
+/// or the transaction is spent.
 pub async fn insert_new(
     db: &mut PgConnection,
     connector: &str,

@@ -13,6 +13,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use super::shelf::{InForce, Overlays, Shelf};
 use crate::{
     audit::{self, Actor, Entry},
+    database,
     mapping::BadAnswer,
 };
 
@@ -127,7 +128,7 @@ pub async fn systems_of(pool: &PgPool, table: &str, code: &str) -> Result<Vec<St
 
 /// Gives an answer, or another one. The code is no unmapped one any more.
 pub async fn answer(pool: &PgPool, place: Place<'_>, value: &str, by: Actor<'_>) -> Result<(), AnswerError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = database::begin(pool).await?;
     let version = raise_version(&mut tx).await?;
     let before = sqlx::query_scalar!(
         r#"select value as "value!" from hub.mapping_answer
@@ -184,7 +185,7 @@ pub async fn answer(pool: &PgPool, place: Place<'_>, value: &str, by: Actor<'_>)
 
 /// Takes an answer back. False: there was none.
 pub async fn remove(pool: &PgPool, place: Place<'_>, by: Actor<'_>) -> Result<bool, sqlx::Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = database::begin(pool).await?;
     let before = sqlx::query_scalar!(
         r#"with of_all as (
              delete from hub.mapping_overlay

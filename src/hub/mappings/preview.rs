@@ -112,6 +112,7 @@ pub struct Preview {
 /// The whole of a document. `engine`: over the store that it would go into; none: only what the mapping makes of it.
 pub async fn preview(engine: Option<&Engine>, subject: &Subject<'_>, body: &[u8]) -> Result<Preview, PreviewError> {
     let mapping = subject.mapping;
+    let body = &mapping.standalone(subject.format, body);
     let document = mapping.map_with_parts(subject.format, body)?;
     let told = mapping.explain_with_parts(subject.format, body)?;
     let mut judged = match engine {

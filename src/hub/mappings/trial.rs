@@ -10,6 +10,7 @@ use super::preview::{PreviewError, Subject};
 use crate::{
     canonical::Entity,
     commerce::{self, WriteContext},
+    database,
     hub::{
         engine::Engine,
         pages::{Fate, Items, ItemsContext, Receipt, Verdict},
@@ -138,13 +139,14 @@ async fn judge_once(
         }),
         isolate,
         replaying: &[],
+        stands_alone: false,
     };
-    let mut tx = engine.pool.begin().await?;
+    let mut tx = database::begin(&engine.pool).await?;
     // Which rows it is about is known when it was done; how they were is asked when that has been taken back.
     let mut trial = tx.begin().await?;
     let mut tried: Vec<(usize, usize, Verdict)> = Vec::new();
     let fates = items
-        .apply_telling(&mut trial, engine, &context, |item, part, verdict| tried.push((item, part, verdict.clone())))
+        .apply_telling(&mut trial, engine, &context, |item, part, verdict, _| tried.push((item, part, verdict.clone())))
         .await?;
     let mut written: BTreeMap<&str, (Entity, Vec<i64>)> = BTreeMap::new();
     for (_, part, verdict) in &tried {

@@ -7,6 +7,7 @@ use kopru_sdk::Cause;
 use sqlx::PgConnection;
 
 use super::{
+    ahead::Known,
     batch::{note_versions, write},
     plan::{Incoming, Standing, fold, is_older, standing, turns},
     references::resolve,
@@ -42,6 +43,8 @@ pub struct ApplyContext<'a> {
     pub compares: bool,
     /// When the records come from a complete pass: its start, by the database's clock.
     pub full_pass_started: Option<DateTime<Utc>>,
+    /// What was asked before; whatever is not in it is asked when it is needed.
+    pub known: Option<&'a Known>,
 }
 
 /// Why a record was not applied.
@@ -93,7 +96,7 @@ pub enum ApplyError {
     /// Another daemon has taken over the stream: stop, write nothing.
     #[error("the stream's lease was lost to another daemon")]
     LeaseLost,
-    /// See [`Guard::Without`].
+    /// See [`Guard::Without`]: start over with savepoints.
     #[error("the store refused a record outside of a savepoint")]
     Unguarded,
     #[error("the database failed: {0}")]
@@ -120,7 +123,7 @@ pub(super) enum Guard {
     Savepoints,
     /// The same where the store has refused one already: it is looked first who has the keys of the others.
     Wary,
-    /// The try ends as [`ApplyError::Unguarded`]; who called undoes it to a savepoint of his own.
+    /// The try ends as [`ApplyError::Unguarded`]; who called undoes it, to a savepoint of his own or as a whole.
     Without,
 }
 
@@ -135,47 +138,35 @@ pub(super) struct Row<'a> {
     pub(super) refs: Vec<Option<i64>>,
 }
 
-/// Applies `incoming`, all of `cx.entity`, and answers a verdict for each in the same order.
-pub async fn apply(
+/// A link that a record had when it came: the record's place, and the link's own id.
+pub type Had = (usize, i64);
+
+/// Applies `incoming`, all of `cx.entity`, and answers a verdict for each in the same order; adds to `seen`.
+pub async fn apply_marking(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
     incoming: &[Incoming<'_>],
+    seen: &mut Vec<Had>,
 ) -> Result<Vec<Verdict>, ApplyError> {
-    apply_marking(tx, cx, incoming, &mut Vec::new()).await
+    apply_guarded(tx, cx, incoming, Guard::Savepoints, None, seen).await
 }
 
-/// The same under a savepoint of the caller.
+/// The same where the caller may have a savepoint of his own. `ahead`: what the records have, asked before by
+/// [`links::take`].
 pub(super) async fn apply_guarded(
     tx: &mut PgConnection,
     cx: &ApplyContext<'_>,
     incoming: &[Incoming<'_>],
     guard: Guard,
-) -> Result<Vec<Verdict>, ApplyError> {
-    rounds(tx, cx, incoming, guard, &mut Vec::new()).await
-}
-
-/// The same; adds the ids of the links that the records had to `seen`.
-pub async fn apply_marking(
-    tx: &mut PgConnection,
-    cx: &ApplyContext<'_>,
-    incoming: &[Incoming<'_>],
-    seen: &mut Vec<i64>,
-) -> Result<Vec<Verdict>, ApplyError> {
-    rounds(tx, cx, incoming, Guard::Savepoints, seen).await
-}
-
-async fn rounds(
-    tx: &mut PgConnection,
-    cx: &ApplyContext<'_>,
-    incoming: &[Incoming<'_>],
-    guard: Guard,
-    seen: &mut Vec<i64>,
+    mut ahead: Option<Vec<Held>>,
+    seen: &mut Vec<Had>,
 ) -> Result<Vec<Verdict>, ApplyError> {
     let mut verdicts: Vec<Verdict> = vec![Verdict::Superseded(None); incoming.len()];
     let (places, overtaken) = fold(incoming);
     for mut places in turns(incoming, places) {
         while !places.is_empty() {
-            places = round(tx, cx, incoming, &places, guard, &mut verdicts, seen).await?;
+            let how = (guard, ahead.take());
+            places = round(tx, cx, incoming, &places, how, &mut verdicts, seen).await?;
         }
     }
     for (place, by) in overtaken {
@@ -191,15 +182,14 @@ async fn round(
     cx: &ApplyContext<'_>,
     incoming: &[Incoming<'_>],
     places: &[usize],
-    guard: Guard,
+    (guard, ahead): (Guard, Option<Vec<Held>>),
     verdicts: &mut [Verdict],
-    seen: &mut Vec<i64>,
+    seen: &mut Vec<Had>,
 ) -> Result<Vec<usize>, ApplyError> {
-    let asked: Vec<Asked<'_>> = places.iter().map(|place| asked_about(incoming[*place])).collect();
-    let held = match cx.compares {
-        // Of a link that is the same nothing would come but its ids.
-        true => whole(tx, cx, &asked).await?,
-        false => links::compare(tx, cx.connector, cx.entity, &asked).await?,
+    let are_locked = ahead.is_some();
+    let held = match ahead {
+        Some(mut all) => places.iter().map(|place| std::mem::replace(&mut all[*place], Held::Nothing)).collect(),
+        None => look(tx, cx, incoming, places).await?,
     };
     let mut notes: Vec<(Link, usize)> = Vec::new();
     let mut rows: Vec<Row<'_>> = Vec::new();
@@ -209,11 +199,11 @@ async fn round(
             Held::Nothing => rows.push(Row::new(place, record, None)),
             // As `standing` would say.
             Held::Same { id, internal_id } => {
-                seen.push(id);
+                seen.push((place, id));
                 verdicts[place] = Verdict::Unchanged(internal_id);
             }
             Held::Other(link) => {
-                seen.push(link.id);
+                seen.push((place, link.id));
                 match standing(record, &link, cx.full_pass_started) {
                     Standing::Unchanged { .. } if cx.compares => rows.push(Row::new(place, record, Some(*link))),
                     Standing::Unchanged { note } => {
@@ -233,6 +223,7 @@ async fn round(
         return Err(ApplyError::Recalled);
     }
     let mut postponed = Vec::new();
+    let mut renamed = HashMap::new();
     if entities::is_only_linked(cx.entity) {
         // Nor is one of ours taken for another: numbers of documents begin anew with a period.
         rows.retain(|row| {
@@ -242,8 +233,8 @@ async fn round(
             row.link.is_some()
         });
     } else if !rows.is_empty() {
-        let renamed = adopt_renamed(tx, cx, &mut rows, verdicts, &mut postponed).await?;
-        seen.extend(renamed.keys());
+        renamed = adopt_renamed(tx, cx, &mut rows, verdicts, &mut postponed).await?;
+        seen.extend(renamed.iter().map(|(link, place)| (*place, *link)));
         let mut given_up: HashSet<i64> = HashSet::new();
         for (link, place) in held_by(&rows, &notes) {
             if renamed.get(&link.id).is_some_and(|by| *by != place) {
@@ -262,8 +253,8 @@ async fn round(
         rows.retain(|row| stays(row.link.as_ref(), row.place));
         notes.retain(|(link, place)| stays(Some(link), *place));
     }
-    let written = rows.iter().filter_map(|row| row.link.as_ref());
-    lock(tx, written.chain(notes.iter().map(|(link, _)| link))).await?;
+    let written = rows.iter().filter_map(|row| row.link.as_ref()).chain(notes.iter().map(|(link, _)| link));
+    lock(tx, written.filter(|link| !are_locked || renamed.contains_key(&link.id))).await?;
     if !rows.is_empty() {
         let rows = if entities::known_by_references(cx.entity) {
             let mut rows = resolve(tx, cx, rows, verdicts).await?;
@@ -281,6 +272,20 @@ async fn round(
     Ok(postponed)
 }
 
+async fn look(
+    tx: &mut PgConnection,
+    cx: &ApplyContext<'_>,
+    incoming: &[Incoming<'_>],
+    places: &[usize],
+) -> Result<Vec<Held>, ApplyError> {
+    let asked: Vec<Asked<'_>> = places.iter().map(|place| asked_about(incoming[*place])).collect();
+    Ok(match cx.compares {
+        // Of a link that is the same nothing would come but its ids.
+        true => whole(tx, cx, &asked).await?,
+        false => links::compare(tx, cx.connector, cx.entity, &asked).await?,
+    })
+}
+
 async fn whole(tx: &mut PgConnection, cx: &ApplyContext<'_>, asked: &[Asked<'_>]) -> Result<Vec<Held>, ApplyError> {
     let codes: Vec<&str> = asked.iter().map(|one| one.code).collect();
     let mut links = links::by_code(tx, cx.connector, cx.entity, &codes).await?;
@@ -288,7 +293,7 @@ async fn whole(tx: &mut PgConnection, cx: &ApplyContext<'_>, asked: &[Asked<'_>]
     Ok(held.collect())
 }
 
-fn asked_about(record: Incoming<'_>) -> Asked<'_> {
+pub(super) fn asked_about(record: Incoming<'_>) -> Asked<'_> {
     let change = record.change;
     let (code, external_id) = (change.code.as_ref(), change.external_id.as_deref());
     Asked { code, external_id, hash: &change.hash, version: change.version.as_ref() }
@@ -341,8 +346,8 @@ impl<'a> Row<'a> {
 
     /// Whether its code, which no link has, may be one that a record had before.
     fn may_be_alias(&self, cx: &ApplyContext<'_>) -> bool {
-        let stands_alone = !entities::is_of_another(cx.entity);
-        stands_alone && self.link.is_none() && self.incoming.change.external_id.is_none()
+        let is_own = !entities::is_of_another(cx.entity);
+        is_own && self.link.is_none() && self.incoming.change.external_id.is_none()
     }
 }
 

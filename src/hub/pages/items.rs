@@ -13,9 +13,10 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{
+    ahead::{self, Ahead},
     apply::{ApplyContext, ApplyError, Guard, Verdict, apply_guarded},
     plan::{Incoming, Twins, twins},
-    record::{Settled, settle_with},
+    record::{Settled, settle_with, went_in},
 };
 use crate::{
     canonical::{Change, Entity},
@@ -35,6 +36,9 @@ pub struct ItemsContext<'a> {
     pub isolate: bool,
     /// Letters whose own documents these are.
     pub replaying: &'a [Uuid],
+    /// There is one item, and whoever called undoes everything when it is refused: it asks [`ahead`], and needs no
+    /// savepoint. What only a savepoint could isolate ends as [`ApplyError::Unguarded`].
+    pub stands_alone: bool,
 }
 
 /// When a document was received, and the place of its first record in it.
@@ -164,27 +168,49 @@ impl<'a> Items<'a> {
         engine: &Engine,
         cx: &ItemsContext<'_>,
     ) -> Result<Vec<Option<Fate>>, ApplyError> {
-        self.apply_telling(tx, engine, cx, |_, _, _| ()).await
+        self.apply_telling(tx, engine, cx, |_, _, _, _| ()).await
     }
 
-    /// The same; tells what became of each record that was tried: its item, its part as in [`Fate::part`], its verdict.
+    /// The same; tells what became of each record that was tried: its item, its part as in [`Fate::part`], its verdict, and
+    /// the link that it had before.
     pub async fn apply_telling(
         mut self,
         tx: &mut PgConnection,
         engine: &Engine,
         cx: &ItemsContext<'_>,
-        mut tell: impl FnMut(usize, usize, &Verdict),
+        mut tell: impl FnMut(usize, usize, &Verdict, Option<i64>),
     ) -> Result<Vec<Option<Fate>>, ApplyError> {
         self.sheets.sort_by_key(|sheet| Entity::ALL.into_iter().position(|entity| entity == sheet.entity));
         let mut queues = self.queues();
         // Where there is one savepoint around all of it, the records need none until the store has refused one.
         let mut guard = Guard::Without;
+        let mut ahead = self.look_ahead(tx, engine, cx).await?;
         while !queues.is_empty() {
             let turn = self.turn(&mut queues);
-            self.go_in(tx, engine, cx, &turn, &mut guard, &mut tell).await?;
+            // Items of a later turn meet what those before them have written.
+            self.go_in(tx, engine, cx, &turn, (&mut guard, ahead.take()), &mut tell).await?;
             queues.retain_mut(|queue| self.is_open(queue));
         }
         Ok(self.fates)
+    }
+
+    /// What an item that stands alone asks before any of its records is applied.
+    async fn look_ahead(
+        &self,
+        tx: &mut PgConnection,
+        engine: &Engine,
+        cx: &ItemsContext<'_>,
+    ) -> Result<Option<Ahead>, ApplyError> {
+        // Two sheets of one entity may be about one record.
+        let are_others = self.sheets.windows(2).all(|two| two[0].entity != two[1].entity);
+        if !cx.stands_alone || !are_others || self.is_settled() {
+            return Ok(None);
+        }
+        let sheets = self
+            .sheets
+            .iter()
+            .map(|sheet| (sheet.context(engine, cx), sheet.rows.iter().map(|row| row.incoming).collect::<Vec<_>>()));
+        Ok(Some(ahead::look(tx, cx.connector, &sheets.collect::<Vec<_>>()).await?))
     }
 
     /// Items of each code that are not settled.
@@ -235,15 +261,22 @@ impl<'a> Items<'a> {
         engine: &Engine,
         cx: &ItemsContext<'_>,
         items: &[usize],
-        guard: &mut Guard,
-        tell: &mut impl FnMut(usize, usize, &Verdict),
+        (guard, ahead): (&mut Guard, Option<Ahead>),
+        tell: &mut impl FnMut(usize, usize, &Verdict, Option<i64>),
     ) -> Result<(), ApplyError> {
         let mut out = vec![true; self.fates.len()];
         items.iter().for_each(|item| out[*item] = false);
         loop {
-            let attempt = if self.have_several_records(&out) {
+            let ahead = ahead.as_ref();
+            let attempt = if cx.stands_alone {
+                let attempt = self.attempt(tx, engine, cx, out.clone(), Guard::Without, ahead).await?;
+                if attempt.starts_over && !attempt.has_only_refusals() {
+                    return Err(ApplyError::Unguarded);
+                }
+                attempt
+            } else if self.have_several_records(&out) {
                 let mut savepoint = tx.begin().await?;
-                let attempt = match self.attempt(&mut savepoint, engine, cx, out.clone(), *guard).await {
+                let attempt = match self.attempt(&mut savepoint, engine, cx, out.clone(), *guard, ahead).await {
                     Err(ApplyError::Unguarded) => {
                         savepoint.rollback().await?;
                         *guard = Guard::Wary;
@@ -258,20 +291,23 @@ impl<'a> Items<'a> {
                 }
                 attempt
             } else {
-                self.attempt(tx, engine, cx, out.clone(), Guard::Savepoints).await?
+                self.attempt(tx, engine, cx, out.clone(), Guard::Savepoints, ahead).await?
             };
             if attempt.starts_over {
                 for (item, lost) in attempt.lost.into_iter().enumerate().filter(|(_, lost)| lost.is_some()) {
                     out[item] = true;
                     self.fates[item] = lost;
                 }
+                if cx.stands_alone {
+                    return Ok(());
+                }
                 continue;
             }
             self.settle(tx, engine, cx, &attempt).await?;
             for (sheet, verdicts) in self.sheets.iter().zip(&attempt.verdicts) {
-                for (place, verdict) in verdicts {
+                for Tried { place, verdict, link } in verdicts {
                     let SheetRow { item, part, .. } = sheet.rows[*place];
-                    tell(item, part, verdict);
+                    tell(item, part, verdict, *link);
                 }
             }
             for (item, (lost, applied)) in attempt.lost.into_iter().zip(attempt.applied).enumerate() {
@@ -298,6 +334,7 @@ impl<'a> Items<'a> {
         cx: &ItemsContext<'_>,
         mut out: Vec<bool>,
         guard: Guard,
+        ahead: Option<&Ahead>,
     ) -> Result<Attempt, ApplyError> {
         let count = self.fates.len();
         let mut attempt = Attempt {
@@ -306,20 +343,35 @@ impl<'a> Items<'a> {
             verdicts: Vec::with_capacity(self.sheets.len()),
             starts_over: false,
         };
+        let mut known = ahead.map(|ahead| ahead.known.clone());
         for sheet in &self.sheets {
             let places: Vec<usize> = (0..sheet.rows.len()).filter(|place| !out[sheet.rows[*place].item]).collect();
             let incoming: Vec<Incoming<'_>> = places.iter().map(|place| sheet.rows[*place].incoming).collect();
-            let context = sheet.context(engine, cx);
+            let mut context = sheet.context(engine, cx);
+            context.known = known.as_ref();
+            let held = ahead.and_then(|ahead| ahead.held.get(&sheet.entity));
+            let held = held.map(|held| places.iter().map(|place| held[*place].clone()).collect());
+            let mut seen = Vec::new();
             let verdicts = match incoming.is_empty() {
                 true => Vec::new(),
-                false => apply_guarded(tx, &context, &incoming, guard).await?,
+                false => apply_guarded(tx, &context, &incoming, guard, held, &mut seen).await?,
             };
+            let mut links = vec![None; incoming.len()];
+            seen.into_iter().for_each(|(place, link)| links[place] = Some(link));
             for (place, verdict) in places.iter().zip(&verdicts) {
                 let SheetRow { item, part, .. } = sheet.rows[*place];
                 attempt.note(item, Fate { verdict: verdict.clone(), part });
                 out[item] |= attempt.lost[item].is_some();
             }
-            attempt.verdicts.push(places.into_iter().zip(verdicts).collect());
+            if let Some(known) = &mut known {
+                // What comes after may refer to them, by the codes that they have from now on.
+                let went_in = incoming.iter().zip(&verdicts).filter(|(_, verdict)| went_in(verdict));
+                known.extend(went_in.filter_map(|(record, verdict)| {
+                    Some(((sheet.entity, record.change.code.to_string()), verdict.internal_id()?))
+                }));
+            }
+            let tried = places.into_iter().zip(verdicts).zip(links);
+            attempt.verdicts.push(tried.map(|((place, verdict), link)| Tried { place, verdict, link }).collect());
         }
         Ok(attempt)
     }
@@ -339,10 +391,10 @@ impl<'a> Items<'a> {
             let Some(open) = open.get(sheet.entity.as_str()).filter(|open| open.is_any()) else { continue };
             let carried: Vec<&[String]> = verdicts
                 .iter()
-                .map(|(place, _)| carried.get(sheet.rows[*place].item).map(Vec::as_slice).unwrap_or_default())
+                .map(|tried| carried.get(sheet.rows[tried.place].item).map(Vec::as_slice).unwrap_or_default())
                 .collect();
-            let incoming: Vec<Incoming<'_>> = verdicts.iter().map(|(place, _)| sheet.rows[*place].incoming).collect();
-            let verdicts: Vec<Verdict> = verdicts.iter().map(|(_, verdict)| verdict.clone()).collect();
+            let incoming: Vec<Incoming<'_>> = verdicts.iter().map(|tried| sheet.rows[tried.place].incoming).collect();
+            let verdicts: Vec<Verdict> = verdicts.iter().map(|tried| tried.verdict.clone()).collect();
             let settled = Settled { incoming: &incoming, verdicts: &verdicts, carried: &carried };
             settle_with(tx, &sheet.context(engine, cx), &settled, cx.replaying, *open).await?;
         }
@@ -353,8 +405,8 @@ impl<'a> Items<'a> {
     fn carried(&self, attempt: &Attempt) -> Vec<Vec<String>> {
         let mut carried = vec![Vec::new(); self.fates.len()];
         for (sheet, verdicts) in self.sheets.iter().zip(&attempt.verdicts) {
-            for (place, _) in verdicts {
-                let row = &sheet.rows[*place];
+            for tried in verdicts {
+                let row = &sheet.rows[tried.place];
                 carried[row.item].extend(dead_letters::names_of(sheet.entity, Some(&row.incoming.change.code)));
             }
         }
@@ -375,6 +427,7 @@ impl Sheet<'_> {
             isolate: cx.isolate,
             compares: false,
             full_pass_started: None,
+            known: None,
         }
     }
 }
@@ -386,12 +439,24 @@ struct Attempt {
     /// By item: what its records that went in came to.
     applied: Vec<Option<Fate>>,
     /// By sheet: which of its rows were applied, and what was said of each.
-    verdicts: Vec<Vec<(usize, Verdict)>>,
+    verdicts: Vec<Vec<Tried>>,
     /// A record of an item went in of which another was refused: nothing of it may stay.
     starts_over: bool,
 }
 
+/// A row of a sheet that was applied.
+struct Tried {
+    place: usize,
+    verdict: Verdict,
+    /// That it had before.
+    link: Option<i64>,
+}
+
 impl Attempt {
+    fn has_only_refusals(&self) -> bool {
+        self.lost.iter().flatten().all(|fate| matches!(fate.verdict, Verdict::Refused(_)))
+    }
+
     fn note(&mut self, item: usize, fate: Fate) {
         if matches!(fate.verdict, Verdict::Refused(_) | Verdict::Deferred(_)) {
             self.starts_over |= self.applied[item].is_some();

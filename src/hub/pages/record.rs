@@ -17,6 +17,7 @@ use super::{
 use crate::{
     canonical::Entity,
     commerce::WriteContext,
+    database,
     hub::{
         cursors::{self, Position},
         dead_letters::{self, Arrival},
@@ -107,7 +108,7 @@ pub async fn apply_page(
     page: &MappedPage<'_>,
     pending: &mut Pending,
 ) -> Result<Tally, ApplyError> {
-    let mut tx = engine.pool.begin().await?;
+    let mut tx = database::begin(&engine.pool).await?;
     let write = WriteContext::source(Provenance {
         origin: cx.connector,
         bulk: cx.bulk,
@@ -125,6 +126,7 @@ pub async fn apply_page(
         isolate: cx.isolate,
         compares: cx.compares,
         full_pass_started: (cx.pass == Pass::Full).then_some(cx.pass_started_at),
+        known: None,
     };
     let incoming: Vec<Incoming<'_>> = page.mapped.changes.iter().map(|change| page.receipt().of(change)).collect();
     let reading = StockReading { engine, connector: cx.connector, lease: cx.lease };
@@ -145,7 +147,7 @@ pub async fn apply_page(
     };
     let tally = count(page.mapped, &verdicts);
     let seen = match cx.sweep {
-        Some(_) => Seen::of_page(links, page.mapped, &verdicts),
+        Some(_) => Seen::of_page(links.into_iter().map(|(_, link)| link).collect(), page.mapped, &verdicts),
         None => Seen::default(),
     };
 
@@ -184,7 +186,7 @@ pub async fn apply_page(
         pending.preview.add(page.mapped, &verdicts);
     }
     if let Some(compared) = compared {
-        let mut tx = engine.pool.begin().await?;
+        let mut tx = database::begin(&engine.pool).await?;
         compared.note(&mut tx, cx.run_id).await?;
         tx.commit().await?;
     }
@@ -199,7 +201,7 @@ pub async fn flush(
     step: &Step,
     pending: &mut Pending,
 ) -> Result<(), ApplyError> {
-    let mut tx = engine.pool.begin().await?;
+    let mut tx = database::begin(&engine.pool).await?;
     if !cx.dry_run {
         if !leases::fence(&mut *tx, cx.lease, engine.id, engine.settings.lease).await? {
             return Err(ApplyError::LeaseLost);

@@ -27,6 +27,7 @@ pub(super) async fn resolve<'a>(
     if cx.references.is_empty() {
         return Ok(rows);
     }
+    let mut known = cx.known.cloned().unwrap_or_default();
     let mut wanted: BTreeSet<(Entity, &str)> = BTreeSet::new();
     for row in &rows {
         for (field, entity, _) in cx.references {
@@ -35,10 +36,12 @@ pub(super) async fn resolve<'a>(
             }
         }
     }
-    let entities: Vec<&str> = wanted.iter().map(|(entity, _)| entity.as_str()).collect();
-    let codes: Vec<&str> = wanted.iter().map(|(_, code)| *code).collect();
-    let mut known =
-        if wanted.is_empty() { HashMap::new() } else { links::resolve(tx, cx.connector, &entities, &codes).await? };
+    let is_open = |(entity, code): &&(Entity, &str)| !known.contains_key(&(*entity, (*code).to_owned()));
+    let (entities, codes): (Vec<&str>, Vec<&str>) =
+        wanted.iter().filter(is_open).map(|(entity, code)| (entity.as_str(), *code)).unzip();
+    if !codes.is_empty() {
+        known.extend(links::resolve(tx, cx.connector, &entities, &codes).await?);
+    }
     for (_, entity, on_missing) in cx.references {
         let comes = |code: &str| *entity == cx.entity && rows.iter().any(|row| row.code() == code);
         let is_known = |code: &str| known.contains_key(&(*entity, code.to_owned()));

@@ -7,18 +7,20 @@ use sqlx::PgConnection;
 use super::{customers, target::Work, ties};
 use crate::{hub::scheduler, outbox::Provenance};
 
-/// Whether this process holds the instance, if one process alone may call it, and still holds the delivery.
-pub(super) async fn is_ours(work: &Work<'_>, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+/// The code of this installation, when this process holds the instance, if one process alone may call it, and still holds the
+/// delivery. `None`: it does not, and must not call.
+pub(super) async fn if_ours(work: &Work<'_>, conn: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
     let lease = work.instance.exclusive.then(|| scheduler::connector_lease(&work.instance.name));
     sqlx::query_scalar!(
-        r#"select ($1::text is null or exists (select from hub.lease where name = $1 and owner = $2
-                                               and expires_at > clock_timestamp()))
-              and exists (select from hub.delivery where id = $3 and state = 'working' and lease_owner = $2) as "ours!""#,
+        "select code from hub.installation
+         where ($1::text is null or exists (select from hub.lease where name = $1 and owner = $2
+                                            and expires_at > clock_timestamp()))
+             and exists (select from hub.delivery where id = $3 and state = 'working' and lease_owner = $2)",
         lease,
         work.engine.id,
         work.told.id,
     )
-    .fetch_one(conn)
+    .fetch_optional(conn)
     .await
 }
 

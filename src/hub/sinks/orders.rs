@@ -3,14 +3,14 @@
 use super::{
     effect::Effect,
     making::{self, Making},
-    names::{is_ours, name, not_linked, patience, provenance},
+    names::{if_ours, name, not_linked, patience, provenance},
     stopped::Stopped,
     target::Work,
     ties,
 };
 use crate::{
     commerce::orders::outgoing::{self, Handing},
-    hub::{deliveries::Tried, installation},
+    hub::deliveries::Tried,
 };
 
 const ENTITY: &str = "order";
@@ -18,16 +18,13 @@ const ENTITY: &str = "order";
 /// An order was confirmed: it is made over there, once.
 pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, Stopped> {
     let Some(order) = work.told.aggregate_id else { return Ok(Tried::not_asked(Ok(None))) };
-    let is_new = work.told.unknown_since.is_none();
-    let mut tx = work.engine.pool.begin().await?;
-    if !is_ours(work, &mut tx).await? {
+    let mut db = work.engine.pool.acquire().await?;
+    let Some(installation) = if_ours(work, &mut db).await? else {
         return Ok(Tried::not_asked(Err(patience("another daemon calls the system now"))));
-    }
-    let handing = match is_new {
-        true => outgoing::hand_over(&mut tx, &provenance(work), order).await?,
-        false => outgoing::standing(&mut tx, order).await?,
     };
-    let reference = format!("{}-{order}", installation::code(&mut *tx).await?);
+    // By one statement, so that it stands before anything is sent.
+    let handing = outgoing::hand_over(&mut db, &provenance(work), order).await?;
+    let reference = format!("{installation}-{order}");
     let (mut record, cancel) = match handing {
         Handing::Sent(number) => return Ok(Tried::not_asked(Ok(number))),
         Handing::NotWanted => {
@@ -36,8 +33,8 @@ pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, Stopped> {
         Handing::Ready(record) => (record, false),
         Handing::CancelAsked(record) => (record, true),
     };
-    let missing = name(&mut tx, work, &mut record, &reference).await?;
-    tx.commit().await?;
+    let missing = name(&mut db, work, &mut record, &reference).await?;
+    drop(db);
     let making = Making {
         entity: ENTITY,
         id: order,
@@ -63,7 +60,7 @@ pub(super) async fn cancelled(work: &Work<'_>) -> Result<Tried, Stopped> {
     let nothing = || Ok(Tried::not_asked(Ok(Some("nothing to tell".to_owned()))));
     let Some(order) = work.told.aggregate_id else { return nothing() };
     let mut db = work.engine.pool.acquire().await?;
-    if !is_ours(work, &mut db).await? {
+    if if_ours(work, &mut db).await?.is_none() {
         return Ok(Tried::not_asked(Err(patience("another daemon calls the system now"))));
     }
     if !outgoing::cancel_is_asked(&mut db, order).await? {

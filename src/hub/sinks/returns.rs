@@ -3,37 +3,36 @@
 use super::{
     effect::Effect,
     making::{self, Making},
-    names::{is_ours, name, not_linked, patience, provenance},
+    names::{if_ours, name, not_linked, patience, provenance},
     stopped::Stopped,
     target::Work,
     ties,
 };
 use crate::{
     commerce::returns::outgoing::{self, Handing},
-    hub::{deliveries::Tried, installation},
+    database,
+    hub::deliveries::Tried,
 };
 
 const ENTITY: &str = "return";
+const REJECTED: &str = "not sent: rejected before";
 
 /// A return was approved: its slip is made over there, once.
 pub(super) async fn approved(work: &Work<'_>) -> Result<Tried, Stopped> {
     let Some(id) = work.told.aggregate_id else { return Ok(Tried::not_asked(Ok(None))) };
     let is_new = work.told.unknown_since.is_none();
-    let mut tx = work.engine.pool.begin().await?;
-    if !is_ours(work, &mut tx).await? {
+    let mut tx = database::begin(&work.engine.pool).await?;
+    let Some(installation) = if_ours(work, &mut tx).await? else {
         return Ok(Tried::not_asked(Err(patience("another daemon calls the system now"))));
-    }
-    let handing = match is_new {
-        true => outgoing::hand_over(&mut tx, &provenance(work), id).await?,
-        false => outgoing::standing(&mut tx, id).await?,
     };
+    let handing = outgoing::hand_over(&mut tx, &provenance(work), id).await?;
     // Beside those of orders, which are numbers alone.
-    let reference = format!("{}-R{id}", installation::code(&mut *tx).await?);
+    let reference = format!("{installation}-R{id}");
     let (mut record, rejected) = match handing {
         Handing::Sent(number) => return Ok(Tried::not_asked(Ok(number))),
-        Handing::NotWanted => {
-            return Ok(Tried::not_asked(Ok(Some("not sent: rejected before".to_owned()))));
-        }
+        Handing::NotWanted => return Ok(Tried::not_asked(Ok(Some(REJECTED.to_owned())))),
+        // Nothing was sent yet.
+        Handing::Rejected(_) if is_new => return Ok(Tried::not_asked(Ok(Some(REJECTED.to_owned())))),
         Handing::Ready(record) => (record, false),
         Handing::Rejected(record) => (record, true),
     };
@@ -58,7 +57,7 @@ pub(super) async fn rejected(work: &Work<'_>) -> Result<Tried, Stopped> {
     let nothing = || Ok(Tried::not_asked(Ok(Some("nothing to tell".to_owned()))));
     let Some(id) = work.told.aggregate_id else { return nothing() };
     let mut db = work.engine.pool.acquire().await?;
-    if !is_ours(work, &mut db).await? {
+    if if_ours(work, &mut db).await?.is_none() {
         return Ok(Tried::not_asked(Err(patience("another daemon calls the system now"))));
     }
     if !outgoing::is_to_be_withdrawn(&mut db, id).await? {

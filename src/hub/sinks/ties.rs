@@ -43,6 +43,38 @@ pub async fn tie(conn: &mut PgConnection, connector: &str, tie: &Tie) -> Result<
     Ok(written > 0)
 }
 
+/// Writes the links of several records of one kind, all of different codes and ids; see [`tie`].
+pub async fn tie_all(
+    conn: &mut PgConnection,
+    connector: &str,
+    entity: &'static str,
+    ties: &[&Tie],
+) -> Result<(), sqlx::Error> {
+    let written = sqlx::query_scalar!(
+        "insert into hub.external_ref as r (connector, entity, internal_id, external_code, external_id)
+         select $1, $2, t.id, t.code, t.external_id
+         from unnest($3::bigint[], $4::text[], $5::text[]) as t (id, code, external_id)
+         where not exists (select from hub.external_ref o
+                           where o.connector = $1 and o.entity = $2 and o.internal_id <> t.id
+                             and (o.external_code = t.code or o.external_id = t.external_id))
+         on conflict (internal_id, connector, entity) do update
+             set external_code = excluded.external_code, external_id = excluded.external_id,
+                 last_synced_at = clock_timestamp()
+         returning internal_id",
+        connector,
+        entity,
+        &ties.iter().map(|tie| tie.internal_id).collect::<Vec<_>>(),
+        &ties.iter().map(|tie| tie.code.as_str()).collect::<Vec<_>>() as _,
+        &ties.iter().map(|tie| tie.external_id.as_str()).collect::<Vec<_>>() as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    for Tie { internal_id, code, external_id, .. } in ties.iter().filter(|tie| !written.contains(&tie.internal_id)) {
+        tracing::error!(connector, entity, internal_id, code, external_id, "another record of ours has this link");
+    }
+    Ok(())
+}
+
 /// Code and id of a record over there; `None`: it is not there, as far as we know.
 pub async fn tied<'e>(
     db: impl PgExecutor<'e>,

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     audit::{self, Actor, Entry},
     canonical::Entity,
+    database,
     outbox::Provenance,
 };
 
@@ -46,7 +47,7 @@ async fn step(engine: &Engine, of: Option<(&str, &str)>) -> Result<bool, ApplyEr
 }
 
 async fn attempt(engine: &Engine, of: Option<(&str, &str)>) -> Result<bool, ApplyError> {
-    let mut tx = engine.pool.begin().await?;
+    let mut tx = database::begin(&engine.pool).await?;
     let due = sqlx::query!(
         "select id, state, connector, stream, entity, correlation_id from hub.sweep
          where state in ('pending', 'approved') and ($1::text is null or connector = $1)

@@ -12,7 +12,7 @@ use super::{
     signature::Key,
     target::{Signer, Webhook, unsigned},
 };
-use crate::{audit::Actor, outbox::Provenance};
+use crate::{audit::Actor, database, outbox::Provenance};
 
 /// How often it looks by itself, whether it was woken or not.
 const POLL: Duration = Duration::from_secs(5);
@@ -90,7 +90,7 @@ async fn call_off_leftovers(engine: &Engine) -> Result<(), sqlx::Error> {
     .await?;
     for target in left {
         let by = Actor { name: "hub", correlation_id: &Uuid::now_v7().to_string() };
-        let mut tx = engine.pool.begin().await?;
+        let mut tx = database::begin(&engine.pool).await?;
         manage::call_off_all(&mut tx, by, &target, "the webhook endpoint was removed").await?;
         tx.commit().await?;
     }
@@ -106,7 +106,7 @@ pub(in crate::hub) async fn switch_off(
 ) -> Result<(), sqlx::Error> {
     let correlation_id = Uuid::now_v7().to_string();
     let by = Provenance { origin: "hub", bulk: false, correlation_id: &correlation_id, now: engine.clock.now() };
-    let mut tx = engine.pool.begin().await?;
+    let mut tx = database::begin(&engine.pool).await?;
     let switched = change::give_up(&mut tx, &by, target, why, reason).await?;
     tx.commit().await?;
     if switched {

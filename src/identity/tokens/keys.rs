@@ -31,6 +31,7 @@ use super::{
 use crate::{
     audit::{self, By, Entry},
     clock::Clock,
+    database,
     seal::{SealError, Sealer},
 };
 
@@ -238,7 +239,7 @@ impl SigningKeys {
     /// meet it, within a minute. `at_once`: whatever the tokens of the key before that are still good for.
     pub async fn rotate(&self, by: By<'_>, at_once: bool) -> Result<String, RotateError> {
         let now = self.clock.now();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = database::begin(&self.pool).await?;
         let kid = match &self.source {
             KeySource::File(path) => return Err(RotateError::TheirFile(path.clone())),
             KeySource::OwnFile(path) => file::rotate(path)?,

@@ -1,11 +1,19 @@
 //! Every group of routes once, as a person who runs the hub meets it.
 
-use kopru::{audit::sealer, hub::dead_letters, principal::Role};
+use std::sync::Arc;
+
+use kopru::{
+    audit::sealer,
+    hub::{dead_letters, deliveries::targets},
+    outbox::EventType::OrderConfirmed,
+    principal::Role,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{
     hub::Hub,
+    listener::{Listener, happen, route},
     people::company,
     served::{Served, generous, json_of, problem_of},
     system::page,
@@ -258,6 +266,27 @@ async fn a_breaker_is_closed_by_hand() {
     let checked = office.post("connectors/erp/check", json!({}), StatusCode::OK).await;
     assert_eq!(checked["ok"], true);
     office.refused(Method::POST, "connectors/nobody/check", json!({}), 404, "not_found").await;
+}
+
+#[tokio::test]
+async fn a_system_is_told_what_it_missed() {
+    let office = Office::new().await;
+    office.refused(Method::POST, "connectors/nobody/catch-up", json!({}), 404, "not_found").await;
+    office.refused(Method::POST, "connectors/erp/catch-up", json!({}), 404, "not_found").await;
+    let mut erp = Listener::new(&[]);
+    erp.missed = vec![1, 2];
+    office.served.hub.engine.targets.put("erp", Arc::new(erp));
+    targets::register(&office.served.hub.engine).await.expect("registered");
+    happen(office.served.pool(), OrderConfirmed, &[(1, 1)]).await;
+    route(&office.served.hub).await;
+    let path = "connectors/erp/catch-up";
+    let meant = office.post(path, json!({ "dryRun": true }), StatusCode::OK).await;
+    assert_eq!((&meant["total"], &meant["told"], &meant["shares"][0]["notKept"]), (&json!(1), &json!(0), &json!(1)));
+    let told = office.post(path, json!({}), StatusCode::OK).await;
+    assert_eq!((&told["total"], &told["told"]), (&json!(1), &json!(1)));
+    assert_eq!(office.audited("target.%").await[0]["subject"], "erp");
+    let none = office.post(path, json!({ "since": "2026-01-01T00:00:00Z" }), StatusCode::OK).await;
+    assert_eq!(none["told"], 0);
 }
 
 #[tokio::test]

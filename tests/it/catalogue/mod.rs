@@ -7,6 +7,7 @@ mod overrides;
 mod pages;
 mod pictures;
 mod reading;
+mod search;
 mod shelf;
 mod written;
 

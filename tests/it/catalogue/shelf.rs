@@ -247,9 +247,12 @@ async fn nothing_is_written_down_before_somebody_reads() {
         Viewer { dealer: first.dealer(None), day: today(), sees_stock: true, sees_costs: false, sees_all: false };
     let page = PageRequest::new(None, None).expect("a page");
     first.kept_list(&viewer, &Filter::default(), Sort::Name, &page, false).await.expect("asked");
-    while shop.number("select count(*) from commerce.shelf_state where ready").await == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let begun = async {
+        while shop.number("select count(*) from commerce.shelf_state where ready").await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), begun).await.expect("it begins when somebody reads");
     assert!(shop.number(rows).await >= 3);
     until.cancel();
     keeping.await.expect("ended");

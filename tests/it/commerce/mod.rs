@@ -6,6 +6,7 @@ mod concurrency;
 mod customer_admin;
 mod customers;
 mod invoices;
+mod money_at_once;
 mod money_once;
 mod offers;
 mod prices;

@@ -86,6 +86,16 @@ struct Invoice {
     number: String,
     pieces: i64,
     is_cancelled: bool,
+    /// What was told of it, as an invoice and as a movement: whether it is cancelled.
+    known: Option<bool>,
+    moved: Option<bool>,
+}
+
+impl Invoice {
+    fn stands(&self) -> bool {
+        let told = [self.known, self.moved];
+        told.contains(&Some(false)) && !told.contains(&Some(true))
+    }
 }
 
 struct Payment {
@@ -108,9 +118,15 @@ struct World {
 
 impl World {
     /// What the customer owes and may come to owe: all that was ordered, less what is known to be paid. Whether an invoice
-    /// was cancelled, and which of the two pulls told of it, makes no difference.
+    /// was cancelled, and which of the two pulls told of it, makes no difference; but while another one in its place is known and
+    /// the cancellation is not, both count.
     fn expected(&self) -> i64 {
-        let ordered: i64 = self.orders.iter().filter(|order| !order.is_cancelled).map(|order| order.pieces * 12).sum();
+        let standing = self.orders.iter().enumerate().filter(|(_, order)| !order.is_cancelled);
+        let of_order = |(at, order): (usize, &Order)| {
+            let invoices = self.invoices.iter().filter(|invoice| invoice.order == at && invoice.stands());
+            order.pieces.max(invoices.map(|invoice| invoice.pieces).sum()) * 12
+        };
+        let ordered: i64 = standing.map(of_order).sum();
         let known = self.payments.iter().filter(|payment| payment.is_posted || payment.is_pulled);
         ordered - known.map(|payment| payment.amount).sum::<i64>()
     }
@@ -138,7 +154,14 @@ impl World {
                 if left > 0 {
                     let number = format!("INV{dealer}-{}", self.invoices.len());
                     let pieces = pieces.min(left);
-                    self.invoices.push(Invoice { order: which, number, pieces, is_cancelled: false });
+                    self.invoices.push(Invoice {
+                        order: which,
+                        number,
+                        pieces,
+                        is_cancelled: false,
+                        known: None,
+                        moved: None,
+                    });
                 }
             }
             Step::CancelInvoice { which } => {
@@ -189,7 +212,9 @@ impl World {
     async fn pull_invoices(&mut self, pool: &PgPool, dealer: i64, bits: u32) {
         let mut tx = pool.begin().await.expect("begin");
         let mut rows = Vec::new();
-        for (_, invoice) in self.invoices.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1) {
+        for (_, invoice) in self.invoices.iter_mut().enumerate().filter(|(at, _)| bits >> at & 1 == 1) {
+            invoice.known = Some(invoice.is_cancelled);
+            let invoice = &*invoice;
             let order = &self.orders[invoice.order];
             let is_new = !self.invoice_ids.contains_key(&invoice.number);
             if is_new {
@@ -208,7 +233,8 @@ impl World {
     async fn pull_movements(&mut self, pool: &PgPool, dealer: i64, bits: u32) {
         let mut tx = pool.begin().await.expect("begin");
         let mut names = Vec::new();
-        for (at, _) in self.invoices.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1) {
+        for (at, invoice) in self.invoices.iter_mut().enumerate().filter(|(at, _)| bits >> at & 1 == 1) {
+            invoice.moved = Some(invoice.is_cancelled);
             names.push((format!("{dealer}/invoice/{at}"), Some(at), None));
         }
         let booked = self.payments.iter_mut().enumerate().filter(|(_, payment)| payment.is_booked);

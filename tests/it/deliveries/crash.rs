@@ -17,11 +17,11 @@ async fn what_a_dead_worker_held_is_told_again_as_of_an_unknown_outcome() {
     let hub = hub_with(&listener).await;
     happen(hub.pool(), OrderUpdated, &[(1, 1), (1, 2)]).await;
     route(&hub).await;
-    let free = [store::Free { target: EAR.to_owned(), places: 9 }];
+    let free = [store::Free { target: EAR.to_owned(), places: 9, from: None }];
     let lost = store::claim(hub.pool(), uuid::Uuid::now_v7(), &free, Duration::ZERO).await.expect("a claim");
     assert_eq!(lost.len(), 1, "the first of the key alone");
     hub.eventually("it is given back", || async {
-        store::reap_expired(hub.pool(), hub.engine.id, &hub.engine.in_hand()).await.expect("reaped") == 1
+        store::reap_expired(hub.pool(), hub.engine.id, &hub.engine.in_hand(), None).await.expect("reaped") == 1
     })
     .await;
     deliver(&hub).await;

@@ -30,6 +30,11 @@ pub const EVERYTHING_LOADED: &str = "select count(*) = 7 from hub.stream
 /// What becomes of orders.
 pub const DOCUMENTS: [&str; 3] = ["orders", "invoices", "ledger"];
 
+/// The variable of the environment that holds a key of the configuration.
+fn variable(key: &str) -> String {
+    format!("KOPRU__{}", key.replace('.', "__").to_uppercase())
+}
+
 /// What a test wants to be different from the defaults.
 pub struct Setup {
     items: u64,
@@ -45,7 +50,7 @@ impl Setup {
 
     /// A key of the configuration, through the environment.
     pub fn set(mut self, key: &str, value: impl ToString) -> Setup {
-        self.variables.push((format!("KOPRU__{}", key.replace('.', "__").to_uppercase()), value.to_string()));
+        self.variables.push((variable(key), value.to_string()));
         self
     }
 
@@ -190,8 +195,19 @@ impl Installation {
         sqlx::query_scalar::<_, String>(sql).fetch_all(&self.database.pool).await.expect("texts")
     }
 
+    /// From now on another configuration.
+    pub fn change(&mut self, key: &str, value: impl ToString) {
+        let name = variable(key);
+        self.variables.retain(|(known, _)| *known != name);
+        self.variables.push((name, value.to_string()));
+    }
+
     /// Waits until a query of a truth value says yes.
     pub async fn until(&self, what: &str, sql: &'static str) {
+        self.until_within(PATIENCE, what, sql).await;
+    }
+
+    pub async fn until_within(&self, patience: Duration, what: &str, sql: &'static str) {
         let since = Instant::now();
         loop {
             match sqlx::query_scalar::<_, bool>(sql).fetch_one(&self.database.pool).await {
@@ -203,7 +219,7 @@ impl Installation {
                 // The test has taken the database away.
                 Err(_) => {}
             }
-            assert!(since.elapsed() < PATIENCE, "waited in vain until {what}: {}", self.picture().await);
+            assert!(since.elapsed() < patience, "waited in vain until {what}: {}", self.picture().await);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

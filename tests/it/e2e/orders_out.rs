@@ -1,6 +1,9 @@
 //! Orders to LOGO through the real program: each exists there once, whatever happens on the way.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use kopru::{
     clock::Clock,
@@ -14,7 +17,10 @@ use kopru::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
-use super::installation::{Installation, STREAMS, Setup};
+use super::{
+    installation::{Installation, STREAMS, Setup},
+    process::PATIENCE,
+};
 use crate::{
     orders::{manager, of, owner, place_in},
     support::soak,
@@ -111,8 +117,11 @@ impl Shop {
     }
 
     pub(super) async fn until_all_sent(&self) {
+        // At their full size there are thousands of them.
+        let patience = if soak() { Duration::from_secs(900) } else { PATIENCE };
         self.hub
-            .until(
+            .until_within(
+                patience,
                 "every order is there",
                 "select not exists (select from commerce.sales_order where state = 'confirmed' and sent_at is null)
                     and not exists (select from hub.delivery where target = 'logo')",
@@ -268,6 +277,47 @@ async fn what_was_confirmed_while_nothing_was_sent_stays_here() {
 }
 
 #[tokio::test]
+async fn what_was_left_out_goes_when_somebody_says_so_and_is_looked_for_first() {
+    let mut shop = Shop::open(setup().logo("send", "[]")).await;
+    let mut placed = shop.orders(4).await;
+    let daemon = shop.hub.daemon().await;
+    shop.hub.until("routed", "select not exists (select from hub.outbox_unrouted)").await;
+    daemon.stop();
+    let plan = |hub: &Installation| hub.run(&["deliveries", "catch-up", "logo", "--json"]).expect(0).json();
+    assert_eq!(plan(&shop.hub), json!({ "total": 0, "shares": [] }), "nothing is to be sent");
+
+    shop.hub.change("connectors.logo.send", r#"["orders", "cancellations"]"#);
+    let daemon = shop.hub.daemon().await;
+    shop.cancel(placed.remove(2).summary.id).await;
+    shop.hub.until("routed", "select not exists (select from hub.outbox_unrouted)").await;
+    assert_eq!(shop.hub.number("select count(*) from hub.delivery").await, 0, "nothing goes by itself");
+    let meant = plan(&shop.hub);
+    let share = &meant["shares"][0];
+    assert_eq!((&meant["total"], &share["type"], &share["count"]), (&json!(3), &json!("order.confirmed"), &json!(3)));
+    assert_eq!((&share["calledOff"], &share["notKept"]), (&json!(0), &json!(0)), "{meant}");
+    assert_eq!(plan(&shop.hub), meant, "to count is not to send");
+
+    shop.hub
+        .sandbox
+        .faults(json!([{ "match": { "method": "GET", "path": "/api/v1/salesOrder*s" }, "do": "latency", "value": 0 }]))
+        .await;
+    let told = shop.hub.run(&["deliveries", "catch-up", "logo", "--yes", "--json"]).expect(0).json();
+    assert_eq!(told, json!({ "told": 3 }));
+    shop.until_all_sent().await;
+    // One that is younger than the settling time is looked for once more.
+    let looks = shop.hub.sandbox.fired().await;
+    assert!(matches!(looks[..], [3..=6]), "each was looked for by our reference: {looks:?}");
+    assert_eq!(plan(&shop.hub)["total"], 0);
+    daemon.stop();
+    shop.expect_each_once(&placed).await;
+    let deed = shop
+        .hub
+        .texts("select detail ->> 'deliveries' from identity.audit_event where action = 'target.caught_up'")
+        .await;
+    assert_eq!(deed, ["3"]);
+}
+
+#[tokio::test]
 async fn broken_connections_make_no_order_twice_and_lose_none() {
     let shop = Shop::open(setup()).await;
     let faults = json!([
@@ -343,11 +393,13 @@ async fn refusals_are_letters_locks_are_not_and_tokens_are_renewed() {
 
 #[tokio::test]
 async fn a_night_without_logo_kills_no_order() {
-    let shop = Shop::open(setup()).await;
+    // Two requests for each order.
+    const RATE: u32 = 200;
+    let shop = Shop::open(setup().logo("rate_per_second", RATE)).await;
     let down = json!([{ "match": { "path": "/api" }, "do": "status", "value": 503 }]);
     shop.hub.sandbox.faults(down).await;
     let daemon = shop.hub.daemon().await;
-    let count = if soak() { 2_000 } else { 150 };
+    let count = if soak() { 10_000 } else { 150 };
     let mut placed = shop.orders(count).await;
     shop.hub.until("the breaker is open", "select exists (select from hub.breaker where state <> 'closed')").await;
     shop.hub
@@ -357,8 +409,14 @@ async fn a_night_without_logo_kills_no_order() {
     let gone = placed.remove(count / 2);
     assert_eq!(shop.cancel(gone.summary.id).await.summary.state, "cancelled");
 
+    let before = shop.hub.sandbox.requests().await;
+    let since = Instant::now();
     shop.hub.sandbox.faults(json!([])).await;
     shop.until_all_sent().await;
+    let asked = shop.hub.sandbox.requests().await - before;
+    // One at the beginning and one in hand are beside the rate.
+    let allowed = since.elapsed().as_secs_f64() * f64::from(RATE) + 2.0;
+    assert!(asked as f64 <= allowed, "{asked} requests where {allowed} were allowed");
     daemon.stop();
     shop.expect_each_once(&placed).await;
     let letters = "select (select count(*) from hub.dead_letter) + (select count(*) from hub.dead_letter_history)";

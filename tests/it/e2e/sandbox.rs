@@ -64,6 +64,12 @@ impl Sandbox {
         rules.iter().map(|rule| rule["fired"].as_u64().expect("a number")).collect()
     }
 
+    /// How many requests its systems took so far.
+    pub async fn requests(&self) -> u64 {
+        let health = self.control(self.client.get(format!("{}/_sandbox/health", self.base))).await;
+        health["requests"]["logo"].as_u64().expect("a number")
+    }
+
     /// What the firm's own people do.
     pub async fn change(&self, change: Value) -> Value {
         self.control(self.client.post(format!("{}/_sandbox/change", self.base)).body(change.to_string())).await

@@ -33,6 +33,7 @@ async fn push(shop: &Shop, items: &Value) -> Submitted {
         first: 0,
         isolate: false,
         recalls: true,
+        stands_alone: false,
     };
     submit_alone(&shop.hub.engine, &submission).await.expect("submitted")
 }

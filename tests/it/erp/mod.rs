@@ -14,7 +14,7 @@ use kopru::{
     hub::{
         handover::{self, Announced},
         intake::{self, Submission},
-        pages::by_key,
+        keyed::by_key,
         runs::Run,
     },
     mapping::{Format, Library, OnMissing},
@@ -161,6 +161,7 @@ impl Shop {
             first: 0,
             isolate: false,
             recalls: false,
+            stands_alone: false,
         };
         let submitted = intake::submit(&mut tx, &self.hub.engine, &submission).await.expect("submitted");
         assert_eq!(submitted.tally.failed, 0, "{:?}", submitted.items);

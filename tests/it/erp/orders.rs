@@ -126,3 +126,33 @@ async fn prices_of_the_erp_stand_on_the_order_and_what_was_agreed_is_not_forgott
     shop.reads("orders", [mended]).await;
     assert_eq!((&shop.order_row().await["total"], shop.differences().await), (&json!(120), Vec::new()));
 }
+
+#[tokio::test]
+async fn an_order_in_another_currency_is_compared_in_that_one() {
+    let shop = Shop::open().await;
+    shop.hub.execute(&format!("update commerce.sales_order set currency = 'USD' where id = {}", shop.order)).await;
+    // The books are kept in lira: 41.2575 of them are a dollar.
+    let slip = |minute: u32, currency: u32, rate: &str, base: &str, vat: &str, total: &str| {
+        let mut slip = order(10, 0, minute);
+        (slip["CURR_TRANSACTIN"], slip["TC_RATE"], slip["TOTAL_NET"]) = (json!(currency), json!(rate), json!(total));
+        let line = &mut slip["TRANSACTIONS"]["items"][0];
+        (line["VAT_BASE"], line["VAT_AMOUNT"]) = (json!(base), json!(vat));
+        slip
+    };
+    shop.reads("orders", [slip(0, 1, "41.2575", "4125.75", "825.15", "4950.90")]).await;
+    assert_eq!((&shop.order_row().await["total"], shop.differences().await), (&json!(120), Vec::new()));
+    // Sold for 9 dollars apiece over there.
+    shop.reads("orders", [slip(1, 1, "41.2575", "3713.18", "742.64", "4455.82")]).await;
+    assert_eq!(shop.order_row().await["total"], 108);
+    assert_eq!(
+        shop.differences().await,
+        [
+            json!({ "field": "lines[1].total", "ours": "120", "theirs": "108" }),
+            json!({ "field": "total", "ours": "120", "theirs": "108" })
+        ]
+    );
+    // Put into lira by somebody: no figure says anything.
+    shop.reads("orders", [slip(2, 0, "1", "100", "20", "120")]).await;
+    assert_eq!(shop.differences().await, [json!({ "field": "currency", "ours": "USD", "theirs": "TRY" })]);
+    assert_eq!(shop.order_row().await["total"], 108);
+}

@@ -2,7 +2,7 @@
 
 use kopru::{
     canonical::Entity,
-    hub::{links, pages::by_key},
+    hub::{keyed::by_key, links},
 };
 use sqlx::{Acquire, PgConnection};
 

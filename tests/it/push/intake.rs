@@ -44,6 +44,15 @@ pub async fn push(hub: &Hub, mapping: &str, body: &Value) -> Submitted {
 }
 
 pub async fn push_bytes(hub: &Hub, mapping: &str, body: &[u8]) -> Submitted {
+    submit_bytes(hub, mapping, body, true, false).await
+}
+
+/// One item that leaves nothing when it is refused, as a push of one does.
+pub async fn push_one(hub: &Hub, mapping: &str, body: &Value, stands_alone: bool) -> Submitted {
+    submit_bytes(hub, mapping, body.to_string().as_bytes(), false, stands_alone).await
+}
+
+async fn submit_bytes(hub: &Hub, mapping: &str, body: &[u8], keep_failed: bool, stands_alone: bool) -> Submitted {
     let received_at = hub.engine.database_now().await.expect("the time");
     let submission = Submission {
         connector: ERP,
@@ -55,12 +64,13 @@ pub async fn push_bytes(hub: &Hub, mapping: &str, body: &[u8]) -> Submitted {
         origin: "api-key:test",
         run_id: None,
         on_missing: Some(OnMissing::Fail),
-        keep_failed: true,
+        keep_failed,
         bulk: false,
         received_at,
         first: 0,
         isolate: false,
         recalls: true,
+        stands_alone,
     };
     submit_alone(&hub.engine, &submission).await.expect("submitted")
 }
@@ -304,6 +314,7 @@ async fn an_unreadable_document_is_refused_whole() {
             first: 0,
             isolate: false,
             recalls: true,
+            stands_alone: false,
         };
         submit_alone(&hub.engine, &submission).await.expect_err(body);
     }

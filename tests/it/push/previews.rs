@@ -91,6 +91,16 @@ async fn a_preview_shows_the_card_its_prices_and_its_stock() {
     assert_eq!(alone.records[3].parts[1].outcome, "failed");
 }
 
+/// As a push of one carries it.
+#[tokio::test]
+async fn a_product_that_stands_by_itself_is_previewed_like_a_list_of_one() {
+    let hub = hub().await;
+    catalogue(&hub).await;
+    let (alone, listed) = (previewed(&hub, &product("A")).await, previewed(&hub, &products([product("A")])).await);
+    assert_eq!((alone.counts.records, alone.counts.created), (1, 1));
+    assert_eq!(told(&alone.records[0]), told(&listed.records[0]));
+}
+
 #[tokio::test]
 async fn stored_pushes_tell_what_would_become_of_their_prices() {
     let hub = hub().await;

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use kopru::database::MIGRATOR;
+use kopru::database::{MIGRATOR, session};
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -48,7 +48,7 @@ impl TestDatabase {
             .await
             .expect("copy the template");
         let url = url_of(&name);
-        let options = PgConnectOptions::from_str(&url).expect("a valid URL");
+        let options = session(PgConnectOptions::from_str(&url).expect("a valid URL"));
         let pool = PgPoolOptions::new().max_connections(8).connect_with(options).await.expect("connect");
         TestDatabase { pool, url, name }
     }

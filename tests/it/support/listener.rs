@@ -16,7 +16,7 @@ use kopru::{
 };
 use kopru_sdk::{Ctx, Fault, async_trait};
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::Semaphore;
 
 use super::hub::Hub;
@@ -30,6 +30,8 @@ pub type Told = (i64, i64);
 pub struct Listener {
     pub wants: Wants,
     pub at_once: usize,
+    /// Orders that it says it was never told of.
+    pub missed: Vec<i64>,
     faults: Mutex<HashMap<Told, VecDeque<Fault>>>,
     told: Mutex<Vec<Told>>,
     /// Records that are being told right now; of one never two.
@@ -47,6 +49,7 @@ impl Listener {
         Listener {
             wants: Wants { events: events.iter().map(|one| (*one).to_owned()).collect(), bulk: false, blocks: true },
             at_once: 16,
+            missed: Vec::new(),
             faults: Mutex::default(),
             told: Mutex::default(),
             under_way: Mutex::default(),
@@ -97,6 +100,10 @@ impl Target for Listener {
 
     fn wants(&self) -> Wants {
         self.wants.clone()
+    }
+
+    async fn untold(&self, _conn: &mut PgConnection) -> Result<Vec<(&'static str, Vec<i64>)>, sqlx::Error> {
+        Ok(vec![(EventType::OrderConfirmed.as_str(), self.missed.clone())])
     }
 
     fn at_once(&self) -> usize {

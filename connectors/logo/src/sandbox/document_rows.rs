@@ -48,6 +48,8 @@ pub fn orders(store: &Store, part: Part, mut push: impl FnMut(&dyn Fn(&mut Out))
             texts(out, record, &["NUMBER", "DOC_NUMBER", "CUST_ORD_NO", "AUXIL_CODE"]);
             ints(out, record, &["ORDER_STATUS", "CANCELLED"]);
             amount(out, "TOTAL_NET", record, 4);
+            ints(out, record, &["CURR_TRANSACTIN"]);
+            amount(out, "TC_RATE", record, 8);
             stamped(out, at);
         });
     }

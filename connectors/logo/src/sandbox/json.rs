@@ -8,7 +8,7 @@ use super::stamp::{clock_of, date_of};
 #[derive(Debug, Default)]
 pub struct Out(Vec<u8>);
 
-const POWERS: [i64; 7] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
+const POWERS: [i64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
 impl Out {
     pub fn with_capacity(bytes: usize) -> Out {

@@ -1,6 +1,6 @@
 //! Sales orders: checked, numbered, totalled, stored as they are read back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
@@ -36,6 +36,8 @@ pub struct Orders {
     last_reference: i64,
     last_line: i64,
     last_number: u64,
+    /// Who has which number.
+    numbers: HashMap<String, i64>,
 }
 
 impl Orders {
@@ -57,13 +59,22 @@ impl Orders {
         for line in fields::lines(&record, "TRANSACTIONS") {
             self.last_line = self.last_line.max(line.get("INTERNAL_REFERENCE").and_then(integer).unwrap_or(0));
         }
-        if let Some(number) = number_of(&record).and_then(|number| number.parse().ok()) {
-            self.last_number = self.last_number.max(number);
+        if let Some(number) = number_of(&record) {
+            self.last_number = self.last_number.max(number.parse().unwrap_or(0));
+            self.forget_number(reference);
+            self.numbers.insert(number.to_owned(), reference);
         }
         self.by_reference.insert(reference, Order { record, open, at }).map(|order| order.open).unwrap_or_default()
     }
 
+    fn forget_number(&mut self, reference: i64) {
+        if let Some(number) = self.find(reference).and_then(|order| number_of(&order.record)).map(str::to_owned) {
+            self.numbers.remove(&number);
+        }
+    }
+
     pub fn remove(&mut self, reference: i64) -> Vec<Open> {
+        self.forget_number(reference);
         self.by_reference.remove(&reference).map(|order| order.open).unwrap_or_default()
     }
 
@@ -85,7 +96,7 @@ impl Orders {
     }
 
     fn has_number(&self, number: &str, besides: Option<i64>) -> bool {
-        self.iter().any(|(reference, order)| Some(reference) != besides && number_of(&order.record) == Some(number))
+        self.numbers.get(number).is_some_and(|reference| Some(*reference) != besides)
     }
 }
 
@@ -132,6 +143,9 @@ impl Store {
         }
         let reference = at.unwrap_or_else(|| self.orders.next_reference());
         self.fill_header(&mut record, reference);
+        if at.is_none() {
+            book(&record, &mut lines);
+        }
         self.fill_lines(&mut lines, &record, reference);
         totals::compute(&mut lines).put(&mut record);
         record.insert("TRANSACTIONS".to_owned(), json!({"items": lines}));
@@ -211,7 +225,8 @@ impl Store {
         for name in ["RC_RATE", "RC_NET"] {
             record.entry(name).or_insert_with(|| double(Decimal::ZERO));
         }
-        record.entry("TC_RATE").or_insert_with(|| double(Decimal::ONE));
+        let rate = codes::rate(record.get("CURR_TRANSACTIN").and_then(integer).unwrap_or(0));
+        record.entry("TC_RATE").or_insert_with(|| double(rate));
         record.insert("DEDUCTIONPART1".to_owned(), json!(2));
         record.insert("DEDUCTIONPART2".to_owned(), json!(3));
     }
@@ -320,6 +335,18 @@ impl Store {
         }
         self.fill_header(&mut record, reference);
         Ok(record)
+    }
+}
+
+/// A new slip comes in its own currency, and is kept in the firm's.
+fn book(record: &Record, lines: &mut [Record]) {
+    let rate = record.get("TC_RATE").and_then(decimal).unwrap_or(Decimal::ONE);
+    for line in lines {
+        for name in ["PRICE", "TOTAL"] {
+            if let Some(figure) = line.get(name).and_then(decimal) {
+                line.insert(name.to_owned(), double(figure * rate));
+            }
+        }
     }
 }
 

@@ -28,8 +28,8 @@ impl Totals {
         self.gross - self.discounts
     }
 
-    /// Writes them into a slip. One in another currency (`CURR_TRANSACTIN`) has its total in that one as well; rates are none
-    /// of this firm's business, so it is the same figure.
+    /// Writes them into a slip. One in another currency (`CURR_TRANSACTIN`) has its total in that one as well, by its rate; one
+    /// without a rate has the same figure.
     pub fn put(&self, record: &mut Map<String, Value>) {
         for (name, amount) in [
             ("TOTAL_DISCOUNTS", self.discounts),
@@ -41,7 +41,8 @@ impl Totals {
             record.insert(name.to_owned(), double(amount));
         }
         if record.get("CURR_TRANSACTIN").and_then(integer).is_some_and(|currency| currency != 0) {
-            record.insert("TC_NET".to_owned(), double(self.net));
+            let rate = record.get("TC_RATE").and_then(decimal).filter(|rate| !rate.is_zero()).unwrap_or(Decimal::ONE);
+            record.insert("TC_NET".to_owned(), double(round(self.net / rate)));
         }
     }
 }

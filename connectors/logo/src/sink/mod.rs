@@ -23,7 +23,7 @@ use self::made::Kind;
 use crate::Logo;
 
 /// Documents in hand for each write that may be under way: what belongs to one is done while another one is written.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 impl Logo {
     /// Where orders go as files, when they do.

@@ -43,9 +43,10 @@ async fn a_slip_in_another_currency_tells_its_total_in_that_one() {
     let mut slip = order(&logo, "KPR-USD").await;
     slip["CURR_TRANSACTIN"] = json!(1);
     let foreign = read(&logo, created(&logo, &slip).await).await;
+    // The books are kept in lira.
     assert_eq!(
-        (foreign["TC_NET"].to_string(), foreign["TOTAL_NET"].to_string()),
-        ("40078.44".into(), "40078.44".into())
+        [&foreign["TC_RATE"], &foreign["TC_NET"], &foreign["TOTAL_NET"]].map(Value::to_string),
+        ["41.2575", "40078.44", "1653536.24"]
     );
     let own = created(&logo, &order(&logo, "KPR-TRY").await).await;
     assert_eq!(read(&logo, own).await["TC_NET"], Value::Null);

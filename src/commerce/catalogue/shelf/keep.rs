@@ -14,9 +14,12 @@ use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::ODD;
-use crate::commerce::{
-    catalogue::{Forms, written},
-    pricing::{Offer, ShelfRow, offers_of, shelf_rows},
+use crate::{
+    commerce::{
+        catalogue::{Forms, leaves, written},
+        pricing::{Offer, ShelfRow, offers_of, shelf_rows},
+    },
+    database,
 };
 
 /// Of a shelf that is filled from the beginning, so many products at once.
@@ -89,7 +92,7 @@ pub async fn turn(db: &PgPool, forms: Forms) -> Result<Turn, sqlx::Error> {
 }
 
 async fn turned(db: &PgPool, forms: Forms) -> Result<Turn, sqlx::Error> {
-    let mut tx = db.begin_with("begin isolation level repeatable read").await?;
+    let mut tx = database::begin_with(db, "begin isolation level repeatable read").await?;
     let state = sqlx::query!(
         r#"select pg_try_advisory_xact_lock($1) as "is_ours!", ready, built_to, snapshot, form,
                   pg_current_snapshot()::text as "now!"
@@ -114,36 +117,47 @@ async fn follow(conn: &mut PgConnection, forms: Forms, snapshot: &str, now: &str
     let changed = sqlx::query!(
         r#"
         with news as materialized (
-            select c.ids, c.of_prices and c.kind in ('goods', 'product') as counts
+            select c.ids, c.of_prices as counts, c.kind = 'product' as moved
             from commerce.catalogue_change c
-            where c.xid >= pg_snapshot_xmin($1::text::pg_snapshot)
+            where c.xid >= pg_snapshot_xmin($1::text::pg_snapshot) and c.kind in ('goods', 'product')
               and not pg_visible_in_snapshot(c.xid, $1::text::pg_snapshot)
         )
-        select exists (select from news where counts and ids is null) as "lost!",
+        select exists (select from news where ids is null) as "lost!",
                (select count(*) from news) as "notes!",
-               array(select distinct unnest(ids) from news where counts limit $2) as "ids!"
+               array(select distinct unnest(ids) from news where counts limit $2) as "ids!",
+               array(select unnest(ids) from news where not counts except select unnest(ids) from news where counts
+                     limit $2) as "stock!",
+               array(select distinct unnest(ids) from news where moved limit $2) as "moved!"
         "#,
         snapshot,
         MOST_AT_ONCE + 1,
     )
     .fetch_one(&mut *conn)
     .await?;
-    if changed.lost || changed.ids.len() as i64 > MOST_AT_ONCE {
+    if changed.lost || changed.ids.len().max(changed.stock.len()) as i64 > MOST_AT_ONCE {
         sqlx::query!("update commerce.shelf_state set ready = false, built_to = null").execute(conn).await?;
         return Ok(Turn::More { products: 0 });
     }
-    let products = changed.ids.len();
+    let products = changed.ids.len() + changed.stock.len();
     if products > 0 || changed.notes > MANY_NOTES {
         for ids in changed.ids.chunks(CHUNK as usize) {
             sqlx::query!("delete from commerce.shelf where product_id = any ($1)", ids).execute(&mut *conn).await?;
             put(conn, forms, ids).await?;
         }
-        sqlx::query!("update commerce.shelf_state set snapshot = $1", now).execute(conn).await?;
+        for ids in changed.stock.chunks(CHUNK as usize) {
+            written::restock(conn, forms, ids).await?;
+        }
+        sqlx::query!("update commerce.shelf_state set snapshot = $1", now).execute(&mut *conn).await?;
     }
-    Ok(Turn::Done { products })
+    let is_whole = leaves::bring_up(conn, &changed.moved).await?;
+    Ok(if is_whole { Turn::Done { products } } else { Turn::More { products } })
 }
 
 async fn fill(conn: &mut PgConnection, forms: Forms, built_to: Option<i64>, now: &str) -> Result<Turn, sqlx::Error> {
+    if built_to.is_none() {
+        // What they have not taken over would not be told any more.
+        leaves::forget(conn).await?;
+    }
     let from = built_to.unwrap_or(i64::MIN);
     let ids = sqlx::query_scalar!("select id from commerce.product where id > $1 order by id limit $2", from, CHUNK)
         .fetch_all(&mut *conn)
@@ -154,7 +168,10 @@ async fn fill(conn: &mut PgConnection, forms: Forms, built_to: Option<i64>, now:
         .execute(&mut *conn)
         .await?;
     sqlx::query!(
-        "delete from commerce.written_product where product_id > $1 and product_id <= $2 and product_id <> all ($3)",
+        "with gone as (
+             delete from commerce.written_page where product_id > $1 and product_id <= $2 and product_id <> all ($3)
+         )
+         delete from commerce.written_product where product_id > $1 and product_id <= $2 and product_id <> all ($3)",
         from,
         to,
         &ids
@@ -174,7 +191,8 @@ async fn fill(conn: &mut PgConnection, forms: Forms, built_to: Option<i64>, now:
     )
     .execute(conn)
     .await?;
-    Ok(if is_last { Turn::Done { products: ids.len() } } else { Turn::More { products: ids.len() } })
+    // The leaves are still to be made.
+    Ok(Turn::More { products: ids.len() })
 }
 
 /// Writes the rows of products that have none.

@@ -11,7 +11,10 @@ use super::{
     },
     MOST_CHANGED, ODD,
 };
-use crate::commerce::pricing::{self, Ask};
+use crate::{
+    commerce::pricing::{self, Ask},
+    database,
+};
 
 /// Products that a filter leaves are priced one by one up to so many; above, prices are walked in their order.
 const FEW: i64 = 3_000;
@@ -78,7 +81,7 @@ async fn view<'a>(
     if viewer.dealer.allow_zero_price {
         return Ok(None);
     }
-    let mut tx = db.begin_with("begin isolation level repeatable read read only").await?;
+    let mut tx = database::begin_with(db, "begin isolation level repeatable read read only").await?;
     let state = sqlx::query!(
         r#"
         with recursive news as materialized (

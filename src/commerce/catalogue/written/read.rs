@@ -8,107 +8,69 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
 };
 
-use super::Line;
+use super::{
+    Line,
+    dealers::Dealers,
+    levels::{levels_of, sum},
+    news::{News, Snapshot, news_sql},
+    packed,
+};
 use crate::{
     commerce::{
         catalogue::{
             Forms, Viewer, Written,
-            detail::{Level, Which},
+            detail::Which,
             filter::{Filter, Sort, storable},
             found::{self, Place},
             list::{self, Listed},
         },
-        pricing::{self, Dealer, Offer, Quote, Terms, pricing_sql},
+        pricing::{self, Offer, Quote, Terms},
     },
-    page::{BadPage, Page, PageRequest},
+    page::{self, BadPage, Page, PageRequest},
 };
 
-/// What is read with product `p`: head and tail of a line of a list or of its own page, its stock. $1 whose prices, $2 the form.
-///
-/// Each part is one short look. A product whose note came since it was written down is not joined; none is where a note names none or
-/// very many, and where there are very many notes.
-macro_rules! looks {
-    ($head:literal, $tail:literal, $stock:literal) => {
+/// One row: what has changed, the products `p` that follow in their order, what is written down of each, and whether dealers see it.
+/// A sub-select for each product, not a join: so the order of the products is that of the query that chooses them.
+macro_rules! products {
+    ($packed:literal) => {
         concat!(
-            "select p.id, p.code, p.name, p.track_stock, ",
-            $head,
-            ", ",
-            $tail,
-            ", w.prices, ",
-            pricing_sql!(file "terms"),
-            " as terms, ",
-            $stock
+            "select ",
+            news_sql!(),
+            ", page.ids, page.packed, page.shown from commerce.shelf_state s,
+             (select array_agg(p.id) as ids, array_agg(p.packed) as packed, array_agg(p.shown) as shown
+              from (select p.id, p.is_active and p.deleted_at is null as shown, (",
+            $packed,
+            ") as packed from commerce.product p"
         )
     };
 }
-const WRITTEN: &str = " left join commerce.written_product w on w.product_id = p.id and w.product_id <> all ((
-    select array_remove(array_agg(n.id), null)
-    from commerce.shelf_state s
-    left join lateral (
-        select c.lost, i.id
-        from (select c.ids, c.counts, c.counts and (c.ids is null or cardinality(c.ids) > 200) as lost
-              from (select n.ids, n.of_prices and n.kind in ('goods', 'product')
-                                  and not pg_visible_in_snapshot(n.xid, s.snapshot::pg_snapshot) as counts
-                    from commerce.catalogue_change n
-                    where n.xid >= pg_snapshot_xmin(s.snapshot::pg_snapshot)
-                    limit 501) c) c
-        left join lateral unnest(case when c.counts and not c.lost then c.ids end) i (id) on true
-        limit 501
-    ) n on true
-    where s.ready and s.form = $2
-    group by s.one
-    having count(*) <= 500 and not coalesce(bool_or(n.lost), false))::bigint[])";
-const LINES: &str = looks!(
-    "w.head",
-    "w.tail",
-    "(select sum(l.available) from commerce.stock_level l where l.product_id = p.id) as stock"
-);
+const LINES: &str = products!("select w.line from commerce.written_product w where w.product_id = p.id");
+const PAGES: &str = products!("select w.page from commerce.written_page w where w.product_id = p.id");
+const END: &str = ") p) page";
 
-/// What is read with product `p`, behind `p.id, p.code, p.name, p.track_stock`.
-struct Row {
-    place: Place,
-    track_stock: bool,
-    head: Option<String>,
-    tail: Option<String>,
-    prices: Option<Vec<u8>>,
-}
-
-impl Row {
-    fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
-        let place = Place { id: row.try_get(0)?, code: row.try_get(1)?, name: row.try_get(2)? };
-        Ok(Row {
-            place,
-            track_stock: row.try_get(3)?,
-            head: row.try_get(4)?,
-            tail: row.try_get(5)?,
-            prices: row.try_get(6)?,
-        })
-    }
-
-    /// `None`: it has to be read from its tables.
-    fn parts(self) -> Option<(Written, Vec<Offer>)> {
-        let offers = pricing::unpack(self.prices.as_deref()?)?;
-        let bytes = |text: String| text.into_bytes().into_boxed_slice();
-        Some((Written { head: bytes(self.head?), stock: Box::default(), tail: bytes(self.tail?) }, offers))
-    }
-
-    fn priced(self, terms: &Terms, viewer: &Viewer) -> Option<(Written, Option<Quote>)> {
-        let (written, offers) = self.parts()?;
-        let offer = pricing::price(&offers, terms, viewer.day, viewer.dealer.allow_zero_price);
-        Some((written, offer.and_then(|offer| offer.quote())))
-    }
-}
-
-/// All rows have the same.
-fn terms(row: &PgRow, dealer: Dealer) -> Result<Option<Terms>, sqlx::Error> {
-    Ok(Terms::of(dealer, row.try_get(7)?))
-}
-
-fn begin(text: &str, forms: Forms, dealer: Dealer) -> Result<QueryBuilder<Postgres>, sqlx::Error> {
+fn begin(text: &str, forms: Forms, seen: Option<&Snapshot>) -> Result<QueryBuilder<Postgres>, sqlx::Error> {
     let mut arguments = PgArguments::default();
-    arguments.add(dealer.customer_id).map_err(sqlx::Error::Encode)?;
     arguments.add((forms.form)()).map_err(sqlx::Error::Encode)?;
+    arguments.add(seen.map(|seen| seen.all_below.to_string())).map_err(sqlx::Error::Encode)?;
     Ok(QueryBuilder::with_arguments(text, arguments))
+}
+
+/// Products as they were found, those that have to be read from their tables without a text.
+struct Found {
+    news: News,
+    products: Vec<(i64, bool, Option<Vec<u8>>)>,
+}
+
+impl Found {
+    fn read(row: &PgRow, seen: Option<&Snapshot>) -> Result<Found, sqlx::Error> {
+        let news = News::read(row, seen)?;
+        let ids: Vec<i64> = row.try_get::<Option<_>, _>(3)?.unwrap_or_default();
+        let packed: Vec<Option<Vec<u8>>> = row.try_get::<Option<_>, _>(4)?.unwrap_or_default();
+        let shown: Vec<bool> = row.try_get::<Option<_>, _>(5)?.unwrap_or_default();
+        let products = ids.into_iter().zip(packed).zip(shown);
+        let products = products.map(|((id, packed), shown)| (id, shown, packed.filter(|_| news.holds(id)))).collect();
+        Ok(Found { news, products })
+    }
 }
 
 /// What the store refuses here, because the feed cannot be read for one, is read from its tables, and told of there if that fails as well.
@@ -122,15 +84,40 @@ fn readable<T>(read: Result<T, sqlx::Error>) -> Result<Option<T>, sqlx::Error> {
     }
 }
 
+/// Lines with their stock as it is; those that have to be read from their tables are `None`.
+async fn lines_of(
+    conn: &mut PgConnection,
+    news: &News,
+    packed: impl Iterator<Item = (i64, Option<Vec<u8>>)>,
+) -> Result<Vec<(i64, Option<packed::Line>)>, sqlx::Error> {
+    let read = |(id, packed): (i64, Option<Vec<u8>>)| (id, packed.and_then(|packed| packed::read_line(id, &packed)));
+    let mut lines: Vec<(i64, Option<packed::Line>)> = packed.map(read).collect();
+    let is_old = |line: &&mut packed::Line| line.stock.is_some() && !news.stock_holds(line.place.id);
+    let old: Vec<i64> =
+        lines.iter_mut().filter_map(|(_, line)| line.as_mut()).filter(is_old).map(|line| line.place.id).collect();
+    if !old.is_empty() {
+        let levels = levels_of(conn, &old).await?;
+        for line in lines.iter_mut().filter_map(|(_, line)| line.as_mut()).filter(is_old) {
+            line.stock = Some(levels.get(&line.place.id).map(|levels| sum(levels)).unwrap_or_default());
+        }
+    }
+    Ok(lines)
+}
+
+fn quote(offers: &[Offer], terms: &Terms, viewer: &Viewer) -> Option<Quote> {
+    pricing::price(offers, terms, viewer.day, viewer.dealer.allow_zero_price).and_then(|offer| offer.quote())
+}
+
 /// A page of a list that prices do not decide; `None`: it has to be read from its tables.
 pub(in super::super) async fn page(
     db: &PgPool,
     forms: Forms,
+    dealers: &Dealers,
     viewer: &Viewer,
     filter: &Filter,
     sort: Sort,
     page: &PageRequest,
-) -> Result<Option<Result<Page<Line<Decimal>>, BadPage>>, sqlx::Error> {
+) -> Result<Option<Result<Page<Line>, BadPage>>, sqlx::Error> {
     if filter.by_price(sort) || filter.references.find_nothing() {
         return Ok(None);
     }
@@ -145,8 +132,9 @@ pub(in super::super) async fn page(
     } else {
         None
     };
-    let mut statement = begin(LINES, forms, viewer.dealer)?;
-    statement.push(" from (select p.id, p.code, p.name, p.track_stock from commerce.product p");
+    let mut known = dealers.known(&mut conn, viewer.dealer).await?;
+    let mut statement = begin(LINES, forms, known.seen.as_ref())?;
+    let is_found = ids.is_some();
     match ids {
         Some(ids) => {
             statement.push(" where p.id = any(").push_bind(ids).push(")");
@@ -156,59 +144,60 @@ pub(in super::super) async fn page(
             if let Some(after) = &after {
                 list::push_after(&mut statement, sort, after);
             }
-            list::push_order(&mut statement, sort);
-            // In the text: with a number that it does not know the store would plan for a tenth of the catalogue.
-            statement.push(format!(" limit {}", page.rows()));
         }
     }
-    statement.push(") p").push(WRITTEN);
     list::push_order(&mut statement, sort);
+    // In the text: with a number that it does not know the store would plan for a tenth of the catalogue.
+    statement.push(format!(" limit {}", page.rows())).push(END);
     // What narrows is planned with its values: a common word and a rare one want different ways.
-    let rows = statement.build().persistent(filter.is_empty()).fetch_all(&mut *conn).await;
-    let Some(rows) = readable(rows)? else { return Ok(None) };
-    let Some(first) = rows.first() else {
-        return Ok(Some(Ok(page.page(sort.list(), Vec::new(), |_: &Line<Decimal>| 0))));
-    };
-    let Some(terms) = terms(first, viewer.dealer)? else { return Ok(None) };
-    let rows = rows.iter().map(|row| Ok((Row::read(row)?, row.try_get(8)?)));
-    let rows: Vec<(Row, Option<Decimal>)> = rows.collect::<Result<_, sqlx::Error>>()?;
-    let rows = page.page(sort.list(), rows, |(row, _)| list::place_key(sort, &row.place));
-    let next_cursor = rows.next_cursor;
-    let mut missing: Vec<(usize, i64)> = Vec::new();
-    let mut lines: Vec<Option<Line<Decimal>>> = Vec::with_capacity(rows.items.len());
-    for (at, (row, stock)) in rows.items.into_iter().enumerate() {
-        let (id, counted, stock) = (row.place.id, row.track_stock, stock.unwrap_or_default());
-        let line = row.priced(&terms, viewer).map(|(written, quote)| Line {
-            written,
-            quote,
-            in_stock: !counted || stock > Decimal::ZERO,
-            stock: (viewer.sees_stock && counted).then_some(stock),
-        });
-        if line.is_none() {
-            missing.push((at, id));
-        }
-        lines.push(line);
+    let keep_plan = is_found || filter.is_empty();
+    let row = statement.build().persistent(keep_plan).fetch_one(&mut *conn).await;
+    let Some(row) = readable(row)? else { return Ok(None) };
+    let Found { news, mut products } = Found::read(&row, known.seen.as_ref())?;
+    if news.dealers && viewer.dealer.customer_id.is_some() {
+        known = dealers.read(&mut conn, viewer.dealer).await?;
     }
+    let limit = usize::try_from(page.rows() - 1).unwrap_or_default();
+    let more = products.len() > limit;
+    products.truncate(limit);
+    let packed = products.into_iter().map(|(id, _, packed)| (id, packed));
+    let lines = lines_of(&mut conn, &news, packed).await?;
+    let missing: Vec<i64> = lines.iter().filter(|(_, line)| line.is_none()).map(|(id, _)| *id).collect();
+    let mut read: HashMap<i64, (Place, Line)> = HashMap::with_capacity(missing.len());
     if !missing.is_empty() {
-        let ids: Vec<i64> = missing.iter().map(|(_, id)| *id).collect();
-        let mut read: HashMap<i64, Line<Decimal>> = HashMap::with_capacity(ids.len());
-        for listed in list::these(&mut conn, viewer, &ids).await? {
+        for listed in list::these(&mut conn, viewer, &missing).await? {
             let id = listed.id;
             read.extend(list_line(forms, listed).map(|line| (id, line)));
         }
-        for (at, id) in missing {
-            lines[at] = read.remove(&id);
-        }
     }
     // One that was there a moment ago and is not any more is left out.
-    Ok(Some(Ok(Page { items: lines.into_iter().flatten().collect(), next_cursor })))
+    let lines = lines.into_iter().filter_map(|(id, line)| match line {
+        Some(line) => Some(shown(forms, line, &known.terms, viewer)),
+        None => read.remove(&id),
+    });
+    let (places, items): (Vec<Place>, Vec<Line>) = lines.unzip();
+    let next_cursor = match places.last() {
+        Some(last) if more => page::cursor(sort.list(), &list::place_key(sort, last)),
+        None if more => return Ok(None),
+        _ => None,
+    };
+    Ok(Some(Ok(Page { items, next_cursor })))
 }
 
-fn list_line(forms: Forms, listed: Listed) -> Option<Line<Decimal>> {
+fn shown(forms: Forms, line: packed::Line, terms: &Terms, viewer: &Viewer) -> (Place, Line) {
+    let packed::Line { place, mut written, offers, stock } = line;
+    if let Some(stock) = stock.filter(|_| viewer.sees_stock) {
+        written.stock = (forms.stock)(stock);
+    }
+    let in_stock = stock.is_none_or(|stock| stock > Decimal::ZERO);
+    (place, Line { written, quote: quote(&offers, terms, viewer), in_stock })
+}
+
+fn list_line(forms: Forms, listed: Listed) -> Option<(Place, Line)> {
     let quote = listed.price.as_ref().and_then(|price| Quote::of(price.amount, &price.currency, price.rule));
-    let (in_stock, stock) = (listed.in_stock, listed.stock);
-    let written = (forms.listed)(Listed { stock: None, ..listed })?;
-    Some(Line { written, quote, in_stock, stock })
+    let place = Place { id: listed.id, code: listed.code.clone(), name: listed.name.clone() };
+    let in_stock = listed.in_stock;
+    Some((place, Line { written: (forms.listed)(listed)?, quote, in_stock }))
 }
 
 /// What is kept of a product in the process, but for how its stock is written down.
@@ -227,93 +216,70 @@ pub(in super::super) async fn kept(
     forms: Forms,
     ids: &[i64],
 ) -> Result<Vec<Kept>, sqlx::Error> {
-    let mut statement = begin(LINES, forms, NOBODY)?;
-    statement.push(", p.is_active and p.deleted_at is null from commerce.product p").push(WRITTEN);
-    statement.push(" where p.id = any(").push_bind(ids).push(")");
-    let rows = readable(statement.build().fetch_all(conn).await)?.unwrap_or_default();
-    let mut kept = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let (stock, for_dealers): (Option<Decimal>, bool) = (row.try_get(8)?, row.try_get(9)?);
-        let row = Row::read(row)?;
-        let (id, counted) = (row.place.id, row.track_stock);
-        let Some((written, offers)) = row.parts() else { continue };
-        let stock = counted.then(|| stock.unwrap_or_default());
-        kept.push(Kept { id, written, offers, for_dealers, stock });
-    }
-    Ok(kept)
+    let mut statement = begin(LINES, forms, None)?;
+    statement.push(" where p.id = any(").push_bind(ids).push(")").push(END);
+    let Some(row) = readable(statement.build().fetch_one(&mut *conn).await)? else { return Ok(Vec::new()) };
+    let Found { news, products } = Found::read(&row, None)?;
+    let for_dealers: Vec<bool> = products.iter().map(|(_, shown, _)| *shown).collect();
+    let packed = products.into_iter().map(|(id, _, packed)| (id, packed));
+    let lines = lines_of(conn, &news, packed).await?.into_iter().zip(for_dealers);
+    let kept = lines.filter_map(|((id, line), for_dealers)| {
+        let packed::Line { written, offers, stock, .. } = line?;
+        Some(Kept { id, written, offers, for_dealers, stock })
+    });
+    Ok(kept.collect())
 }
 
-/// Whose prices nobody asks for.
-const NOBODY: Dealer = Dealer { customer_id: None, allow_zero_price: false };
-
-const PAGE_OF: &str = looks!(
-    "w.page_head",
-    "w.page_tail",
-    "array(select l.available || ' ' || octet_length(h.code) || ' ' || h.code || h.name
-           from commerce.stock_level l join commerce.warehouse h on h.id = l.warehouse_id
-           where l.product_id = p.id) as levels"
-);
-
-/// One product that dealers see, with all that its page shows.
-struct Whole {
-    id: i64,
-    /// `None`: it has to be read from its tables.
-    parts: Option<(Written, Vec<Offer>)>,
-    counted: bool,
-    levels: Vec<Level>,
-    terms: Terms,
-}
-
-async fn whole(db: &PgPool, forms: Forms, dealer: Dealer, which: Which<'_>) -> Result<Option<Whole>, sqlx::Error> {
-    let mut statement = begin(PAGE_OF, forms, dealer)?;
-    statement.push(" from commerce.product p").push(WRITTEN).push(" where p.is_active and p.deleted_at is null and ");
+/// One product that dealers see, with all that its page shows, as who sees its stock is shown it; `None`: it has to be read from its
+/// tables, or it is not there.
+async fn whole(
+    conn: &mut PgConnection,
+    forms: Forms,
+    which: Which<'_>,
+    seen: Option<&Snapshot>,
+) -> Result<Option<(i64, packed::Page, News)>, sqlx::Error> {
+    let mut statement = begin(PAGES, forms, seen)?;
+    statement.push(" where p.is_active and p.deleted_at is null and ");
     match which {
         Which::Id(id) => statement.push("p.id = ").push_bind(id),
         Which::Sku(sku) => statement.push("p.sku = ").push_bind(storable(sku).to_owned()),
     };
-    let Some(Some(found)) = readable(statement.build().fetch_optional(db).await)? else { return Ok(None) };
-    let Some(terms) = terms(&found, dealer)? else { return Ok(None) };
-    let levels: Vec<String> = found.try_get(8)?;
-    let Some(mut levels) = levels.iter().map(|text| level(text)).collect::<Option<Vec<Level>>>() else {
-        return Ok(None);
-    };
-    // As bytes, as the store sorts codes.
-    levels.sort_unstable_by(|one, other| one.warehouse.cmp(&other.warehouse));
-    let row = Row::read(&found)?;
-    Ok(Some(Whole { id: row.place.id, counted: row.track_stock, parts: row.parts(), levels, terms }))
-}
-
-/// What is there, how long the code is, code and name.
-fn level(text: &str) -> Option<Level> {
-    let (available, rest) = text.split_once(' ')?;
-    let (length, rest) = rest.split_once(' ')?;
-    let (warehouse, name) = rest.split_at_checked(length.parse().ok()?)?;
-    Some(Level { warehouse: warehouse.to_owned(), name: name.to_owned(), available: available.parse().ok()? })
-}
-
-impl Whole {
-    fn in_stock(&self) -> bool {
-        !self.counted || self.levels.iter().any(|level| level.available > Decimal::ZERO)
+    let row = statement.push(END).build().fetch_one(&mut *conn).await;
+    let Some(row) = readable(row)? else { return Ok(None) };
+    let Found { news, mut products } = Found::read(&row, seen)?;
+    let found = products.pop().and_then(|(id, _, packed)| Some((id, packed::read_page(&packed?)?)));
+    let Some((id, mut page)) = found else { return Ok(None) };
+    if page.counted && !news.stock_holds(id) {
+        let levels = levels_of(conn, &[id]).await?.remove(&id).unwrap_or_default();
+        page.in_stock = sum(&levels) > Decimal::ZERO;
+        page.written.stock = (forms.levels)(levels);
     }
+    Ok(Some((id, page, news)))
 }
 
 /// One product that a dealer may see; `None`: it has to be read from its tables.
 pub(in super::super) async fn line(
     db: &PgPool,
     forms: Forms,
+    dealers: &Dealers,
     viewer: &Viewer,
     which: Which<'_>,
-) -> Result<Option<Line<Vec<Level>>>, sqlx::Error> {
+) -> Result<Option<Line>, sqlx::Error> {
     // Costs, and products that are out of use, are not written down.
     if viewer.sees_costs || viewer.sees_all {
         return Ok(None);
     }
-    let Some(mut whole) = whole(db, forms, viewer.dealer, which).await? else { return Ok(None) };
-    let Some((written, offers)) = whole.parts.take() else { return Ok(None) };
-    let offer = pricing::price(&offers, &whole.terms, viewer.day, viewer.dealer.allow_zero_price);
-    let (quote, in_stock) = (offer.and_then(|offer| offer.quote()), whole.in_stock());
-    let stock = (viewer.sees_stock && whole.counted).then_some(whole.levels);
-    Ok(Some(Line { written, quote, in_stock, stock }))
+    let mut conn = db.acquire().await?;
+    let mut known = dealers.known(&mut conn, viewer.dealer).await?;
+    let Some((_, page, news)) = whole(&mut conn, forms, which, known.seen.as_ref()).await? else { return Ok(None) };
+    if news.dealers && viewer.dealer.customer_id.is_some() {
+        known = dealers.read(&mut conn, viewer.dealer).await?;
+    }
+    let packed::Page { mut written, offers, in_stock, .. } = page;
+    if !viewer.sees_stock {
+        written.stock = Box::default();
+    }
+    Ok(Some(Line { written, quote: quote(&offers, &known.terms, viewer), in_stock }))
 }
 
 /// The same to be kept.
@@ -322,11 +288,7 @@ pub(in super::super) async fn kept_whole(
     forms: Forms,
     which: Which<'_>,
 ) -> Result<Option<(i64, Written, Vec<Offer>, bool)>, sqlx::Error> {
-    let Some(mut whole) = whole(db, forms, NOBODY, which).await? else { return Ok(None) };
-    let Some((mut written, offers)) = whole.parts.take() else { return Ok(None) };
-    let in_stock = whole.in_stock();
-    if whole.counted {
-        written.stock = (forms.levels)(whole.levels);
-    }
-    Ok(Some((whole.id, written, offers, in_stock)))
+    let mut conn = db.acquire().await?;
+    let found = whole(&mut conn, forms, which, None).await?;
+    Ok(found.map(|(id, packed::Page { written, offers, in_stock, .. }, _)| (id, written, offers, in_stock)))
 }

@@ -6,11 +6,36 @@
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::plan::{LinePlan, Ours, SourceLine};
+use super::plan::{LinePlan, Ours, SourceLine, SourceOrder};
 use crate::money;
 
 fn kurus(amount: Decimal) -> Decimal {
     amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
+}
+
+impl SourceOrder<'_> {
+    /// With its figures in the currency of ours. Those of a slip in another one, or of one whose rate is not told, neither stand
+    /// on ours nor can be compared: they are left out.
+    pub(super) fn in_currency(mut self, ours: &str) -> Self {
+        let is_same = self.currency.is_none_or(|theirs| theirs == ours);
+        let rate = self.rate.unwrap_or(Decimal::ONE);
+        let of = |figure: Option<Decimal>, digits: u32| {
+            let figure = figure.filter(|_| is_same)?;
+            if rate == Decimal::ONE { Some(figure) } else { Some(money::round(figure.checked_div(rate)?, digits)) }
+        };
+        self.total = of(self.total, 2);
+        for line in &mut self.lines {
+            line.price = of(line.price, 6);
+            (line.amount, line.vat_base, line.vat) = (of(line.amount, 2), of(line.vat_base, 2), of(line.vat, 2));
+        }
+        self
+    }
+
+    /// How far a figure of a line may be off and be ours still: what was reckoned in one currency and divided into another is
+    /// rounded twice.
+    pub(super) fn slack(&self) -> Decimal {
+        if self.rate.is_none_or(|rate| rate == Decimal::ONE) { Decimal::ZERO } else { Decimal::new(1, 2) }
+    }
 }
 
 impl Ours {
@@ -60,12 +85,15 @@ impl Ours {
     }
 
     /// The same with the ERP's prices, if its figures are other ones than those that would stand. Without them the line
-    /// costs what it did.
-    pub(super) fn repriced(&self, next: LinePlan, theirs: &SourceLine<'_>) -> LinePlan {
+    /// costs what it did. `slack`: how far they may be off and be the same.
+    pub(super) fn repriced(&self, next: LinePlan, theirs: &SourceLine<'_>, slack: Decimal) -> LinePlan {
         let is_same_unit = self.unit.as_deref().zip(theirs.unit).is_none_or(|(own, unit)| own == unit);
         let Some((base, vat)) = theirs.vat_base.zip(theirs.vat).filter(|_| is_same_unit) else { return next };
+        let is_near = |(own_base, own_vat): (Decimal, Decimal)| {
+            (own_base - base).abs() <= slack && (own_vat - vat).abs() <= slack
+        };
         if theirs.quantity.is_zero()
-            || part_of((next.vat_base, next.vat), theirs.quantity, next.ordered) == Some((base, vat))
+            || part_of((next.vat_base, next.vat), theirs.quantity, next.ordered).is_some_and(is_near)
         {
             return next;
         }

@@ -58,7 +58,10 @@ pub async fn upsert_orders(
         let row = row.clone().in_currency(&head.currency);
         let state = order.state().map_err(of_order)?;
         let ours = lines.get(&row.id).map(Vec::as_slice).unwrap_or_default();
-        let plan = plan(state, ours, &row);
+        let mut plan = plan(state, ours, &row);
+        if let Some(theirs) = row.currency.filter(|theirs| *theirs != head.currency) {
+            plan.differences.push(("currency".to_owned(), head.currency.clone(), theirs.to_owned()));
+        }
         let number = row.number.filter(|number| head.number.as_deref() != Some(*number));
         let changed = write::apply(conn, cx, order, &plan, number).await.map_err(of_order)?;
         outcomes.set(place, if changed { Outcome::Updated } else { Outcome::Unchanged });

@@ -1,5 +1,14 @@
--- An order as another system is to be told of it, its discounts as lines behind the line that they reduce.
-select jsonb_build_object(
+-- Hands an order over, if it is to be sent and nobody wants it cancelled, and says how it stands. With it the order as another system
+-- is to be told of it, its discounts as lines behind the line that they reduce.
+with handed as (
+    update commerce.sales_order
+    set handed_at = coalesce(handed_at, $2)
+    where id = $1 and confirmed_at is not null and state <> 'cancelled' and sent_at is null and cancel_requested_at is null
+    returning id
+)
+select exists (select from handed) as "is_handed!", o.state = 'cancelled' as "is_cancelled!",
+    o.confirmed_at is not null as "is_confirmed!", o.sent_at is not null as "is_sent!",
+    o.cancel_requested_at is not null as "cancel_requested!", o.external_number, jsonb_build_object(
     'id', o.id, 'number', o.number, 'state', o.state, 'customerId', o.customer_id, 'currency', o.currency,
     'paymentMethod', o.payment_method, 'note', o.note, 'subtotal', o.subtotal, 'discount', o.discount,
     'shipping', o.shipping, 'tax', o.tax, 'total', o.total,

@@ -21,6 +21,7 @@ use super::super::{
     sent::Sent,
 };
 use crate::{
+    database,
     http::{
         idempotency::{Answer, Idempotent, Stop},
         openapi::{Denied, ProblemDocument},
@@ -154,7 +155,7 @@ async fn create(State(state): State<HttpState>, acting: Acting, sent: Sent<KeyIn
         rate_per_minute: given.rate_per_minute,
         expires_at: given.expires_at,
     };
-    let mut tx = state.pool.begin().await?;
+    let mut tx = database::begin(&state.pool).await?;
     let (about, key) = api_keys::create(&mut tx, acting.by_actor(), &new, acting.now()).await.map_err(problem)?;
     tx.commit().await?;
     Ok(secret(StatusCode::CREATED, Json(KeyOut { about, key: key.expose().to_owned() })))

@@ -6,14 +6,18 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use serde::Serialize;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    super::acting::{Acting, Deed},
+    super::{
+        acting::{Acting, Deed},
+        sent::Sent,
+    },
     none_of,
 };
 use crate::{
@@ -28,13 +32,18 @@ use crate::{
     hub::{
         breaker::{self, Breaker},
         checkup::{self, Reach},
+        deliveries::{
+            catch_up::{self, Plan, Share},
+            manage::ManageError,
+        },
+        engine::Engine,
         housekeeping,
     },
     principal::Permission,
 };
 
 pub(super) fn routes() -> OpenApiRouter<PublicState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(check)).routes(routes!(reset))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(check)).routes(routes!(reset)).routes(routes!(catch_up))
 }
 
 /// A configured system.
@@ -186,5 +195,85 @@ impl Deed for Reset {
         audit::record(&mut *conn, acting.by_actor(), &[entry]).await?;
         let now = find(breaker::list(conn).await?).ok_or_else(|| none_of("breaker"))?;
         Ok(Answer::json(StatusCode::OK, &now)?)
+    }
+}
+
+#[derive(Clone, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = CatchUpIn)]
+struct CatchUpIn {
+    /// Only what happened since then.
+    since: Option<DateTime<Utc>>,
+    /// True: only counted.
+    dry_run: Option<bool>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CatchUp)]
+struct CatchUpOut {
+    total: i64,
+    shares: Vec<Share>,
+    /// Deliveries that were made; 0 of a dry run.
+    told: u64,
+}
+
+/// Tells a system what happened while its `send` left that out: confirmed orders that it does not have, approved returns without
+/// a slip. What is there already is found by our reference and not made twice.
+#[utoipa::path(
+    post,
+    path = "/api/admin/connectors/{name}/catch-up",
+    tag = "admin",
+    operation_id = "catchUpConnector",
+    security(("bearer" = []), ("apiKey" = [])),
+    extensions(("x-permission" = json!("hub.operate"))),
+    params(
+        ("name" = String, Path, description = "The instance: `logo`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Which request this is, should it be sent again")
+    ),
+    request_body = CatchUpIn,
+    responses(
+        (status = 200, description = "How much is meant, and how much goes out", body = CatchUpOut),
+        (status = 404, description = "None", body = ProblemDocument, content_type = "application/problem+json"),
+        Denied
+    )
+)]
+async fn catch_up(
+    State(state): State<HttpState>,
+    acting: Acting,
+    request: Idempotent,
+    Path(name): Path<String>,
+    sent: Sent<CatchUpIn>,
+) -> Result<Response, Problem> {
+    acting.require(Permission::HubOperate)?;
+    if !state.engine.instances.contains_key(&name) {
+        return Err(none_of("connector"));
+    }
+    let CatchUpIn { since, dry_run } = sent.value;
+    let deed = CatchingUp { engine: state.engine.clone(), name, since, dry_run: dry_run.unwrap_or(false) };
+    acting.perform(&request, &sent.bytes, deed).await
+}
+
+struct CatchingUp {
+    engine: Engine,
+    name: String,
+    since: Option<DateTime<Utc>>,
+    dry_run: bool,
+}
+
+impl Deed for CatchingUp {
+    async fn done(&self, conn: &mut PgConnection, acting: &Acting) -> Result<Answer, Stop> {
+        let refused = |error: ManageError| match error {
+            ManageError::Database(error) => Stop::from(error),
+            // It takes no documents.
+            _ => none_of("connector").into(),
+        };
+        let (targets, since) = (&self.engine.targets, self.since);
+        let Plan { total, shares } = catch_up::plan(&mut *conn, targets, &self.name, since).await.map_err(refused)?;
+        let told = match self.dry_run {
+            true => 0,
+            false => catch_up::start(conn, acting.by_actor(), targets, &self.name, since).await.map_err(refused)?,
+        };
+        Ok(Answer::json(StatusCode::OK, &CatchUpOut { total, shares, told })?)
     }
 }

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::shapes::{DetailOut, Figure, LevelOut, ListedOut};
 use crate::{
     commerce::{
-        catalogue::{Detail, Forms, Goods, Level, Line, Listed, Shown, Written},
+        catalogue::{Detail, Forms, Goods, LINE_FORM, Level, Line, Listed, Shown, Written},
         pricing::{PACKED_FORM, Quote},
     },
     http::{api::tagged::Tagged, problem::Problem},
@@ -23,7 +23,8 @@ pub(in crate::http) fn forms() -> Forms {
 
 /// A form is what writes it.
 fn form() -> &'static str {
-    const WRITERS: [&[u8]; 3] = [include_bytes!("shapes.rs"), include_bytes!("written.rs"), PACKED_FORM.as_bytes()];
+    const WRITERS: [&[u8]; 4] =
+        [include_bytes!("shapes.rs"), include_bytes!("written.rs"), PACKED_FORM.as_bytes(), LINE_FORM.as_bytes()];
     static FORM: LazyLock<String> = LazyLock::new(|| {
         let hashes: Vec<String> = WRITERS.iter().map(|text| format!("{:016x}", xxh3_64(text))).collect();
         format!("{} {}", env!("CARGO_PKG_VERSION"), hashes.join(" "))
@@ -73,21 +74,10 @@ fn cut(document: &impl Serialize, stock: Option<Option<Box<[u8]>>>) -> Option<Wr
     Some(Written { head: bytes(head), stock, tail: bytes(tail) })
 }
 
-/// What is said of a product beside what is written down.
-struct Told<'a, S> {
-    written: &'a Written,
-    quote: Option<Quote>,
-    in_stock: bool,
-    /// Writes `"…":…,`, if this caller may see it.
-    stock: S,
-}
-
-fn put<S: FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>>(
-    to: &mut Vec<u8>,
-    told: Told<'_, S>,
-) -> Result<(), serde_json::Error> {
-    to.extend_from_slice(&told.written.head);
-    match told.quote {
+/// A product with what is said of it beside what is written down.
+fn put(to: &mut Vec<u8>, written: &Written, quote: Option<Quote>, in_stock: bool, sees_stock: bool) {
+    to.extend_from_slice(&written.head);
+    match quote {
         Some(quote) => {
             to.extend_from_slice(b"\"price\":{\"amount\":");
             quote.write_amount(to);
@@ -100,44 +90,20 @@ fn put<S: FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>>(
         }
         None => to.extend_from_slice(b"\"price\":null"),
     }
-    to.extend_from_slice(if told.in_stock { b",\"inStock\":true," } else { b",\"inStock\":false," });
-    (told.stock)(to)?;
-    to.extend_from_slice(&told.written.tail);
-    Ok(())
+    to.extend_from_slice(if in_stock { b",\"inStock\":true," } else { b",\"inStock\":false," });
+    if sees_stock {
+        to.extend_from_slice(&written.stock);
+    }
+    to.extend_from_slice(&written.tail);
 }
 
-fn put_kept(to: &mut Vec<u8>, goods: &Goods, quote: Option<Quote>, sees_stock: bool) -> Result<(), serde_json::Error> {
-    let stock = |to: &mut Vec<u8>| {
-        if sees_stock {
-            to.extend_from_slice(&goods.written.stock);
-        }
-        Ok(())
-    };
-    put(to, Told { written: &goods.written, quote, in_stock: goods.in_stock, stock })
+fn put_kept(to: &mut Vec<u8>, goods: &Goods, quote: Option<Quote>, sees_stock: bool) {
+    put(to, &goods.written, quote, goods.in_stock, sees_stock);
 }
 
-fn put_line<S, W: Serialize>(
-    to: &mut Vec<u8>,
-    line: &Line<S>,
-    name: &str,
-    shown: impl FnOnce(&S) -> W,
-) -> Result<(), serde_json::Error> {
-    let stock = |to: &mut Vec<u8>| match &line.stock {
-        Some(stock) => {
-            write_name(to, name);
-            serde_json::to_writer(&mut *to, &shown(stock))?;
-            to.push(b',');
-            Ok(())
-        }
-        None => Ok(()),
-    };
-    put(to, Told { written: &line.written, quote: line.quote, in_stock: line.in_stock, stock })
-}
-
-fn write_name(to: &mut Vec<u8>, name: &str) {
-    to.push(b'"');
-    to.extend_from_slice(name.as_bytes());
-    to.extend_from_slice(b"\":");
+/// Its stock is there if this caller may see it.
+fn put_line(to: &mut Vec<u8>, line: &Line) {
+    put(to, &line.written, line.quote, line.in_stock, true);
 }
 
 /// What a product takes beside what is written down, about.
@@ -151,7 +117,7 @@ fn length(written: &Written) -> usize {
 fn page_of<T>(
     items: impl Iterator<Item = T> + Clone,
     length: impl Fn(T) -> usize,
-    mut put: impl FnMut(&mut Vec<u8>, T) -> Result<(), serde_json::Error>,
+    mut put: impl FnMut(&mut Vec<u8>, T),
     next_cursor: Option<&str>,
     total_count: Option<i64>,
 ) -> Result<Tagged, Problem> {
@@ -161,7 +127,7 @@ fn page_of<T>(
         if at > 0 {
             body.push(b',');
         }
-        put(&mut body, item).map_err(Problem::internal)?;
+        put(&mut body, item);
     }
     body.extend_from_slice(b"],\"nextCursor\":");
     serde_json::to_writer(&mut body, &next_cursor).map_err(Problem::internal)?;
@@ -185,29 +151,22 @@ pub(super) fn page(shown: &Shown) -> Result<Tagged, Problem> {
 }
 
 /// The same of what is written down in the store.
-pub(super) fn page_of_lines(page: &Page<Line<Decimal>>, total_count: Option<i64>) -> Result<Tagged, Problem> {
-    page_of(
-        page.items.iter(),
-        |line| length(&line.written),
-        |to, line| put_line(to, line, STOCK_OF_LISTED, |stock| Figure::from(*stock)),
-        page.next_cursor.as_deref(),
-        total_count,
-    )
+pub(super) fn page_of_lines(page: &Page<Line>, total_count: Option<i64>) -> Result<Tagged, Problem> {
+    page_of(page.items.iter(), |line| length(&line.written), put_line, page.next_cursor.as_deref(), total_count)
 }
 
 /// The product as `DetailOut` has it.
 pub(super) fn product(shown: &Shown) -> Result<Tagged, Problem> {
     let mut body = Vec::with_capacity(2048);
     for (goods, quote) in shown.items() {
-        put_kept(&mut body, goods, quote, shown.sees_stock()).map_err(Problem::internal)?;
+        put_kept(&mut body, goods, quote, shown.sees_stock());
     }
     Tagged::of(body)
 }
 
 /// The same of what is written down in the store.
-pub(super) fn product_of_line(line: &Line<Vec<Level>>) -> Result<Tagged, Problem> {
+pub(super) fn product_of_line(line: &Line) -> Result<Tagged, Problem> {
     let mut body = Vec::with_capacity(length(&line.written) + BESIDE);
-    let levels = |levels: &Vec<Level>| levels.iter().cloned().map(LevelOut::from).collect::<Vec<_>>();
-    put_line(&mut body, line, STOCK_OF_DETAIL, levels).map_err(Problem::internal)?;
+    put_line(&mut body, line);
     Tagged::of(body)
 }

@@ -1,6 +1,8 @@
 //! The short lists: group codes, brands, unit sets, warehouses, payment plans. Real tables in memory, since they do
 //! not grow.
 
+use rust_decimal::Decimal;
+
 use super::words;
 
 /// A row of a code list.
@@ -9,6 +11,15 @@ pub struct Code {
     pub reference: i64,
     pub code: String,
     pub name: String,
+}
+
+/// The day's rates: what one of a currency, by LOGO's number, costs in lira.
+const RATES: [(i64, i64); 3] = [(1, 412_575), (17, 551_034), (20, 480_312)];
+
+/// 1 of the firm's own currency, and of one that it has no rate of.
+pub fn rate(currency: i64) -> Decimal {
+    let known = RATES.iter().find(|(number, _)| *number == currency);
+    known.map_or(Decimal::ONE, |(_, rate)| Decimal::new(*rate, 4))
 }
 
 #[derive(Debug)]
