@@ -3,7 +3,7 @@
 -- changed themselves since `shelf_state.snapshot` are not to be found by it.
 
 -- What a text that holds a word holds for certain: the first one and two letters of each of its words, and of longer words all that is
--- three and six letters long.
+-- three and five letters long.
 create function commerce.search_grams(texts text[]) returns text[]
     language sql immutable strict parallel safe cost 10000
     return (
@@ -14,7 +14,7 @@ create function commerce.search_grams(texts text[]) returns text[]
             union all
             select substr(w.word, n, 3) from generate_series(1, length(w.word) - 2) n
             union all
-            select substr(w.word, n, 6) from generate_series(1, length(w.word) - 5) n
+            select substr(w.word, n, 5) from generate_series(1, length(w.word) - 4) n
         ) g
     );
 

@@ -12,5 +12,5 @@
 mod find;
 mod keep;
 
-pub(super) use find::{Found, find};
+pub(super) use find::find;
 pub(super) use keep::{bring_up, forget};

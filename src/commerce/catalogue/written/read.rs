@@ -21,7 +21,7 @@ use crate::{
             Forms, Viewer, Written,
             detail::Which,
             filter::{Filter, Sort, storable},
-            found::{self, Place},
+            found::{self, Look, Place},
             list::{self, Listed},
         },
         pricing::{self, Offer, Quote, Terms},
@@ -126,29 +126,23 @@ pub(in super::super) async fn page(
         Err(bad) => return Ok(Some(Err(bad))),
     };
     let mut conn = db.acquire().await?;
-    let ids = if found::is_search(filter, sort) {
-        let places = found::places(&mut conn, viewer.sees_all, filter, sort, after.as_ref(), page.rows()).await?;
-        Some(places.iter().map(|place| place.id).collect::<Vec<i64>>())
-    } else {
-        None
+    let look = match found::is_search(filter, sort) {
+        true => Some(found::look(&mut conn, viewer.sees_all, filter, sort, after.as_ref(), page.rows()).await?),
+        false => None,
     };
     let mut known = dealers.known(&mut conn, viewer.dealer).await?;
     let mut statement = begin(LINES, forms, known.seen.as_ref())?;
-    let is_found = ids.is_some();
-    match ids {
-        Some(ids) => {
+    let is_found = look.is_some();
+    match look {
+        Some(Look::Page(places)) => {
+            let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
             statement.push(" where p.id = any(").push_bind(ids).push(")");
         }
-        None => {
-            filter.push(&mut statement, viewer.sees_all);
-            if let Some(after) = &after {
-                list::push_after(&mut statement, sort, after);
-            }
-        }
+        Some(Look::Among(ids)) => found::push_among(&mut statement, viewer.sees_all, filter, ids),
+        None => filter.push(&mut statement, viewer.sees_all),
     }
-    list::push_order(&mut statement, sort);
-    // In the text: with a number that it does not know the store would plan for a tenth of the catalogue.
-    statement.push(format!(" limit {}", page.rows())).push(END);
+    found::push_page(&mut statement, sort, after.as_ref(), page.rows());
+    statement.push(END);
     // What narrows is planned with its values: a common word and a rare one want different ways.
     let keep_plan = is_found || filter.is_empty();
     let row = statement.build().persistent(keep_plan).fetch_one(&mut *conn).await;
