@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::NaiveTime;
-use kopru_sdk::{Connector, Descriptor, StreamSpec, What, outbound::Guard, settings::unknown_key};
+use kopru_sdk::{Connector, Descriptor, Sink, StreamSpec, What, outbound::Guard, settings::unknown_key};
 
 use crate::{
     canonical::Entity,
@@ -352,7 +352,40 @@ pub fn connectors(
         }
     }
     problems.extend(shared_masters(config, &built));
+    problems.extend(shared_sends(config, &built));
     if problems.is_empty() { Ok(built) } else { Err(ConfigError(problems)) }
+}
+
+/// One instance is told of a document: two would each make the same order, in two firms.
+fn shared_sends(config: &Config, built: &BTreeMap<String, Arc<dyn Connector>>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut told: BTreeMap<What, &str> = BTreeMap::new();
+    for (name, connector) in built {
+        let chosen = config.connectors.get(name).and_then(|connector| connector.send.as_ref());
+        let is_sent = |what: &What| chosen.is_none_or(|names| names.iter().any(|name| name == what.as_str()));
+        let outlets = connector.sink().map(Sink::outlets).unwrap_or_default();
+        let mut shared: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for what in outlets.iter().map(|outlet| outlet.what).filter(is_sent) {
+            match told.get(&what) {
+                Some(other) => shared.entry(other).or_default().push(what.as_str()),
+                None => {
+                    told.insert(what, name);
+                }
+            }
+        }
+        for (other, documents) in shared {
+            problems.push(Problem {
+                origin: None,
+                key: format!("connectors.{name}.send"),
+                text: format!(
+                    "`{name}` and `{other}` would both be told of {}, and each would make them; list in `send` of one of them only what \
+                     it is told (an empty list: nothing)",
+                    documents.join(", ")
+                ),
+            });
+        }
+    }
+    problems
 }
 
 /// One instance is the master of an entity: two that create records of it would take each other's for their own, since

@@ -18,7 +18,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 pub struct Provenance<'a> {
     /// An instance (`logo`), an API key, a user. What came from a target is not sent back to it.
     pub origin: &'a str,
-    /// Part of a first or full pass.
+    /// Part of a first or full pass: its events of states go only to those who asked for all of them. Facts are told to everybody.
     pub bulk: bool,
     pub correlation_id: &'a str,
     pub now: DateTime<Utc>,
@@ -86,6 +86,11 @@ impl EventType {
             EventType::DeadLetterCreated => "hub.dead_letter.created",
             EventType::WebhookEndpointDisabled => "hub.webhook_endpoint.disabled",
         }
+    }
+
+    /// Whether it is one of [`STATE_EVENTS`].
+    pub fn is_state(self) -> bool {
+        STATE_EVENTS.contains(&self)
     }
 
     /// The pattern of all types whose name begins with the same word: `order.*`.
@@ -197,7 +202,7 @@ pub async fn append(conn: &mut PgConnection, by: &Provenance<'_>, events: &Event
         events.kind.as_str(),
         events.kind.aggregate(),
         by.origin,
-        by.bulk,
+        by.bulk && events.kind.is_state(),
         events.comes_from(by),
         by.now,
         &ids,
@@ -225,13 +230,13 @@ pub async fn append_all(conn: &mut PgConnection, by: &Provenance<'_>, all: &[Eve
         with added as (
             insert into hub.outbox_event
                 (id, type, aggregate, aggregate_id, revision, origin, bulk, payload, correlation_id, created_at)
-            select e.id, e.type, e.aggregate, e.aggregate_id, e.revision, $1, $2, e.payload::jsonb, e.correlation_id, $4
-            from unnest($5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[], $3::text[])
-                 as e (id, type, aggregate, aggregate_id, revision, payload, correlation_id)
+            select e.id, e.type, e.aggregate, e.aggregate_id, e.revision, $1, e.bulk, e.payload::jsonb, e.correlation_id, $4
+            from unnest($5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[], $3::text[], $2::boolean[])
+                 as e (id, type, aggregate, aggregate_id, revision, payload, correlation_id, bulk)
         ), wanted as (
-            select k.type from (select distinct unnest($6::text[]) as type) k
+            select k.type from (select distinct unnest($6::text[]) as type, unnest($2::boolean[]) as bulk) k
             where exists (select from hub.target t
-                          where t.enabled and (t.bulk or not $2) and t.name <> $1
+                          where t.enabled and (t.bulk or not k.bulk) and t.name <> $1
                             and t.events && array[k.type, split_part(k.type, '.', 1) || '.*', '*'])
         ), noted as (
             insert into hub.outbox_unrouted (event_id)
@@ -244,7 +249,7 @@ pub async fn append_all(conn: &mut PgConnection, by: &Provenance<'_>, all: &[Eve
         where exists (select from noted) and exists (select from hub.doorbell where name = 'router' and asleep)
         "#,
         by.origin,
-        by.bulk,
+        &kinds().map(|kind| by.bulk && kind.is_state()).collect::<Vec<_>>(),
         &requests.collect::<Vec<_>>() as _,
         by.now,
         &ids,

@@ -52,6 +52,9 @@ pub(super) enum Command {
         /// Only what happened since then (RFC 3339)
         #[arg(long, value_name = "TIME")]
         since: Option<DateTime<Utc>>,
+        /// What was called off or discarded as well; it is looked for over there first
+        #[arg(long)]
+        called_off: bool,
         /// Do it
         #[arg(long)]
         yes: bool,
@@ -122,7 +125,9 @@ pub(super) async fn deliveries(global: &Global, command: Command) -> Result<(), 
         Command::List(args) => list(global, &app, args).await,
         Command::Show { id } => show(global, &app, id).await,
         Command::Targets => targets(global, &app).await,
-        Command::CatchUp { target, since, yes } => catch_up(global, &app, &target, since, yes).await,
+        Command::CatchUp { target, since, called_off, yes } => {
+            catch_up(global, &app, &target, catch_up::Wanted { since, called_off }, yes).await
+        }
         command => change(global, &app, command).await,
     };
     App::close(app).await;
@@ -155,7 +160,7 @@ async fn catch_up(
     global: &Global,
     app: &App,
     target: &str,
-    since: Option<DateTime<Utc>>,
+    wanted: catch_up::Wanted,
     yes: bool,
 ) -> Result<(), Failure> {
     let (name, correlation_id) = (actor(), Uuid::now_v7().to_string());
@@ -163,14 +168,14 @@ async fn catch_up(
     let mut tx = database::begin(&app.database.pool).await.map_err(ManageError::from)?;
     if yes {
         let by = Actor { name: &name, correlation_id: &correlation_id };
-        let told = catch_up::start(&mut tx, by, &engine.targets, target, since).await?;
+        let told = catch_up::start(&mut tx, by, &engine.targets, target, wanted).await?;
         tx.commit().await.map_err(ManageError::from)?;
         return match global.json {
             true => output::print_json(&json!({ "told": told })),
             false => output::print(&format!("{told} go out now")),
         };
     }
-    let plan = catch_up::plan(&mut tx, &engine.targets, target, since).await?;
+    let plan = catch_up::plan(&mut tx, &engine.targets, target, wanted).await?;
     if global.json {
         return output::print_json(&plan);
     }

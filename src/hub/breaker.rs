@@ -90,7 +90,8 @@ pub async fn record_fault<'e>(
                faults_in_a_row = b.faults_in_a_row + 1,
                last_fault = excluded.last_fault,
                last_fault_at = excluded.last_fault_at,
-               failing_since = coalesce(b.failing_since, excluded.failing_since),
+               failing_since = case when b.last_fault_at > clock_timestamp() - interval '1 day'
+                                      then coalesce(b.failing_since, excluded.failing_since) else excluded.failing_since end,
                state = case when b.state <> 'closed' or b.faults_in_a_row + 1 >= $3 then 'open' else 'closed' end,
                opened_at = case when b.state <> 'closed' then b.opened_at
                                 when b.faults_in_a_row + 1 >= $3 then clock_timestamp() end,
@@ -149,7 +150,8 @@ pub async fn record_patience<'e>(db: impl PgExecutor<'e>, connector: &str, detai
          values ($1, $2, clock_timestamp(), clock_timestamp())
          on conflict (connector) do update
              set last_fault = excluded.last_fault, last_fault_at = excluded.last_fault_at,
-                 failing_since = coalesce(b.failing_since, excluded.failing_since)",
+                 failing_since = case when b.last_fault_at > clock_timestamp() - interval '1 day'
+                                      then coalesce(b.failing_since, excluded.failing_since) else excluded.failing_since end",
         connector,
         detail,
     )
@@ -186,7 +188,8 @@ pub async fn let_try<'e>(db: impl PgExecutor<'e>, connector: &str, threshold: u3
     Ok(())
 }
 
-/// The last fault of one of which nothing has gone well for longer than this.
+/// The last fault of one of which nothing has gone well for longer than this, and which was tried all that time: days on which nobody
+/// asked it anything say nothing of it.
 pub async fn has_failed_for<'e>(
     db: impl PgExecutor<'e>,
     connector: &str,
@@ -194,7 +197,8 @@ pub async fn has_failed_for<'e>(
 ) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select coalesce(last_fault, '') as "fault!" from hub.breaker
-           where connector = $1 and failing_since < clock_timestamp() - $2::interval"#,
+           where connector = $1 and failing_since < clock_timestamp() - $2::interval
+             and last_fault_at > clock_timestamp() - interval '1 day'"#,
         connector,
         interval(time),
     )

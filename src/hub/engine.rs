@@ -1,13 +1,13 @@
 //! The engine itself: what all its parts share, and the daemon that runs them together.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, NaiveTime, Utc};
@@ -157,7 +157,7 @@ pub struct Inner {
     /// Somebody says that the mapping files are whole: they are taken over at the next look.
     pub reload_asked: AtomicBool,
     /// Claimed messages and deliveries that some task of this process is working on.
-    in_hand: Mutex<HashSet<Uuid>>,
+    in_hand: Mutex<HashMap<Uuid, Instant>>,
 }
 
 /// While it lives, the heartbeat keeps the leases of what it names.
@@ -280,16 +280,36 @@ impl Engine {
 
     /// The same for whatever else has a lease of its own.
     pub fn hold_in_hand(&self, ids: Vec<Uuid>) -> InHand {
-        self.lock_in_hand().extend(&ids);
+        self.hold_until(ids, Instant::now() + self.settings.lease)
+    }
+
+    /// The same with the time until which they are leased for certain.
+    pub fn hold_until(&self, ids: Vec<Uuid>, until: Instant) -> InHand {
+        self.lock_in_hand().extend(ids.iter().map(|id| (*id, until)));
         InHand { engine: self.clone(), ids }
     }
 
-    pub fn in_hand(&self) -> Vec<Uuid> {
-        self.lock_in_hand().iter().copied().collect()
+    /// Until when this is leased for certain; `None`: it is not in hand.
+    pub fn leased_until(&self, id: Uuid) -> Option<Instant> {
+        self.lock_in_hand().get(&id).copied()
     }
 
-    fn lock_in_hand(&self) -> MutexGuard<'_, HashSet<Uuid>> {
-        // A set of ids is whole whatever happened to who held it.
+    /// The leases of these were renewed.
+    pub(super) fn note_renewed(&self, ids: &[Uuid], until: Instant) {
+        let mut all = self.lock_in_hand();
+        for id in ids {
+            if let Some(known) = all.get_mut(id) {
+                *known = until;
+            }
+        }
+    }
+
+    pub fn in_hand(&self) -> Vec<Uuid> {
+        self.lock_in_hand().keys().copied().collect()
+    }
+
+    fn lock_in_hand(&self) -> MutexGuard<'_, HashMap<Uuid, Instant>> {
+        // A map of ids is whole whatever happened to who held it.
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

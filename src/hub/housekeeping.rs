@@ -1,7 +1,10 @@
 //! What keeps several daemons on one database honest: heartbeats, expired leases, orphaned runs, probes of systems that
 //! are down, records whose reference arrived. Every task here reads the store and converges; none takes input.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -51,10 +54,13 @@ async fn beat(engine: &Engine, host: &str) -> Result<(), sqlx::Error> {
 }
 
 async fn renew(engine: &Engine) -> Result<(), sqlx::Error> {
+    let began = Instant::now();
     leases::renew_all(&engine.pool, engine.id, engine.settings.lease).await?;
     let in_hand = engine.in_hand();
     messages::renew(&engine.pool, engine.id, &in_hand, engine.settings.lease).await?;
-    deliveries::store::renew(&engine.pool, engine.id, &in_hand, engine.settings.lease).await
+    let renewed = deliveries::store::renew(&engine.pool, engine.id, &in_hand, engine.settings.lease).await?;
+    engine.note_renewed(&renewed, began + engine.settings.lease);
+    Ok(())
 }
 
 /// Leases that ran out since then are looked at each second. Those of older ones leave their entries in the index for as long as

@@ -18,6 +18,8 @@ use super::{
 pub enum Verdict {
     /// Again after this wait.
     Retry { after: Duration },
+    /// Its system asks for patience: that was no try.
+    Later { after: Duration },
     /// Its system is down: everything of that system is to be held.
     Hold,
     /// Credentials refused, or not as agreed: the system is to be paused, and everything of it held.
@@ -29,7 +31,7 @@ pub enum Verdict {
 /// How often and since when something has been tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Tries {
-    /// Attempts with an outcome, without this one.
+    /// Attempts with an outcome that counts, without this one.
     pub before: i32,
     pub first_at: Option<DateTime<Utc>>,
 }
@@ -47,7 +49,7 @@ pub async fn judge(engine: &Engine, system: &str, tries: Tries, fault: &Fault) -
                 breaker::record_patience(&engine.pool, system, &fault.to_string()).await?;
             }
             let delay = settings.retry.delay_after(number).or(settings.retry.delays.last().copied());
-            return Ok(Verdict::Retry { after: delay.unwrap_or_default().max(at_least) });
+            return Ok(Verdict::Later { after: delay.unwrap_or_default().max(at_least) });
         }
         Next::PauseConnector => return Ok(Verdict::Pause(fault.cause())),
         Next::DeadLetter => return Ok(Verdict::Dead),

@@ -255,7 +255,7 @@ async fn judge(engine: &Engine, connector: &str, message: &Claimed, fault: &Faul
     let failure = failure_of(fault);
     let tries = Tries { before: message.attempts, first_at: message.first_attempt_at };
     Ok(match verdict::judge(engine, connector, tries, fault).await? {
-        Verdict::Retry { after } => Finish::Retry { after, failure },
+        Verdict::Retry { after } | Verdict::Later { after } => Finish::Retry { after, failure },
         Verdict::Hold => Finish::Hold { failure },
         Verdict::Pause(cause) => {
             streams::cut_off(engine, connector, cause, &failure.detail).await?;

@@ -293,14 +293,20 @@ fn two_instances_do_not_create_records_of_one_entity() {
         let config = Config::load(&sources).expect("readable");
         kopru::app::connectors(&config, kopru_bundle::all()).map(|built| built.len())
     };
-    let ConfigError(problems) = two("").expect_err("both would create everything");
+    let ConfigError(problems) = two("send = []").expect_err("both would create everything");
     assert_eq!(problems.len(), 1);
     let text = problems[0].to_string();
     for part in ["connectors.logo_izmir.master", "`logo`", "customer", "price"] {
         assert!(text.contains(part), "{text}");
     }
-    assert_eq!(two("master = []").expect("one creates, the other finds"), 2);
-    let ConfigError(problems) = two("master = [\"stock\"]").expect_err("both would create stock");
+    assert_eq!(two("master = []\nsend = []").expect("one creates, the other finds"), 2);
+    let ConfigError(problems) = two("master = []").expect_err("both would make each order");
+    assert_eq!(problems.len(), 1);
+    let text = problems[0].to_string();
+    for part in ["connectors.logo_izmir.send", "`logo`", "orders, cancellations, customers"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let ConfigError(problems) = two("send = []\nmaster = [\"stock\"]").expect_err("both would create stock");
     assert!(problems[0].to_string().contains("records of stock;"), "{}", problems[0]);
     let ConfigError(problems) = two("master = [\"prodct\"]").expect_err("no such entity");
     assert!(problems[0].to_string().contains("did you mean `product`?"), "{}", problems[0]);

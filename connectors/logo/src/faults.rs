@@ -84,6 +84,9 @@ pub fn classify(answer: &Answer, effect: Effect, transient_texts: &[String]) -> 
     }
 }
 
+/// How the refusal of a date ends: that of one document, or everything is refused since a year has ended.
+pub const OUTSIDE: &str = "(the period is closed or does not cover the date)";
+
 /// The class of a refusal by what it says, whatever its status. `None`: it says nothing that decides.
 pub fn refusal(refused: &Refused, transient_texts: &[String], detail: &str) -> Option<Fault> {
     let detail = detail.to_owned();
@@ -99,7 +102,7 @@ pub fn refusal(refused: &Refused, transient_texts: &[String], detail: &str) -> O
         return Some(Fault::Contract { detail: format!("{detail} (LOGO reports a missing licence)") });
     }
     if has("202") || refused.texts().any(outside_the_period) {
-        return Some(Fault::Contract { detail: format!("{detail} (the period is closed or does not cover the date)") });
+        return Some(Fault::Contract { detail: format!("{detail} {OUTSIDE}") });
     }
     let texts: Vec<String> = transient_texts.iter().map(|text| fold(text)).collect();
     if refused.texts().map(fold).any(|text| texts.iter().any(|wanted| !wanted.is_empty() && text.contains(wanted))) {

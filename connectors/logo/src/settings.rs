@@ -200,6 +200,13 @@ impl LogoSettings {
                 "does not go with order_export_dir: nobody can see whether LOGO reserved it",
             );
         }
+        if orders.export_dir.is_some() && stock_formula.terms().any(|term| term == (false, StockColumn::SalesOrders)) {
+            reader.refuse(
+                "stock_formula",
+                "subtracts ACTSORDER, which does not go with order_export_dir: nobody can see when LOGO has imported an order, and \
+                 its goods would be sold twice before",
+            );
+        }
         let new_customer_code = new_customer_code(&mut reader);
         for key in ["category_field", "brand_field", "sales_vat_field"] {
             reader.elsewhere(key, IN_MAPPING);
@@ -533,6 +540,9 @@ mod tests {
         assert!(unseen.starts_with("reserve_in_logo: needs read_after_write"), "{unseen}");
         let filed = read(json!({"reserve_in_logo": true, "order_export_dir": "/srv/logo/in"})).unwrap_err();
         assert!(filed.starts_with("reserve_in_logo: does not go with order_export_dir"), "{filed}");
+        let taken = json!({"stock_formula": "ONHAND - ACTSORDER", "order_export_dir": "/srv/logo/in"});
+        let taken = read(taken).unwrap_err();
+        assert!(taken.starts_with("stock_formula: subtracts ACTSORDER"), "{taken}");
     }
 
     #[test]

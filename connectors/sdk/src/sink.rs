@@ -70,7 +70,7 @@ pub struct Outgoing<'a> {
     pub attempt: u32,
     /// When an earlier call of which the outcome is not known ended.
     pub unknown_since: Option<DateTime<Utc>>,
-    /// Of a record that is over there already: its own id there.
+    /// Of a record that is over there already: its own id there, if it is known. It is looked for by our reference otherwise.
     pub external_id: Option<&'a str>,
     /// What it is made from, in our words.
     pub record: &'a Value,

@@ -69,9 +69,11 @@ pub(super) async fn queue(tx: &mut PgConnection, by: &str, ids: &[Uuid]) -> Resu
                where t.kind <> $4
                returning dead_letter_id
            ), again as (
-               -- A delivery has stayed where it was; it keeps its place on its key.
+               -- A delivery has stayed where it was; it keeps its place on its key. What was put before a person may be over
+               -- there, so it is looked for first, as after an outcome that was not known, long ago.
                update hub.delivery d
-               set state = 'received', due_at = clock_timestamp(), attempts = 0, claims = 0, first_attempt_at = null
+               set state = 'received', due_at = clock_timestamp(), attempts = 0, patience = 0, claims = 0, first_attempt_at = null,
+                   unknown_since = coalesce(d.unknown_since, d.created_at - interval '1 day')
                from taken t where t.kind = $4 and d.id = t.message_id and d.state = 'dead'
                returning t.id
            )

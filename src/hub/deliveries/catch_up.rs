@@ -3,7 +3,7 @@
 //! Invariants
 //! - The target itself says which records are meant; of one that is told meanwhile nothing follows from being told again.
 //! - It is looked for over there before it is sent: it may have come there by another way, under our reference.
-//! - What a person called off stays called off, and of what is open nothing is made twice.
+//! - What a person called off or discarded stays so, unless that is asked for as well; of what is open nothing is made twice.
 //! - Events are told, so only what is younger than they are kept (`[retention] payload_days`).
 
 use chrono::{DateTime, Utc};
@@ -18,6 +18,15 @@ use super::{
 };
 use crate::audit::{self, Actor, Entry};
 
+/// What is meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only what happened since.
+    pub since: Option<DateTime<Utc>>,
+    /// What a person called off or discarded as well.
+    pub called_off: bool,
+}
+
 /// What of one type of event is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -30,7 +39,7 @@ pub struct Share {
     pub count: i64,
     /// The first of them.
     pub oldest: Option<DateTime<Utc>>,
-    /// Was called off by a person, and stays so.
+    /// Was called off or discarded by a person, and stays so unless that is asked for as well.
     pub called_off: i64,
     /// Too old: its event is not kept any more.
     pub not_kept: i64,
@@ -46,16 +55,11 @@ pub struct Plan {
 }
 
 /// Counts what is meant: of all, or of what happened since.
-pub async fn plan(
-    conn: &mut PgConnection,
-    targets: &Targets,
-    name: &str,
-    since: Option<DateTime<Utc>>,
-) -> Result<Plan, ManageError> {
+pub async fn plan(conn: &mut PgConnection, targets: &Targets, name: &str, wanted: Wanted) -> Result<Plan, ManageError> {
     let target = targets.get(name).ok_or_else(|| ManageError::UnknownTarget(name.to_owned()))?;
     let mut shares = Vec::new();
     for (kind, records) in target.untold(conn).await? {
-        let share = counted(conn, name, kind, &records, since).await?;
+        let share = counted(conn, name, kind, &records, wanted).await?;
         if share.count + share.called_off + share.not_kept > 0 {
             shares.push(share);
         }
@@ -68,7 +72,7 @@ async fn counted(
     name: &str,
     kind: &str,
     records: &[i64],
-    since: Option<DateTime<Utc>>,
+    wanted: Wanted,
 ) -> Result<Share, sqlx::Error> {
     let row = sqlx::query!(
         r#"with meant as (
@@ -84,14 +88,15 @@ async fn counted(
                    and not exists (select from hub.outbox_unrouted u where u.event_id = e.id)
                    and not exists (select from hub.delivery d where d.target = $1 and d.event_id = e.id)
            )
-           select count(*) filter (where not (not_kept or called_off)) as "count!",
-                  min(created_at) filter (where not called_off) as oldest,
+           select count(*) filter (where not not_kept and ($5 or not called_off)) as "count!",
+                  min(created_at) filter (where $5 or not called_off) as oldest,
                   count(*) filter (where called_off) as "called_off!", count(*) filter (where not_kept) as "not_kept!"
            from meant"#,
         name,
         kind,
         records,
-        since,
+        wanted.since,
+        wanted.called_off,
     )
     .fetch_one(conn)
     .await?;
@@ -110,7 +115,7 @@ pub async fn start(
     by: Actor<'_>,
     targets: &Targets,
     name: &str,
-    since: Option<DateTime<Utc>>,
+    wanted: Wanted,
 ) -> Result<u64, ManageError> {
     let target = targets.get(name).ok_or_else(|| ManageError::UnknownTarget(name.to_owned()))?;
     // The daemon writes down what it has when it starts.
@@ -118,9 +123,9 @@ pub async fn start(
         .fetch_optional(&mut *conn)
         .await?
         .ok_or_else(|| ManageError::UnknownTarget(name.to_owned()))?;
-    let told = tell(conn, name, target.as_ref(), since, Before::Unknown).await?;
+    let told = tell(conn, name, target.as_ref(), wanted, Before::Unknown).await?;
     if told > 0 {
-        let detail = json!({ "since": since, "deliveries": told });
+        let detail = json!({ "since": wanted.since, "calledOff": wanted.called_off, "deliveries": told });
         let entry = Entry { action: "target.caught_up", subject_kind: "target", subject: name.to_owned(), detail };
         audit::record(&mut *conn, by, &[entry]).await?;
         sqlx::query!("select pg_notify($1, '')", CHANNEL).fetch_one(conn).await?;
@@ -142,7 +147,7 @@ pub(super) async fn tell(
     conn: &mut PgConnection,
     name: &str,
     target: &dyn Target,
-    since: Option<DateTime<Utc>>,
+    wanted: Wanted,
     before: Before,
 ) -> Result<u64, sqlx::Error> {
     let mut told = 0;
@@ -159,15 +164,16 @@ pub(super) async fn tell(
              where t.name = $1 and ($4::timestamptz is null or e.created_at >= $4)
                  and not exists (select from hub.outbox_unrouted u where u.event_id = e.id)
                  and not exists (select from hub.delivery_history h
-                                 where h.target = t.name and h.aggregate = e.aggregate and h.aggregate_id = e.aggregate_id
+                                 where not $6 and h.target = t.name and h.aggregate = e.aggregate and h.aggregate_id = e.aggregate_id
                                      and h.event_id = e.id and h.state in ('cancelled', 'discarded'))
              order by e.id
              on conflict do nothing",
             name,
             kind,
             &records,
-            since,
+            wanted.since,
             before == Before::Unknown,
+            wanted.called_off,
         )
         .execute(&mut *conn)
         .await?

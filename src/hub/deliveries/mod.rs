@@ -6,6 +6,7 @@
 //! | [`targets`] | targets as the store knows them: what they want, pauses, figures |
 //! | [`router`] | from the outbox to deliveries |
 //! | [`store`] | claims, leases, holding |
+//! | `fence` | calls whose lease may be lost are let go |
 //! | [`horizon`] | from where on the lane is looked at |
 //! | [`outcome`] | what came of deliveries, written down |
 //! | [`worker`] | who claims, calls and writes |
@@ -21,6 +22,7 @@
 //! - A dead delivery stays where it is until its letter is resolved. Where the target says so it holds its key.
 
 pub mod catch_up;
+mod fence;
 pub mod horizon;
 pub mod list;
 pub mod manage;

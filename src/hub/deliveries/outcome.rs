@@ -44,6 +44,8 @@ pub enum Finish {
         after: Duration,
         failure: Failure,
         unknown: bool,
+        /// Whether it was a try, and not only asked for patience.
+        counts: bool,
     },
     /// Its target is down: waits, with its attempts kept.
     Hold {
@@ -195,17 +197,19 @@ async fn requeue(tx: &mut PgConnection, outcomes: &[Outcome]) -> Result<(), sqlx
     let mut waits = Vec::new();
     let mut states = Vec::new();
     let mut unknowns = Vec::new();
+    let mut patiences = Vec::new();
     let mut failures: Vec<&Failure> = Vec::new();
     for Outcome { delivery, finish, .. } in outcomes {
-        let (after, failure, unknown) = match finish {
-            Finish::Retry { after, failure, unknown } => (*after, failure, *unknown),
-            Finish::Hold { failure, unknown } => (Duration::ZERO, failure, *unknown),
+        let (after, failure, unknown, counts) = match finish {
+            Finish::Retry { after, failure, unknown, counts } => (*after, failure, *unknown, *counts),
+            Finish::Hold { failure, unknown } => (Duration::ZERO, failure, *unknown, true),
             _ => continue,
         };
         ids.push(delivery.document.id);
         waits.push(interval(after));
         states.push(finish.word().to_owned());
         unknowns.push(unknown);
+        patiences.push(i32::from(!counts));
         failures.push(failure);
     }
     if ids.is_empty() {
@@ -214,11 +218,12 @@ async fn requeue(tx: &mut PgConnection, outcomes: &[Outcome]) -> Result<(), sqlx
     sqlx::query!(
         "update hub.delivery d
          set state = u.state, due_at = clock_timestamp() + u.wait, attempts = d.attempts + (u.state = 'waiting')::int,
+             patience = d.patience + u.patience,
              first_attempt_at = coalesce(d.first_attempt_at, clock_timestamp()), lease_owner = null, lease_until = null,
              unknown_since = case when u.unknown then clock_timestamp() else d.unknown_since end,
              claims = 0, cause = u.cause, reason = u.reason, detail = u.detail
-         from unnest($1::uuid[], $2::text[], $3::interval[], $4::bool[], $5::text[], $6::text[], $7::text[])
-              as u (id, state, wait, unknown, cause, reason, detail)
+         from unnest($1::uuid[], $2::text[], $3::interval[], $4::bool[], $5::text[], $6::text[], $7::text[], $8::int[])
+              as u (id, state, wait, unknown, cause, reason, detail, patience)
          where d.id = u.id and d.id = any($1)",
         &ids,
         &states,
@@ -227,6 +232,7 @@ async fn requeue(tx: &mut PgConnection, outcomes: &[Outcome]) -> Result<(), sqlx
         &failures.iter().map(|failure| failure.cause.as_str().to_owned()).collect::<Vec<_>>(),
         &failures.iter().map(|failure| failure.reason.clone()).collect::<Vec<_>>(),
         &failures.iter().map(|failure| short(&failure.detail)).collect::<Vec<_>>(),
+        &patiences,
     )
     .execute(tx)
     .await?;

@@ -27,6 +27,8 @@ pub struct Claimed {
     pub due_at: DateTime<Utc>,
     pub first_attempt_at: Option<DateTime<Utc>>,
     pub attempts: i32,
+    /// Of the attempts those that were answered with "later".
+    pub patience: i32,
     pub claims: i32,
     pub newest_only: bool,
     pub blocks: bool,
@@ -71,7 +73,7 @@ pub async fn claim(pool: &PgPool, owner: Uuid, free: &[Free], lease: Duration) -
          where d.id = any(array(select id from due))
          returning d.id, d.target, d.type as kind, d.event_id, d.aggregate, d.aggregate_id, d.revision, d.label,
                    d.payload, d.correlation_id, d.created_at, d.expires_at, d.first_attempt_at, d.unknown_since,
-                   d.attempts, d.claims, d.newest_only, d.blocks, d.dead_letter_id, clock_timestamp() as "claimed_at!", d.due_at"#,
+                   d.attempts, d.patience, d.claims, d.newest_only, d.blocks, d.dead_letter_id, clock_timestamp() as "claimed_at!", d.due_at"#,
         owner,
         &free.iter().map(|free| free.target.clone()).collect::<Vec<_>>(),
         &free.iter().map(|free| i64::try_from(free.places).unwrap_or(i64::MAX)).collect::<Vec<_>>(),
@@ -104,6 +106,7 @@ pub async fn claim(pool: &PgPool, owner: Uuid, free: &[Free], lease: Duration) -
             due_at: row.due_at,
             first_attempt_at: row.first_attempt_at,
             attempts: row.attempts,
+            patience: row.patience,
             claims: row.claims,
             newest_only: row.newest_only,
             blocks: row.blocks,
@@ -137,23 +140,23 @@ fn unpacked(body: &[u8]) -> Option<Value> {
     serde_json::from_slice(&super::super::messages::unpack(body).ok()?).ok()
 }
 
-/// Keeps the leases of deliveries that are under way.
+/// Keeps the leases of deliveries that are under way. Returns those that were.
 pub async fn renew<'e>(
     db: impl PgExecutor<'e>,
     owner: Uuid,
     in_hand: &[Uuid],
     lease: Duration,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
         "update hub.delivery set lease_until = clock_timestamp() + $3::interval
-         where id = any($2) and state = 'working' and lease_owner = $1 and lease_until >= clock_timestamp()",
+         where id = any($2) and state = 'working' and lease_owner = $1 and lease_until >= clock_timestamp()
+         returning id",
         owner,
         in_hand,
         interval(lease),
     )
-    .execute(db)
-    .await?;
-    Ok(())
+    .fetch_all(db)
+    .await
 }
 
 /// Gives back deliveries whose lease ran out. Whether they were made is not known. What this very process is at still (its

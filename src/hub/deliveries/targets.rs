@@ -40,12 +40,16 @@ pub async fn register(engine: &Engine) -> Result<(), sqlx::Error> {
         .rows_affected()
             > 0;
         if is_new {
-            let told = catch_up::tell(&mut tx, name, target.as_ref(), None, catch_up::Before::Nothing).await?;
+            let told =
+                catch_up::tell(&mut tx, name, target.as_ref(), catch_up::Wanted::default(), catch_up::Before::Nothing)
+                    .await?;
             if told > 0 {
                 tracing::info!(target_name = name.as_str(), told, "what happened before is told as well");
             }
         } else if wants_other {
-            let untold = catch_up::plan(&mut tx, &engine.targets, name, None).await.map_or(0, |plan| plan.total);
+            let untold = catch_up::plan(&mut tx, &engine.targets, name, catch_up::Wanted::default())
+                .await
+                .map_or(0, |plan| plan.total);
             if untold > 0 {
                 tracing::warn!(
                     target_name = name.as_str(),

@@ -20,6 +20,7 @@ use super::{
         verdict::{self, Tries, Verdict, failure_of},
         webhooks::{change::Off, keep},
     },
+    fence::Fenced,
     horizon::Horizon,
     outcome::{self, Finish, Outcome},
     store::{self, Claimed, Free},
@@ -126,6 +127,7 @@ async fn claim(
         return Ok(0);
     }
     let began = Instant::now();
+    let leased_until = began + engine.settings.lease;
     let mut claimed = store::claim(&engine.pool, engine.id, &free, engine.settings.lease).await?;
     horizon.looked(wide, began.elapsed());
     claimed.iter().for_each(|delivery| horizon.claimed(&delivery.target, delivery.due_at));
@@ -134,7 +136,8 @@ async fn claim(
         return Ok(0);
     }
     // From here on the heartbeat keeps their leases.
-    let held: Vec<InHand> = claimed.iter().map(|delivery| engine.hold_in_hand(vec![delivery.document.id])).collect();
+    let held: Vec<InHand> =
+        claimed.iter().map(|delivery| engine.hold_until(vec![delivery.document.id], leased_until)).collect();
     store::take_edits(&engine.pool, &mut claimed).await?;
     for (delivery, held) in claimed.into_iter().zip(held) {
         let Some(target) = all.get(&delivery.target).cloned() else { continue };
@@ -173,8 +176,12 @@ async fn attempt(engine: &Engine, target: Arc<dyn Target>, delivery: &Claimed) -
         return Tried::not_asked(Ok(None));
     }
     let cx = engine.context(delivery.correlation_id.clone());
-    match timeout(target.timeout(), target.deliver(&cx, &delivery.document)).await {
-        Ok(tried) => tried,
+    let call = Fenced::new(engine, delivery.document.id, target.deliver(&cx, &delivery.document));
+    match timeout(target.timeout(), call).await {
+        Ok(Some(tried)) => tried,
+        Ok(None) => Tried::not_asked(Err(Fault::UnknownOutcome {
+            detail: "its lease ran out while it was under way, so another process may have taken it over".to_owned(),
+        })),
         Err(_) => Tried::not_asked(Err(Fault::UnknownOutcome {
             detail: format!("no answer within {} s", target.timeout().as_secs_f32()),
         })),
@@ -278,9 +285,10 @@ async fn judge(engine: &Engine, delivery: &Claimed, fault: &Fault) -> Result<Fin
         keep::switch_off(engine, &delivery.target, Off::Gone, &failure.detail).await?;
         return Ok(Finish::Hold { failure, unknown });
     }
-    let tries = Tries { before: delivery.attempts, first_at: delivery.first_attempt_at };
+    let tries = Tries { before: delivery.attempts - delivery.patience, first_at: delivery.first_attempt_at };
     Ok(match verdict::judge(engine, &delivery.target, tries, fault).await? {
-        Verdict::Retry { after } => Finish::Retry { after, failure, unknown },
+        Verdict::Retry { after } => Finish::Retry { after, failure, unknown, counts: true },
+        Verdict::Later { after } => Finish::Retry { after, failure, unknown, counts: false },
         Verdict::Hold => Finish::Hold { failure, unknown },
         Verdict::Pause(cause) => {
             targets::cut_off(engine, &delivery.target, cause, &failure.detail).await?;

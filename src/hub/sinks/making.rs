@@ -35,6 +35,10 @@ pub(super) async fn make(
 ) -> Result<Tried, Stopped> {
     let Making { entity, id, reference, mut record, missing, unwanted, given_back } = making;
     let named = settled(work, &mut record, missing).await?;
+    if work.told.payload.get("document").is_some() {
+        // A person has changed what is sent: it is not measured by the order's own total any more.
+        record["total"] = Value::Null;
+    }
     let document = named.and_then(|()| work.map(work.outlet, &record));
     let document = match document.map(|document| amended(document, &work.told.payload)) {
         Ok(document) => document,
@@ -74,15 +78,20 @@ pub(super) async fn make(
     })
 }
 
-/// Has what is over there cancelled. `effect`: what follows when it was.
-pub(super) async fn cancel(work: &Work<'_>, id: i64, (reference, external_id): (&str, &str), effect: Effect) -> Tried {
+/// Has what is over there cancelled, by its id there if that is known. `effect`: what follows when it was.
+pub(super) async fn cancel(
+    work: &Work<'_>,
+    id: i64,
+    (reference, external_id): (&str, Option<&str>),
+    effect: Effect,
+) -> Tried {
     let record = json!({ "id": id });
     let errand = Errand {
         outlet: work.outlet,
         reference,
         attempt: work.told.attempt,
         unknown_since: work.told.unknown_since,
-        external_id: Some(external_id),
+        external_id,
         record: &record,
         document: &Value::Null,
     };

@@ -28,7 +28,7 @@ mod orders;
 mod returns;
 mod stopped;
 mod target;
-mod ties;
+pub mod ties;
 
 pub use effect::Effect;
 pub use stopped::Stopped;

@@ -3,7 +3,7 @@
 use super::{
     effect::Effect,
     making::{self, Making},
-    names::{if_ours, name, not_linked, patience, provenance},
+    names::{if_ours, name, patience, provenance},
     stopped::Stopped,
     target::Work,
     ties,
@@ -15,6 +15,11 @@ use crate::{
 
 const ENTITY: &str = "order";
 
+/// What is written into the document.
+fn reference_of(installation: &str, order: i64) -> String {
+    format!("{installation}-{order}")
+}
+
 /// An order was confirmed: it is made over there, once.
 pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, Stopped> {
     let Some(order) = work.told.aggregate_id else { return Ok(Tried::not_asked(Ok(None))) };
@@ -24,7 +29,7 @@ pub(super) async fn confirmed(work: &Work<'_>) -> Result<Tried, Stopped> {
     };
     // By one statement, so that it stands before anything is sent.
     let handing = outgoing::hand_over(&mut db, &provenance(work), order).await?;
-    let reference = format!("{installation}-{order}");
+    let reference = reference_of(&installation, order);
     let (mut record, cancel) = match handing {
         Handing::Sent(number) => return Ok(Tried::not_asked(Ok(number))),
         Handing::NotWanted => {
@@ -60,19 +65,15 @@ pub(super) async fn cancelled(work: &Work<'_>) -> Result<Tried, Stopped> {
     let nothing = || Ok(Tried::not_asked(Ok(Some("nothing to tell".to_owned()))));
     let Some(order) = work.told.aggregate_id else { return nothing() };
     let mut db = work.engine.pool.acquire().await?;
-    if if_ours(work, &mut db).await?.is_none() {
+    let Some(installation) = if_ours(work, &mut db).await? else {
         return Ok(Tried::not_asked(Err(patience("another daemon calls the system now"))));
-    }
+    };
     if !outgoing::cancel_is_asked(&mut db, order).await? {
         return nothing();
     }
-    let Some((reference, Some(external_id))) = ties::tied(&mut *db, &work.instance.name, ENTITY, order).await? else {
-        return Ok(Tried::not_asked(Err(not_linked(
-            "order",
-            order.to_string(),
-            "its cancellation is asked for, and it is not known over there: look for it by our reference",
-        ))));
-    };
+    // One without a link was handed over and never known to be there: nothing that is under way stands before this.
+    let tied = ties::tied(&mut *db, &work.instance.name, ENTITY, order).await?;
+    let (reference, external_id) = tied.unwrap_or_else(|| (reference_of(&installation, order), None));
     drop(db);
-    Ok(making::cancel(work, order, (&reference, &external_id), Effect::OrderCancelled { order }).await)
+    Ok(making::cancel(work, order, (&reference, external_id.as_deref()), Effect::OrderCancelled { order }).await)
 }

@@ -3,7 +3,7 @@
 use super::{
     effect::Effect,
     making::{self, Making},
-    names::{if_ours, name, not_linked, patience, provenance},
+    names::{if_ours, name, patience, provenance},
     stopped::Stopped,
     target::Work,
     ties,
@@ -15,6 +15,11 @@ use crate::{
 };
 
 const ENTITY: &str = "return";
+/// What is written into the document: beside those of orders, which are numbers alone.
+fn reference_of(installation: &str, id: i64) -> String {
+    format!("{installation}-R{id}")
+}
+
 const REJECTED: &str = "not sent: rejected before";
 
 /// A return was approved: its slip is made over there, once.
@@ -26,8 +31,7 @@ pub(super) async fn approved(work: &Work<'_>) -> Result<Tried, Stopped> {
         return Ok(Tried::not_asked(Err(patience("another daemon calls the system now"))));
     };
     let handing = outgoing::hand_over(&mut tx, &provenance(work), id).await?;
-    // Beside those of orders, which are numbers alone.
-    let reference = format!("{installation}-R{id}");
+    let reference = reference_of(&installation, id);
     let (mut record, rejected) = match handing {
         Handing::Sent(number) => return Ok(Tried::not_asked(Ok(number))),
         Handing::NotWanted => return Ok(Tried::not_asked(Ok(Some(REJECTED.to_owned())))),
@@ -57,19 +61,14 @@ pub(super) async fn rejected(work: &Work<'_>) -> Result<Tried, Stopped> {
     let nothing = || Ok(Tried::not_asked(Ok(Some("nothing to tell".to_owned()))));
     let Some(id) = work.told.aggregate_id else { return nothing() };
     let mut db = work.engine.pool.acquire().await?;
-    if if_ours(work, &mut db).await?.is_none() {
+    let Some(installation) = if_ours(work, &mut db).await? else {
         return Ok(Tried::not_asked(Err(patience("another daemon calls the system now"))));
-    }
+    };
     if !outgoing::is_to_be_withdrawn(&mut db, id).await? {
         return nothing();
     }
-    let Some((reference, Some(external_id))) = ties::tied(&mut *db, &work.instance.name, ENTITY, id).await? else {
-        return Ok(Tried::not_asked(Err(not_linked(
-            "return",
-            id.to_string(),
-            "it was rejected, and its slip is not known over there: look for it by our reference",
-        ))));
-    };
+    let tied = ties::tied(&mut *db, &work.instance.name, ENTITY, id).await?;
+    let (reference, external_id) = tied.unwrap_or_else(|| (reference_of(&installation, id), None));
     drop(db);
-    Ok(making::cancel(work, id, (&reference, &external_id), Effect::ReturnWithdrawn { id }).await)
+    Ok(making::cancel(work, id, (&reference, external_id.as_deref()), Effect::ReturnWithdrawn { id }).await)
 }

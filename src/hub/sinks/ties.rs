@@ -15,15 +15,38 @@ pub struct Tie {
     pub external_id: String,
 }
 
-/// Writes the link, or what of it is new. A code or an id that is linked to another record of ours stays with that one: a
-/// person has to look, and what was done is done. `false`: so it is.
+/// Takes ids over there from records of ours that had them before. They were given anew: an ERP counts from the beginning in each
+/// period, and what carries our reference is the newer one.
+async fn vacate(conn: &mut PgConnection, connector: &str, entity: &str, ties: &[&Tie]) -> Result<(), sqlx::Error> {
+    let vacated = sqlx::query!(
+        "update hub.external_ref r set external_id = null
+         from unnest($3::bigint[], $4::text[]) as t (id, external_id)
+         where r.connector = $1 and r.entity = $2 and r.external_id = t.external_id and r.internal_id <> t.id
+         returning r.internal_id, t.external_id as \"external_id!\"",
+        connector,
+        entity,
+        &ties.iter().map(|tie| tie.internal_id).collect::<Vec<_>>(),
+        &ties.iter().map(|tie| tie.external_id.as_str()).collect::<Vec<_>>() as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    for row in vacated {
+        let (internal_id, external_id) = (row.internal_id, row.external_id);
+        tracing::info!(connector, entity, internal_id, external_id, "its id over there is another record's now");
+    }
+    Ok(())
+}
+
+/// Writes the link, or what of it is new. A code that is linked to another record of ours stays with that one: a person has to look,
+/// and what was done is done. `false`: so it is.
 pub async fn tie(conn: &mut PgConnection, connector: &str, tie: &Tie) -> Result<bool, sqlx::Error> {
+    vacate(conn, connector, tie.entity, &[tie]).await?;
     let written = sqlx::query!(
         "insert into hub.external_ref as r (connector, entity, internal_id, external_code, external_id)
          select $1, $2, $3, $4, $5
          where not exists (select from hub.external_ref o
                            where o.connector = $1 and o.entity = $2 and o.internal_id <> $3
-                             and (o.external_code = $4 or o.external_id = $5))
+                             and o.external_code = $4)
          on conflict (internal_id, connector, entity) do update
              set external_code = excluded.external_code, external_id = excluded.external_id,
                  last_synced_at = clock_timestamp()",
@@ -33,7 +56,7 @@ pub async fn tie(conn: &mut PgConnection, connector: &str, tie: &Tie) -> Result<
         tie.code,
         tie.external_id,
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?
     .rows_affected();
     if written == 0 {
@@ -50,13 +73,14 @@ pub async fn tie_all(
     entity: &'static str,
     ties: &[&Tie],
 ) -> Result<(), sqlx::Error> {
+    vacate(conn, connector, entity, ties).await?;
     let written = sqlx::query_scalar!(
         "insert into hub.external_ref as r (connector, entity, internal_id, external_code, external_id)
          select $1, $2, t.id, t.code, t.external_id
          from unnest($3::bigint[], $4::text[], $5::text[]) as t (id, code, external_id)
          where not exists (select from hub.external_ref o
                            where o.connector = $1 and o.entity = $2 and o.internal_id <> t.id
-                             and (o.external_code = t.code or o.external_id = t.external_id))
+                             and o.external_code = t.code)
          on conflict (internal_id, connector, entity) do update
              set external_code = excluded.external_code, external_id = excluded.external_id,
                  last_synced_at = clock_timestamp()

@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// The objects that external systems have codes for.
-const LINKED: [(Kind, Entity); 2] = [(Kind::Product, Entity::Product), (Kind::Customer, Entity::Customer)];
+const LINKED: [(Kind, Entity); 3] =
+    [(Kind::Product, Entity::Product), (Kind::Customer, Entity::Customer), (Kind::Order, Entity::Order)];
 
 /// Something that happened to an object.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]

@@ -52,7 +52,7 @@ pub(super) async fn make(
     Ok(())
 }
 
-/// A new secret signs from now on; the one before it beside it for `overlap`, and not at all when that is nothing.
+/// A new secret signs from now on; those before it beside it for `overlap` at most, and not at all when that is nothing.
 pub async fn rotate(
     tx: &mut PgConnection,
     settings: &WebhookSettings,
@@ -68,7 +68,8 @@ pub async fn rotate(
     change::touch(tx, by, endpoint).await?;
     let until = now + TimeDelta::from_std(overlap).unwrap_or_default();
     sqlx::query!(
-        "update hub.webhook_secret set expires_at = $2 where endpoint_id = $1 and expires_at is null",
+        "update hub.webhook_secret set expires_at = $2
+         where endpoint_id = $1 and (expires_at is null or expires_at > $2)",
         endpoint,
         until
     )

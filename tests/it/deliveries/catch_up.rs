@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kopru::{
     audit::Actor,
     hub::deliveries::{
-        catch_up::{self, Plan, Share},
+        catch_up::{self, Plan, Share, Wanted},
         manage,
     },
     outbox::EventType::OrderConfirmed,
@@ -32,12 +32,12 @@ async fn late() -> (Hub, Arc<Listener>) {
 
 async fn plan(hub: &Hub) -> Plan {
     let mut conn = hub.pool().acquire().await.expect("a connection");
-    catch_up::plan(&mut conn, &hub.engine.targets, EAR, None).await.expect("a plan")
+    catch_up::plan(&mut conn, &hub.engine.targets, EAR, Wanted::default()).await.expect("a plan")
 }
 
 async fn start(hub: &Hub) -> u64 {
     let mut tx = hub.pool().begin().await.expect("begin");
-    let told = catch_up::start(&mut tx, BY, &hub.engine.targets, EAR, None).await.expect("started");
+    let told = catch_up::start(&mut tx, BY, &hub.engine.targets, EAR, Wanted::default()).await.expect("started");
     tx.commit().await.expect("commit");
     told
 }
@@ -80,6 +80,16 @@ async fn what_somebody_called_off_stays_so() {
     // The target still says that it was told of none.
     assert_eq!(figures(&plan(&hub).await), [(2, 1, 1)]);
     assert_eq!(start(&hub).await, 2);
+    deliver(&hub).await;
+    // Somebody thought better of it.
+    let mut tx = hub.pool().begin().await.expect("begin");
+    let wanted = Wanted { called_off: true, ..Wanted::default() };
+    let meant = catch_up::plan(&mut tx, &hub.engine.targets, EAR, wanted).await.expect("a plan");
+    assert_eq!(meant.total, 3);
+    assert_eq!(catch_up::start(&mut tx, BY, &hub.engine.targets, EAR, wanted).await.expect("started"), 3);
+    tx.commit().await.expect("commit");
+    deliver(&hub).await;
+    assert_eq!(listener.told().iter().filter(|(order, _)| *order == 2).count(), 1);
 }
 
 #[tokio::test]
@@ -87,8 +97,11 @@ async fn only_what_happened_since_then_and_only_to_a_target_that_is_there() {
     let (hub, _listener) = late().await;
     let mut conn = hub.pool().acquire().await.expect("a connection");
     let later = hub.engine.database_now().await.expect("now");
-    let since = catch_up::plan(&mut conn, &hub.engine.targets, EAR, Some(later)).await.expect("a plan");
+    let since = catch_up::plan(&mut conn, &hub.engine.targets, EAR, Wanted { since: Some(later), called_off: false })
+        .await
+        .expect("a plan");
     assert_eq!(since.total, 0);
-    let nobody = catch_up::plan(&mut conn, &hub.engine.targets, "nobody", None).await.expect_err("no such target");
+    let nobody =
+        catch_up::plan(&mut conn, &hub.engine.targets, "nobody", Wanted::default()).await.expect_err("no such target");
     assert!(nobody.to_string().contains("no target is called `nobody`"), "{nobody}");
 }

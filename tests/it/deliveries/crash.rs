@@ -51,6 +51,35 @@ async fn an_outcome_without_its_lease_changes_nothing() {
     assert_eq!(hub.count("hub.attempt").await, 0);
 }
 
+/// A process that stood still for longer than its lease has calls in hand that another one may have made meanwhile.
+#[tokio::test]
+async fn a_call_that_waited_longer_than_its_lease_is_not_made() {
+    let listener = Arc::new(Listener::new(&["*"]).gated());
+    let hub = Hub::with(|build| {
+        build.polled = &[];
+        build.settings.lease = Duration::from_millis(300);
+    })
+    .await;
+    attach(&hub, &listener).await;
+    happen(hub.pool(), OrderUpdated, &[(1, 1)]).await;
+    route(&hub).await;
+    let engine = hub.engine.clone();
+    let slow = tokio::spawn(async move { worker::turn(&engine).await });
+    hub.eventually("it is under way", || async { listener.under_way() == 1 }).await;
+    hub.eventually("its lease has run out", || async {
+        hub.count("hub.delivery where lease_until < clock_timestamp() - interval '10 ms'").await == 1
+    })
+    .await;
+    listener.let_through(1);
+    slow.await.expect("joined").expect("a turn");
+    assert!(listener.told().is_empty());
+    assert_eq!(
+        hub.count("hub.delivery where unknown_since is not null").await,
+        1,
+        "whoever takes it up looks for it first"
+    );
+}
+
 #[tokio::test]
 async fn what_kills_every_worker_that_takes_it_is_set_aside() {
     let listener = Arc::new(Listener::new(&["*"]));

@@ -56,6 +56,32 @@ async fn a_passing_fault_is_tried_again_until_it_passes() {
 }
 
 #[tokio::test]
+async fn however_often_it_is_asked_for_patience_a_fault_has_all_its_tries() {
+    let listener = Arc::new(Listener::new(&["*"]));
+    let hub = Hub::with(|build| {
+        build.polled = &[];
+        build.settings.breaker_threshold = 100;
+    })
+    .await;
+    attach(&hub, &listener).await;
+    let later = || Fault::RateLimited { wait: None, detail: "slowly".to_owned() };
+    let tries = hub.engine.settings.retry.delays.len();
+    listener.fail((1, 1), (0..tries + 2).map(|_| later()).chain([down(), down()]));
+    happen(hub.pool(), OrderUpdated, &[(1, 1)]).await;
+    for other in 2.. {
+        // Others go well meanwhile, and are seen to.
+        happen(hub.pool(), OrderUpdated, &[(other, 1)]).await;
+        hub.execute("update hub.breaker set last_success_at = null").await;
+        deliver(&hub).await;
+        assert!(letters(&hub).await.is_empty());
+        if hub.count("hub.delivery_history where aggregate_id = 1 and state = 'done'").await == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_refused_fact_is_a_letter_at_once_and_holds_its_key_until_it_is_replayed() {
     let listener = Arc::new(Listener::new(&["*"]));
     let hub = hub_with(&listener).await;

@@ -82,6 +82,29 @@ async fn an_order_tells_its_moves_its_events_and_who_did_what() {
     ] {
         assert!(all.iter().any(|it| (it.0, it.1) == (kind, what.as_str())), "{kind} {what} in {all:?}");
     }
+    // By our reference in the ERP as well, with what the ERP said of it.
+    sqlx::query(
+        "with linked as (
+             insert into hub.external_ref (connector, entity, internal_id, external_code, external_id)
+             values ('logo', 'order', $1, 'K7P2QX-1', '4711')
+         )
+         insert into hub.message_history (id, kind, state, connector, stream, entity, key, format, correlation_id, attempts, claims, received_at)
+         values (hub.new_id(), 'document', 'done', 'logo', 'orders', 'order', 'K7P2QX-1', 'json', 'logo-1', 1, 1, now())",
+    )
+    .bind(placed.id)
+    .execute(market.pool())
+    .await
+    .expect("linked");
+    for name in ["K7P2QX-1", placed.number.as_str()] {
+        let found = told(market.pool(), name).await;
+        assert_eq!((found.objects.len(), found.objects[0].id), (1, placed.id), "{name}");
+        assert!(
+            seen(&found.items).iter().any(|it| it.0 == "message" || it.0 == "record"),
+            "{name}: {:?}",
+            seen(&found.items)
+        );
+        assert!(seen(&found.items).iter().any(|it| it.0 == "change"), "{name}");
+    }
     // The dealer is found by code and is another object.
     let customer = told(market.pool(), "120.01").await;
     assert_eq!(customer.objects[0].kind.as_str(), "customer");

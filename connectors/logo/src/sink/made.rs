@@ -78,42 +78,63 @@ fn as_create(fault: Fault) -> Fault {
 
 /// The slip that carries our reference.
 pub async fn find(client: &LogoClient, kind: Kind<'_>, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
-    let (settings, key) = (&client.settings, kind.key);
-    let mut query =
-        vec![("q", format!("{key} eq '{}'", outgoing.reference)), ("limit", settings.page_limit.to_string())];
+    let references = listed(client, kind, outgoing.reference).await?;
+    match references[..] {
+        [] => Ok(Sent::Nothing),
+        [reference] => {
+            let record = shown(client, kind, reference).await?;
+            Ok(compared(reference, &record, kind, outgoing))
+        }
+        _ => Ok(Sent::Parked(twice_there(kind, outgoing.reference, &references))),
+    }
+}
+
+/// The slips that the list shows with this reference.
+async fn listed(client: &LogoClient, kind: Kind<'_>, reference: &str) -> Result<Vec<i64>, Fault> {
+    let settings = &client.settings;
+    let mut query = vec![("q", format!("{} eq '{reference}'", kind.key)), ("limit", settings.page_limit.to_string())];
     if !settings.sort.is_empty() {
         query.push(("sort", settings.sort.clone()));
     }
     let list = client.records(kind.resource, query).await?;
     let rows: Value = serde_json::from_slice(&list.body)
         .map_err(|_| Fault::transient(format!("GET {}: the list cannot be read", kind.path())))?;
-    let ours = |row: &&Value| match row.get(key) {
-        // A build that does not filter shows other slips as well.
-        Some(Value::String(text)) => text.trim_end() == outgoing.reference,
-        _ => false,
-    };
-    let found = rows["items"].as_array().into_iter().flatten().filter(ours);
-    let references: Vec<i64> = found.filter_map(|row| reference_of(row.as_object()?)).collect();
-    match references[..] {
-        [] => Ok(Sent::Nothing),
-        [reference] => match client.record(kind.resource, &reference.to_string()).await? {
-            Some(record) => Ok(compared(reference, &record, kind, outgoing)),
-            None => Ok(Sent::Nothing),
-        },
-        _ => {
-            let all: Vec<String> = references.iter().map(i64::to_string).collect();
-            Ok(Sent::Parked(Refusal {
-                reason: "twice_there".to_owned(),
-                field: Some(key.to_owned()),
-                value: Some(outgoing.reference.to_owned()),
-                detail: format!(
-                    "LOGO has {} slips with our reference {} ({}): delete all but one and replay",
-                    all.len(),
-                    outgoing.reference,
-                    all.join(", ")
-                ),
-            }))
-        }
+    let rows: &[Value] = rows["items"].as_array().map_or(&[], Vec::as_slice);
+    let ours: Vec<&Value> = rows.iter().filter(|row| carries(row.get(kind.key), reference)).collect();
+    // A build that does not look at the condition shows other slips, and ours may stand on any page.
+    if ours.len() < rows.len() {
+        return Err(Fault::contract(format!(
+            "GET {}: LOGO was asked for the slips whose {} is {reference} and shows others; without that, nothing can be sent twice safely: \
+             look whether the field can be asked for",
+            kind.path(),
+            kind.key
+        )));
+    }
+    Ok(ours.into_iter().filter_map(|row| reference_of(row.as_object()?)).collect())
+}
+
+/// What the list shows is there, whatever is answered to the question for it alone.
+async fn shown(client: &LogoClient, kind: Kind<'_>, reference: i64) -> Result<Record, Fault> {
+    let record = client.record(kind.resource, &reference.to_string()).await?;
+    record.ok_or_else(|| Fault::transient(format!("LOGO lists the {} {reference}, and does not show it", kind.called)))
+}
+
+/// Whether a slip carries our reference.
+fn carries(field: Option<&Value>, reference: &str) -> bool {
+    field.and_then(Value::as_str).is_some_and(|text| text.trim_end() == reference)
+}
+
+fn twice_there(kind: Kind<'_>, ours: &str, references: &[i64]) -> Refusal {
+    let all: Vec<String> = references.iter().map(i64::to_string).collect();
+    Refusal {
+        reason: "twice_there".to_owned(),
+        field: Some(kind.key.to_owned()),
+        value: Some(ours.to_owned()),
+        detail: format!(
+            "LOGO has {} slips with our reference {ours} ({}): delete all but one and replay",
+            all.len(),
+            all.join(", ")
+        ),
     }
 }
 
@@ -138,28 +159,52 @@ fn taken(reference: i64, record: &Record, note: Option<String>) -> Taken {
     Taken { external_id: reference.to_string(), number, note, holds_goods: compare::is_reserved(record) }
 }
 
-/// Marks the slip as cancelled. One that is gone, or is marked already, is cancelled.
+/// Marks the slip as cancelled, the one that carries our reference: numbers begin anew with each period, so the one that we know
+/// may be a stranger's by now. One that is gone, or is marked already, is cancelled.
 pub async fn cancel(client: &LogoClient, kind: Kind<'_>, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
-    let reference = outgoing.external_id.unwrap_or_default();
-    let gone = |number: Option<&Value>, note: &str| {
-        let number = number.and_then(Value::as_str).map(|number| number.trim_end().to_owned());
-        Ok(Sent::Done(Taken {
-            external_id: reference.to_owned(),
-            number,
-            note: Some(note.to_owned()),
-            ..Taken::default()
-        }))
+    let known = match outgoing.external_id {
+        Some(id) => client.record(kind.resource, id).await?.map(|record| (id.to_owned(), record)),
+        None => None,
     };
-    let Some(record) = client.record(kind.resource, reference).await? else {
-        return gone(None, "it is not there any more");
+    let is_ours = |record: &Record| carries(record.get(kind.key), outgoing.reference);
+    let (reference, record) = match known {
+        Some((reference, record)) if is_ours(&record) => (reference, record),
+        other => match listed(client, kind, outgoing.reference).await?[..] {
+            [reference] => (reference.to_string(), shown(client, kind, reference).await?),
+            [] => match other {
+                Some((reference, _)) => return Ok(Sent::Parked(another(kind, outgoing.reference, &reference))),
+                None => {
+                    return Ok(cancelled(outgoing.external_id.unwrap_or_default(), None, "it is not there any more"));
+                }
+            },
+            ref references => return Ok(Sent::Parked(twice_there(kind, outgoing.reference, references))),
+        },
     };
     if is_cancelled(&record) {
-        return gone(record.get("NUMBER"), "it was cancelled there already");
+        return Ok(cancelled(&reference, record.get("NUMBER"), "it was cancelled there already"));
     }
     let body = json!({ "INTERNAL_REFERENCE": reference.parse::<i64>().ok(), "CANCELLED": 1 });
     match client.write(Method::PATCH, format!("{}/{reference}", kind.path()), body.to_string().into()).await {
-        Ok(_) => gone(record.get("NUMBER"), "cancelled"),
+        Ok(_) => Ok(cancelled(&reference, record.get("NUMBER"), "cancelled")),
         Err(NotWritten { fault, .. }) => Err(fault),
+    }
+}
+
+fn cancelled(reference: &str, number: Option<&Value>, note: &str) -> Sent {
+    let number = number.and_then(Value::as_str).map(|number| number.trim_end().to_owned());
+    Sent::Done(Taken { external_id: reference.to_owned(), number, note: Some(note.to_owned()), ..Taken::default() })
+}
+
+fn another(kind: Kind<'_>, ours: &str, reference: &str) -> Refusal {
+    Refusal {
+        reason: "another_slip".to_owned(),
+        field: Some(kind.key.to_owned()),
+        value: Some(ours.to_owned()),
+        detail: format!(
+            "the {} {reference} in LOGO is not the one that carries our reference {ours}, and none is that does: it may be in the books of \
+             an earlier period; cancel it there, then discard this letter",
+            kind.called
+        ),
     }
 }
 

@@ -17,10 +17,10 @@ mod xml;
 
 use std::{path::Path, time::Duration};
 
-use kopru_sdk::{Ctx, Fault, Outgoing, Outlet, Sent, Sink, What, async_trait};
+use kopru_sdk::{Connector as _, Ctx, Fault, Outgoing, Outlet, Refusal, Sent, Sink, What, async_trait};
 
 use self::made::Kind;
-use crate::Logo;
+use crate::{Logo, faults::OUTSIDE};
 
 /// Documents in hand for each write that may be under way: what belongs to one is done while another one is written.
 const AHEAD: usize = 16;
@@ -77,9 +77,9 @@ impl Sink for Logo {
         }
     }
 
-    async fn send(&self, _cx: &Ctx, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
+    async fn send(&self, cx: &Ctx, outgoing: &Outgoing<'_>) -> Result<Sent, Fault> {
         let settings = &self.client.settings.orders;
-        match outgoing.what {
+        let sent = match outgoing.what {
             What::Orders => match self.folder() {
                 Some(dir) => files::create(dir, settings, outgoing).await,
                 None => made::create(&self.client, Kind::order(settings), outgoing).await,
@@ -88,6 +88,19 @@ impl Sink for Logo {
             What::Returns => made::create(&self.client, Kind::return_slip(settings), outgoing).await,
             What::ReturnCancellations => made::cancel(&self.client, Kind::return_slip(settings), outgoing).await,
             What::Customers => cards::create(&self.client, outgoing).await,
+        };
+        match sent {
+            // Only this one, when the books are open for what is of today: it was confirmed in a period that is over.
+            Err(Fault::Contract { detail }) if detail.ends_with(OUTSIDE) => {
+                self.check(cx).await?;
+                Err(Fault::Permanent(Refusal {
+                    reason: "outside_the_period".to_owned(),
+                    field: Some("DATE".to_owned()),
+                    value: outgoing.document["DATE"].as_str().map(str::to_owned),
+                    detail: format!("{detail}; the books are open today: replay it with another date"),
+                }))
+            }
+            sent => sent,
         }
     }
 }

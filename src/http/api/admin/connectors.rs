@@ -33,7 +33,7 @@ use crate::{
         breaker::{self, Breaker},
         checkup::{self, Reach},
         deliveries::{
-            catch_up::{self, Plan, Share},
+            catch_up::{self, Plan, Share, Wanted},
             manage::ManageError,
         },
         engine::Engine,
@@ -204,6 +204,8 @@ impl Deed for Reset {
 struct CatchUpIn {
     /// Only what happened since then.
     since: Option<DateTime<Utc>>,
+    /// True: what was called off or discarded as well.
+    called_off: Option<bool>,
     /// True: only counted.
     dry_run: Option<bool>,
 }
@@ -249,15 +251,16 @@ async fn catch_up(
     if !state.engine.instances.contains_key(&name) {
         return Err(none_of("connector"));
     }
-    let CatchUpIn { since, dry_run } = sent.value;
-    let deed = CatchingUp { engine: state.engine.clone(), name, since, dry_run: dry_run.unwrap_or(false) };
+    let CatchUpIn { since, called_off, dry_run } = sent.value;
+    let wanted = Wanted { since, called_off: called_off.unwrap_or(false) };
+    let deed = CatchingUp { engine: state.engine.clone(), name, wanted, dry_run: dry_run.unwrap_or(false) };
     acting.perform(&request, &sent.bytes, deed).await
 }
 
 struct CatchingUp {
     engine: Engine,
     name: String,
-    since: Option<DateTime<Utc>>,
+    wanted: Wanted,
     dry_run: bool,
 }
 
@@ -268,11 +271,11 @@ impl Deed for CatchingUp {
             // It takes no documents.
             _ => none_of("connector").into(),
         };
-        let (targets, since) = (&self.engine.targets, self.since);
-        let Plan { total, shares } = catch_up::plan(&mut *conn, targets, &self.name, since).await.map_err(refused)?;
+        let (targets, wanted) = (&self.engine.targets, self.wanted);
+        let Plan { total, shares } = catch_up::plan(&mut *conn, targets, &self.name, wanted).await.map_err(refused)?;
         let told = match self.dry_run {
             true => 0,
-            false => catch_up::start(conn, acting.by_actor(), targets, &self.name, since).await.map_err(refused)?,
+            false => catch_up::start(conn, acting.by_actor(), targets, &self.name, wanted).await.map_err(refused)?,
         };
         Ok(Answer::json(StatusCode::OK, &CatchUpOut { total, shares, told })?)
     }
