@@ -302,6 +302,30 @@ async fn what_is_wrong_is_told_in_place() {
     assert_eq!(shop.ask(&shop.buyer, Method::GET, "/api/v1/orders/abc", None).await.0, StatusCode::BAD_REQUEST);
 }
 
+/// A name that nobody reads would else order the whole cart, or another unit than was meant.
+#[tokio::test]
+async fn a_misspelt_field_orders_nothing() {
+    let shop = Shop::open().await;
+    let item = format!("/api/v1/cart/items/{}", shop.camera);
+    shop.ask(&shop.buyer, Method::PUT, &item, Some(json!({ "quantity": 3 }))).await;
+    let line = json!({ "productId": shop.camera, "quantity": 1 });
+    for body in [
+        json!({ "line": [line] }),
+        json!({ "lines": [line], "adres": 1 }),
+        json!({ "lines": [{ "productId": shop.camera, "quantity": 1, "units": "KOLI" }] }),
+    ] {
+        assert_eq!(shop.place(&shop.buyer, body.clone()).await.0, StatusCode::BAD_REQUEST, "{body}");
+    }
+    let wrong = json!({ "quantity": 1, "units": "KOLI" });
+    assert_eq!(shop.ask(&shop.buyer, Method::PUT, &item, Some(wrong)).await.0, StatusCode::BAD_REQUEST);
+    let (_, order) = shop.place(&shop.buyer, shop.two()).await;
+    let cancel = format!("/api/v1/orders/{}/cancel", order["id"]);
+    let wrong = json!({ "notes": "vazgeçtik" });
+    assert_eq!(shop.ask(&shop.buyer, Method::POST, &cancel, Some(wrong)).await.0, StatusCode::BAD_REQUEST);
+    let (_, cart) = shop.ask(&shop.buyer, Method::GET, "/api/v1/cart", None).await;
+    assert_eq!(cart["items"][0]["quantity"], 3);
+}
+
 #[tokio::test]
 async fn a_cart_becomes_an_order() {
     let shop = Shop::open().await;
