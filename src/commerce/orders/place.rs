@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 use super::{
     OrderRules, PaymentMethod, State,
     allocate::{self, Demand, Level, Short, Taken},
-    charge::charge,
+    charge::{charge, unit_cost},
     credit::{self, Credit, Undecided},
     error::{NamedFault, OrderError},
     events::{Told, istanbul_day, tell},
@@ -88,18 +88,18 @@ struct Wanted {
     /// As faults name it: `lines` that were sent, `items` of the cart.
     list: &'static str,
     lines: Vec<AskedLine>,
-    /// The prices that the cart's user saw last.
+    /// What a unit of each cost when the cart's user saw it last.
     shown: Vec<Option<(Decimal, String)>>,
     from_cart: Option<i64>,
 }
 
 impl Wanted {
-    /// What the cart's user has not seen yet of a price. A lower one needs no asking.
-    fn surprise(&self, index: usize, price: &Priced) -> Option<String> {
+    /// What the cart's user has not seen yet of what a unit costs. A lower price needs no asking.
+    fn surprise(&self, index: usize, cost: Decimal, currency: &str) -> Option<String> {
         self.from_cart?;
-        let now = format!("{} {}", price.amount.normalize(), price.currency);
+        let now = format!("{} {currency}", cost.normalize());
         match &self.shown[index] {
-            Some((seen, currency)) if *currency == price.currency && price.amount <= *seen => None,
+            Some((seen, shown)) if shown == currency && cost <= *seen => None,
             Some((seen, currency)) => {
                 Some(format!("cost {} {currency} when it was shown last and costs {now} now", seen.normalize()))
             }
@@ -332,7 +332,7 @@ async fn priced(
             faults.push(name(index, Fault::new("currency", "currency_mixed", message)));
             continue;
         }
-        if let Some(message) = wanted.surprise(index, &price) {
+        if let Some(message) = wanted.surprise(index, unit_cost(&price, buyer.discount_rate), &price.currency) {
             changed.push(name(index, Fault::new("price", "price_changed", message)));
         }
         match line_of(position, goods, measured, &price, buyer.discount_rate, day) {
