@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     commerce::pricing::{Rule, pricing_sql},
-    page::{BadPage, Page, PageRequest},
+    page::{self, BadPage, Page, PageRequest},
 };
 
 /// A category or a brand.
@@ -106,6 +106,15 @@ struct Core {
 pub(super) enum Key {
     Text(String, i64),
     Id(i64),
+}
+
+impl page::Key for Key {
+    fn is_storable(&self) -> bool {
+        match self {
+            Key::Text(text, _) => page::Key::is_storable(text),
+            Key::Id(_) => true,
+        }
+    }
 }
 
 macro_rules! columns {
@@ -371,7 +380,7 @@ fn push_products(statement: &mut QueryBuilder<Postgres>, viewer: &Viewer, filter
 /// Whether the key is one of this order.
 pub(super) fn push_after(statement: &mut QueryBuilder<Postgres>, sort: Sort, after: &Key) -> bool {
     match (sort, after) {
-        (Sort::Name | Sort::NameDescending, Key::Text(name, id)) if !name.contains('\0') => {
+        (Sort::Name | Sort::NameDescending, Key::Text(name, id)) => {
             let (column, sign) = ("p.name collate \"tr-x-icu\"", if sort == Sort::Name { ">" } else { "<" });
             statement.push(format!(" and ({column}, p.id) {sign} (")).push_bind(name.clone());
             statement.push(" collate \"tr-x-icu\", ").push_bind(*id).push(")");
@@ -382,7 +391,7 @@ pub(super) fn push_after(statement: &mut QueryBuilder<Postgres>, sort: Sort, aft
             statement.push(format!(" and (coalesce(p.amount, {missing}), p.id) {sign} (")).push_bind(amount);
             statement.push(", ").push_bind(*id).push(")");
         }
-        (Sort::Code, Key::Text(code, _)) if !code.contains('\0') => {
+        (Sort::Code, Key::Text(code, _)) => {
             statement.push(" and p.code > ").push_bind(code.clone());
         }
         (Sort::Newest, Key::Id(id)) => {
