@@ -12,7 +12,7 @@ use super::{
     credit::{self, Credit, Undecided},
     error::OrderError,
     events::{Told, istanbul_day, tell},
-    place::{OrderContext, actor, read_note, unbearable},
+    place::{OrderContext, may_order, read_note, unbearable},
     queries::{interval, release},
     read::{OrderKey, find},
     view::Order,
@@ -207,7 +207,8 @@ pub async fn expire(pool: &PgPool, clock: &Clock) -> Result<usize, OrderError> {
         )
         .fetch_all(&mut *tx)
         .await?;
-        let by = Provenance { origin: "hub", bulk: false, correlation_id: "order-expiry", now: clock.now() };
+        let by =
+            Provenance { origin: "hub", bulk: false, correlation_id: "order-expiry", place: None, now: clock.now() };
         let change = Change {
             to: State::Cancelled,
             action: "expired",
@@ -398,6 +399,6 @@ pub(super) async fn announce(
     }
     let subject = held.number.clone();
     let entry = Entry { action: change.audited, subject_kind: "order", subject, detail };
-    audit::record(conn, actor(by), &[entry]).await?;
+    audit::record(conn, by.actor(), &[entry]).await?;
     Ok(())
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -26,7 +26,7 @@ use super::{
     view::{Order, OrderDiscount, OrderLine, OrderSummary, object},
 };
 use crate::{
-    audit::{self, Actor, Entry},
+    audit::{self, Entry},
     commerce::{
         carts,
         pricing::{self, Ask, Dealer, Priced},
@@ -45,19 +45,6 @@ pub struct OrderContext<'a> {
     pub principal: &'a Principal,
     pub by: Provenance<'a>,
     pub rules: &'a OrderRules,
-}
-
-impl<'a> OrderContext<'a> {
-    /// `actor` is the principal's.
-    pub fn new(
-        principal: &'a Principal,
-        actor: &'a str,
-        correlation_id: &'a str,
-        now: DateTime<Utc>,
-        rules: &'a OrderRules,
-    ) -> OrderContext<'a> {
-        OrderContext { principal, by: Provenance { origin: actor, bulk: false, correlation_id, now }, rules }
-    }
 }
 
 /// An order that somebody wants.
@@ -513,12 +500,8 @@ async fn announce(
             "lines": row.lines.len(),
         }),
     };
-    audit::record(conn, actor(&cx.by), &[entry]).await?;
+    audit::record(conn, cx.by.actor(), &[entry]).await?;
     Ok(())
-}
-
-pub(super) const fn actor<'a>(by: &Provenance<'a>) -> Actor<'a> {
-    Actor { name: by.origin, correlation_id: by.correlation_id }
 }
 
 /// The order as a read of it would show it.

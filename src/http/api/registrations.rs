@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth::{Visitor, wrong},
+    auth::wrong,
     links::not_sent,
     listed::{Listed, PageQuery},
     sent::Sent,
@@ -31,13 +31,13 @@ use crate::{
         problem::Problem,
         router::{HttpState, PublicState},
         signed_in::SignedIn,
+        visitor::Visitor,
     },
     identity::{
         people::{People, Visit},
         registrations::{self, Approval, DecisionError, Kind, Registration},
         users::User,
     },
-    outbox::Provenance,
     principal::{Permission, Role},
 };
 
@@ -332,12 +332,7 @@ struct Decision {
 async fn decide(tx: &mut PgConnection, decision: &Decision) -> Result<(i64, User), Stop> {
     let registration = registrations::pending(tx, decision.id).await.map_err(stopped)?;
     let by = decision.visit.by(&decision.actor);
-    let cx = WriteContext::person(Provenance {
-        origin: &decision.actor,
-        bulk: false,
-        correlation_id: &decision.visit.correlation_id,
-        now: decision.now,
-    });
+    let cx = WriteContext::person(decision.visit.provenance(&decision.actor, decision.now));
     let (kind, customer_id) = match &decision.wanted {
         Wanted::New { code } => {
             let company = NewCompany {

@@ -143,7 +143,7 @@ impl People {
             subject: id.to_string(),
             detail: json!({}),
         };
-        audit::record_from(&mut tx, by, &[entry]).await?;
+        audit::record(&mut tx, by, &[entry]).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -174,7 +174,7 @@ impl People {
             subject: id.to_string(),
             detail: json!({}),
         };
-        audit::record_from(&mut tx, visit.by("nobody"), &[entry]).await?;
+        audit::record(&mut tx, visit.by("nobody"), &[entry]).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -11,8 +11,11 @@ use super::{
     rights::may_give,
 };
 use crate::{
-    audit::{self, By, Entry},
-    identity::sessions::{self, Reason},
+    audit::{self, Actor, Entry},
+    identity::{
+        links,
+        sessions::{self, Reason},
+    },
     mail::Locale,
     principal::{Principal, Role},
 };
@@ -33,7 +36,7 @@ pub struct UserChange {
 pub async fn change(
     tx: &mut PgConnection,
     giver: &Principal,
-    by: By<'_>,
+    by: Actor<'_>,
     id: i64,
     change: &UserChange,
     now: DateTime<Utc>,
@@ -78,7 +81,7 @@ pub async fn change(
         role.as_str(),
         state.as_str(),
         now,
-        by.actor.name,
+        by.name,
         leaves,
     )
     .fetch_one(&mut *tx)
@@ -95,7 +98,7 @@ pub async fn change(
             subject: id.to_string(),
             detail: Value::Object(detail),
         };
-        audit::record_from(tx, by, &[entry]).await?;
+        audit::record(tx, by, &[entry]).await?;
     }
     Ok(after)
 }

@@ -107,7 +107,8 @@ impl Shop {
     pub(super) async fn cancel(&self, order: i64) -> Order {
         let who = manager();
         let actor = who.actor();
-        let by = Provenance { origin: &actor, bulk: false, correlation_id: "test", now: Clock::system().now() };
+        let by =
+            Provenance { origin: &actor, bulk: false, correlation_id: "test", place: None, now: Clock::system().now() };
         let rules = OrderRules::default();
         let cx = OrderContext { principal: &who, by, rules: &rules };
         let mut tx = self.hub.database.pool.begin().await.expect("begin");
@@ -475,7 +476,8 @@ async fn a_slip_that_is_not_as_it_was_sent_waits_for_a_person() {
 
 /// An approved dealer of ours that LOGO does not know.
 async fn registered(shop: &Shop, title: &str, tax_number: &str) -> i64 {
-    let by = Provenance { origin: "user:7", bulk: false, correlation_id: "test", now: Clock::system().now() };
+    let by =
+        Provenance { origin: "user:7", bulk: false, correlation_id: "test", place: None, now: Clock::system().now() };
     let new = NewCompany {
         code: None,
         title,

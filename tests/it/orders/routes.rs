@@ -327,6 +327,33 @@ async fn a_misspelt_field_orders_nothing() {
 }
 
 #[tokio::test]
+async fn audit_rows_tell_from_where_and_with_what() {
+    let shop = Shop::open().await;
+    let admin = shop.served.token(Role::SuperAdmin, None).await;
+    let (camera, dealer) = (shop.camera, shop.dealer);
+    let post = async |path: &str, token: &str, method: Method, body: Value| {
+        let request = shop.served.request(method, path, token).header("user-agent", "Portal/1").json(&body);
+        let answer = request.send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{path}: {:?}", answer.text().await);
+    };
+    post("/api/v1/orders", &shop.buyer, Method::POST, shop.two()).await;
+    post(&format!("/api/v1/products/{camera}/price"), &admin, Method::PUT, json!({ "dealerPrice": 90 })).await;
+    post(&format!("/api/v1/customers/{dealer}"), &admin, Method::PATCH, json!({ "creditLimit": 500 })).await;
+    let key = json!({ "name": "portal", "scopes": ["orders.view"] });
+    post("/api/admin/api-keys", &admin, Method::POST, key).await;
+    let rows: Vec<(String, Option<String>, Option<String>)> = sqlx::query_as(
+        "select action, host(address), agent from identity.audit_event where actor like 'user:%' order by id",
+    )
+    .fetch_all(shop.served.pool())
+    .await
+    .expect("rows");
+    assert!(rows.len() >= 4, "{rows:?}");
+    for (action, address, agent) in rows {
+        assert_eq!((address.as_deref(), agent.as_deref()), (Some("127.0.0.1"), Some("Portal/1")), "{action}");
+    }
+}
+
+#[tokio::test]
 async fn a_cart_becomes_an_order() {
     let shop = Shop::open().await;
     let item = format!("/api/v1/cart/items/{}", shop.camera);
