@@ -89,6 +89,7 @@ pub async fn change(
     let after = User::try_from(row)?;
     if state == UserState::Disabled && before.state != UserState::Disabled {
         sessions::end_all(tx, id, None, Reason::Disabled, now).await?;
+        links::end_all(tx, id).await?;
     }
     let detail = different(&before, &after);
     if !detail.is_empty() {
