@@ -128,7 +128,8 @@ macro_rules! about {
     ($of:literal) => {
         concat!(
             ", c.code as category_code, c.name as category_name, b.code as brand_code, b.name as brand_name,
-             (select sum(s.available) from commerce.stock_level s where s.product_id = p.id) as stock,
+             (select sum(s.available) from commerce.stock_level s join commerce.warehouse h on h.id = s.warehouse_id
+              where s.product_id = p.id and h.is_active and h.deleted_at is null) as stock,
              (select i.url from commerce.product_image i where i.product_id = p.id order by i.position limit 1) as image
              from ",
             $of,
