@@ -102,7 +102,7 @@ pub async fn list<'e>(
            and ($3::text is null or role = $3)
            and ($4::text is null or state = $4)
            and ($5::bigint is null or company_id = $5)
-           and ($6::text is null or position(lower($6) in lower(full_name || ' ' || email)) > 0)
+           and ($6::text is null or position(commerce.fold($6) in commerce.fold(full_name || ' ' || email)) > 0)
            and ($7::bigint is null or id > $7)
          order by id limit $8",
         scope.is_house(),
