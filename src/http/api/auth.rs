@@ -101,11 +101,15 @@ pub(super) fn token_answer(tokens: Tokens) -> Response {
 async fn login(
     State(state): State<HttpState>,
     Visitor(visit): Visitor,
+    Extension(access): Extension<Arc<Access>>,
     sent: Sent<Login>,
 ) -> Result<Response, Problem> {
     let Login { email, password, device } = sent.value;
-    let tokens = state.people.sign_in(SignIn { email, password, device }, &visit).await.map_err(not_signed_in)?;
-    Ok(token_answer(tokens))
+    let signed_in = state.people.sign_in(SignIn { email, password, device }, &visit).await;
+    if let Err(SignInError::Refused) = signed_in {
+        access.failed();
+    }
+    Ok(token_answer(signed_in.map_err(not_signed_in)?))
 }
 
 /// Exchanges a refresh token for a new pair. One that is shown twice ends its session: somebody else has it too.
