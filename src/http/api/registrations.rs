@@ -45,13 +45,14 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(approve)).routes(routes!(reject))
 }
 
-/// A customer that has the same tax number.
+/// A customer that has the same tax number. One that is not active was barred, and cannot be joined.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct MatchDocument {
     customer_id: i64,
     code: String,
     title: String,
+    is_active: bool,
 }
 
 /// A company that wants to become a dealer, with its first user.
@@ -88,6 +89,7 @@ impl RegistrationDocument {
             customer_id: found.id,
             code: found.code.clone(),
             title: found.title.clone(),
+            is_active: found.is_active,
         };
         RegistrationDocument {
             matches: matches.map(shown).collect(),
