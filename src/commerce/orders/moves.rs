@@ -89,6 +89,7 @@ pub async fn approve(
     if held.state()? != State::PendingApproval {
         return Err(super::Forbidden { from: held.state()?, to }.into());
     }
+    still_may_order(conn, held.customer_id).await?;
     let mut detail = None;
     if let Some(credit) = credit {
         let may_exceed = cx.principal.may(Permission::CreditEdit);
@@ -173,6 +174,7 @@ pub async fn paid(conn: &mut PgConnection, cx: &OrderContext<'_>, order: i64) ->
     if held.state()? != State::PendingPayment {
         return Err(super::Forbidden { from: held.state()?, to: State::Confirmed }.into());
     }
+    still_may_order(conn, held.customer_id).await?;
     let change = Change {
         to: State::Confirmed,
         action: "paid",
@@ -255,6 +257,17 @@ pub(super) async fn lock(conn: &mut PgConnection, scope: Scope, order: i64) -> R
     .fetch_optional(conn)
     .await?;
     held.ok_or(OrderError::NotFound)
+}
+
+/// The dealer may have been barred since the order was placed.
+async fn still_may_order(conn: &mut PgConnection, customer: i64) -> Result<(), OrderError> {
+    let now = sqlx::query!(
+        r#"select deleted_at is not null as "is_deleted!", is_active, is_approved from commerce.customer where id = $1"#,
+        customer,
+    )
+    .fetch_one(conn)
+    .await?;
+    may_order(now.is_deleted, now.is_active, now.is_approved)
 }
 
 /// What the dealer's account bears of an order on account that waits for approval, the dealer's row locked.

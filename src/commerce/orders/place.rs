@@ -103,7 +103,7 @@ pub async fn place(conn: &mut PgConnection, cx: &OrderContext<'_>, new: &NewOrde
     let note = read_note(new.note.as_deref(), &mut faults);
     let buyer = queries::buyer(conn, customer, day, new.shipping_address, cx.rules.approve_first_orders).await?;
     let Some(buyer) = buyer else { return Err(OrderError::UnknownCustomer(customer)) };
-    may_order(&buyer)?;
+    may_order(buyer.is_deleted, buyer.is_active, buyer.is_approved)?;
     if let Some(address) = new.shipping_address.filter(|_| buyer.address.is_none()) {
         let message = format!("{address} is none of the customer's addresses");
         faults.push(NamedFault::new("shippingAddressId", "unknown_address", message));
@@ -188,11 +188,11 @@ pub(super) fn read_note(note: Option<&str>, faults: &mut Vec<NamedFault>) -> Opt
     Some(note.to_owned())
 }
 
-fn may_order(buyer: &Buyer) -> Result<(), OrderError> {
+pub(super) const fn may_order(is_deleted: bool, is_active: bool, is_approved: bool) -> Result<(), OrderError> {
     match () {
-        () if buyer.is_deleted => Err(OrderError::CustomerBarred("deleted")),
-        () if !buyer.is_active => Err(OrderError::CustomerBarred("not active")),
-        () if !buyer.is_approved => Err(OrderError::CustomerBarred("not approved yet")),
+        () if is_deleted => Err(OrderError::CustomerBarred("deleted")),
+        () if !is_active => Err(OrderError::CustomerBarred("not active")),
+        () if !is_approved => Err(OrderError::CustomerBarred("not approved yet")),
         () => Ok(()),
     }
 }
