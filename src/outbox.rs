@@ -13,6 +13,8 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::{ContextV7, Timestamp, Uuid};
 
+use crate::audit::{Actor, Origin};
+
 /// Who caused a change, and on what occasion.
 #[derive(Debug, Clone, Copy)]
 pub struct Provenance<'a> {
@@ -21,7 +23,16 @@ pub struct Provenance<'a> {
     /// Part of a first or full pass: its events of states go only to those who asked for all of them. Facts are told to everybody.
     pub bulk: bool,
     pub correlation_id: &'a str,
+    /// From where, if it came over the network.
+    pub place: Option<Origin<'a>>,
     pub now: DateTime<Utc>,
+}
+
+impl<'a> Provenance<'a> {
+    /// The same as audit rows name it.
+    pub const fn actor(&self) -> Actor<'a> {
+        Actor { name: self.origin, correlation_id: self.correlation_id, place: self.place }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,9 @@
 //! it belongs to. Rows that come and go between two pages shift nothing (keyset, no offsets).
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 pub const DEFAULT_LIMIT: u32 = 20;
 pub const LARGEST_LIMIT: u32 = 100;
@@ -44,6 +46,46 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+/// What a cursor leads behind. Its holder may have written it: what the store could not even read is no cursor of ours.
+pub trait Key: DeserializeOwned {
+    fn is_storable(&self) -> bool {
+        true
+    }
+}
+
+impl Key for i64 {}
+impl Key for Uuid {}
+
+impl Key for String {
+    fn is_storable(&self) -> bool {
+        !self.contains('\0')
+    }
+}
+
+impl Key for NaiveDate {
+    fn is_storable(&self) -> bool {
+        (0..=9999).contains(&self.year())
+    }
+}
+
+impl Key for DateTime<Utc> {
+    fn is_storable(&self) -> bool {
+        self.date_naive().is_storable()
+    }
+}
+
+impl<A: Key, B: Key> Key for (A, B) {
+    fn is_storable(&self) -> bool {
+        self.0.is_storable() && self.1.is_storable()
+    }
+}
+
+impl<A: Key, B: Key, C: Key, D: Key> Key for (A, B, C, D) {
+    fn is_storable(&self) -> bool {
+        self.0.is_storable() && self.1.is_storable() && self.2.is_storable() && self.3.is_storable()
+    }
+}
+
 impl PageRequest {
     pub fn new(limit: Option<i64>, cursor: Option<String>) -> Result<PageRequest, BadPage> {
         let asked = limit.unwrap_or(i64::from(DEFAULT_LIMIT));
@@ -59,13 +101,13 @@ impl PageRequest {
     }
 
     /// The sort key behind which this page begins; `None`: at the beginning. `list` names the list and its order.
-    pub fn after<K: DeserializeOwned>(&self, list: &str) -> Result<Option<K>, BadPage> {
+    pub fn after<K: Key>(&self, list: &str) -> Result<Option<K>, BadPage> {
         #[derive(Deserialize)]
         struct Read<K>(String, K);
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| BadPage::Cursor)?;
-        let Read(named, key) = serde_json::from_slice(&bytes).map_err(|_| BadPage::Cursor)?;
-        if named == list { Ok(Some(key)) } else { Err(BadPage::Cursor) }
+        let Read(named, key): Read<K> = serde_json::from_slice(&bytes).map_err(|_| BadPage::Cursor)?;
+        if named == list && key.is_storable() { Ok(Some(key)) } else { Err(BadPage::Cursor) }
     }
 
     /// Makes a page of the rows that [`PageRequest::rows`] asked for. `key` is what the next page begins behind.
@@ -91,6 +133,8 @@ impl<T> Page<T> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn request(limit: i64, cursor: Option<String>) -> PageRequest {
@@ -115,6 +159,18 @@ mod tests {
             let asked = request(1, Some(cursor.to_owned()));
             assert_eq!(asked.after::<i64>("products"), Err(BadPage::Cursor), "{cursor}");
         }
+    }
+
+    #[test]
+    fn a_cursor_holds_only_what_the_store_can_read() {
+        let after = |key: Value| request(1, cursor("l", &key));
+        for day in ["-9999-01-01", "-262143-01-01", "+262142-12-31"] {
+            assert_eq!(after(json!([day, 1])).after::<(NaiveDate, i64)>("l"), Err(BadPage::Cursor), "{day}");
+            let instant = format!("{day}T00:00:00Z");
+            assert_eq!(after(json!(instant)).after::<DateTime<Utc>>("l"), Err(BadPage::Cursor), "{instant}");
+        }
+        assert_eq!(after(json!(["a\0", 1])).after::<(String, i64)>("l"), Err(BadPage::Cursor));
+        assert!(after(json!(["2026-03-02", 1])).after::<(NaiveDate, i64)>("l").is_ok());
     }
 
     #[test]

@@ -30,7 +30,8 @@ const ROOMS: &[Room] = &[
     Room { name: "mail", uses: &["seal"], never: WEB },
     Room { name: "media", uses: &[], never: &["axum", "tower_http", "reqwest", "sqlx"] },
     Room { name: "money", uses: &[], never: PURE },
-    Room { name: "outbox", uses: &[], never: WEB },
+    // Who caused a change is who its audit row names.
+    Room { name: "outbox", uses: &["audit"], never: WEB },
     Room { name: "page", uses: &[], never: PURE },
     Room { name: "principal", uses: &[], never: PURE },
     Room { name: "seal", uses: &[], never: PURE },

@@ -99,7 +99,7 @@ pub async fn tokens(site: &Site, dealers: i64) -> Result<Vec<String>, Box<dyn Er
     let clock = Clock::system();
     let keys = KeySource::OwnFile(site.dir.join("data/signing-key.pem"));
     let people = People::new(site.pool.clone(), clock.clone(), keys, None);
-    let by = Actor { name: "cli:bench", correlation_id: "bench" };
+    let by = Actor::new("cli:bench", "bench");
     let mut tokens = Vec::new();
     for dealer in 1..=dealers {
         let company: i64 = sqlx::query_scalar("select id from commerce.customer where code = $1")
@@ -117,7 +117,7 @@ pub async fn tokens(site: &Site, dealers: i64) -> Result<Vec<String>, Box<dyn Er
             password_hash: Some("none".to_owned()),
         };
         let mut tx = kopru::database::begin(&site.pool).await?;
-        let user = users::create(&mut tx, by.into(), &new, clock.now()).await?;
+        let user = users::create(&mut tx, by, &new, clock.now()).await?;
         tx.commit().await?;
         let visit = Visit { address: [127, 0, 0, 1].into(), agent: None, correlation_id: "bench".to_owned() };
         tokens.push(people.open_session(user.id, &visit).await?.access);

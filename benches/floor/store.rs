@@ -177,7 +177,7 @@ pub async fn apply(conn: &mut PgConnection, work: Work, page: &Page, now: DateTi
             }
         }
         Work::Command { is_new } => {
-            let by = Provenance { origin: CONNECTOR, bulk: true, correlation_id: "floor", now };
+            let by = Provenance { origin: CONNECTOR, bulk: true, correlation_id: "floor", place: None, now };
             let rows: Vec<ProductUpsert<'_>> = page.items.iter().map(|item| upsert(item, is_new)).collect();
             upsert_products(&mut tx, &WriteContext::source(by), &rows).await?;
         }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use kopru::{
     commerce::orders::{self, AskedLine, NewOrder, OrderContext, OrderRules, PaymentMethod},
+    outbox::Provenance,
     principal::{Principal, Role},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, postgres::PgConnectOptions};
@@ -144,7 +145,8 @@ impl Shop {
         let dealer = self.dealer(number);
         let principal = Principal::user(dealer, Role::DealerOwner, Some(dealer));
         let actor = principal.actor();
-        let cx = OrderContext::new(&principal, &actor, "bench", self.now, &self.rules);
+        let by = Provenance { origin: &actor, bulk: false, correlation_id: "bench", place: None, now: self.now };
+        let cx = OrderContext { principal: &principal, by, rules: &self.rules };
         let line = |product| AskedLine { product: Some(product), sku: None, quantity: 2.into(), unit: None };
         let new = NewOrder {
             customer: None,

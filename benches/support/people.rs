@@ -21,7 +21,7 @@ pub async fn sessions(pool: &PgPool, dir: &Path, dealers: i64, count: usize) -> 
     let clock = Clock::system();
     let keys = KeySource::OwnFile(dir.join("signing-key.pem"));
     let people = People::new(pool.clone(), clock.clone(), keys, None);
-    let by = Actor { name: "cli:bench", correlation_id: "bench" };
+    let by = Actor::new("cli:bench", "bench");
     let mut users = Vec::new();
     for dealer in 1..=dealers {
         let company: i64 = sqlx::query_scalar("select id from commerce.customer where code = $1")
@@ -39,7 +39,7 @@ pub async fn sessions(pool: &PgPool, dir: &Path, dealers: i64, count: usize) -> 
             password_hash: Some("none".to_owned()),
         };
         let mut tx = kopru::database::begin(pool).await?;
-        let user = users::create(&mut tx, by.into(), &new, clock.now()).await?;
+        let user = users::create(&mut tx, by, &new, clock.now()).await?;
         tx.commit().await?;
         users.push(user.id);
     }

@@ -23,12 +23,21 @@ use uuid::Uuid;
 
 const LONGEST_AGENT: usize = 300;
 
-/// Who acts, and in which request or run.
+/// Who acts, in which request or run, and from where.
 #[derive(Debug, Clone, Copy)]
 pub struct Actor<'a> {
     /// `cli:<user of the machine>`, `api-key:<prefix>`, `user:<id>`, or `hub` for what it does by itself.
     pub name: &'a str,
     pub correlation_id: &'a str,
+    /// `None`: not over the network.
+    pub place: Option<Origin<'a>>,
+}
+
+impl<'a> Actor<'a> {
+    /// Somebody who does not come over the network.
+    pub const fn new(name: &'a str, correlation_id: &'a str) -> Actor<'a> {
+        Actor { name, correlation_id, place: None }
+    }
 }
 
 /// From where and with what somebody acts.
@@ -37,19 +46,6 @@ pub struct Origin<'a> {
     pub address: IpAddr,
     /// The `User-Agent`.
     pub agent: Option<&'a str>,
-}
-
-/// An actor, and where they are if that is known.
-#[derive(Debug, Clone, Copy)]
-pub struct By<'a> {
-    pub actor: Actor<'a>,
-    pub origin: Option<Origin<'a>>,
-}
-
-impl<'a> From<Actor<'a>> for By<'a> {
-    fn from(actor: Actor<'a>) -> By<'a> {
-        By { actor, origin: None }
-    }
 }
 
 /// One thing that was done.
@@ -95,33 +91,26 @@ pub struct Filter {
 
 /// Appends rows, all of one actor.
 pub async fn record(db: &mut PgConnection, by: Actor<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    record_from(db, by.into(), entries).await
-}
-
-/// The same with the place that they act from.
-pub async fn record_from(db: &mut PgConnection, by: By<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    let entries: Vec<(Actor<'_>, &Entry)> = entries.iter().map(|entry| (by.actor, entry)).collect();
-    record_each(db, by.origin, &entries).await
+    let entries: Vec<(Actor<'_>, &Entry)> = entries.iter().map(|entry| (by, entry)).collect();
+    record_each(db, &entries).await
 }
 
 /// Deeds that come from several requests, by one statement.
-pub async fn record_each(
-    db: &mut PgConnection,
-    origin: Option<Origin<'_>>,
-    entries: &[(Actor<'_>, &Entry)],
-) -> Result<(), sqlx::Error> {
+pub async fn record_each(db: &mut PgConnection, entries: &[(Actor<'_>, &Entry)]) -> Result<(), sqlx::Error> {
     if entries.is_empty() {
         return Ok(());
     }
-    let agent = origin.and_then(|origin| origin.agent).map(|agent| {
-        let kept = agent.chars().filter(|letter| !letter.is_control()).take(LONGEST_AGENT);
-        kept.collect::<String>()
-    });
+    let address = |by: &Actor<'_>| by.place.map(|place| place.address.to_string());
+    let agent = |by: &Actor<'_>| {
+        let kept = by.place?.agent?.chars().filter(|letter| !letter.is_control()).take(LONGEST_AGENT);
+        Some(kept.collect::<String>())
+    };
     sqlx::query!(
         "insert into identity.audit_event (id, actor, action, subject_kind, subject, correlation_id, detail, address, agent)
-         select u.id, u.actor, u.action, u.subject_kind, u.subject, u.correlation_id, u.detail, $8::text::inet, $9
-         from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $1::text[], $2::text[])
-              as u (id, action, subject_kind, subject, detail, actor, correlation_id)",
+         select u.id, u.actor, u.action, u.subject_kind, u.subject, u.correlation_id, u.detail,
+             u.address::inet, u.agent
+         from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $1::text[], $2::text[], $8::text[], $9::text[])
+              as u (id, action, subject_kind, subject, detail, actor, correlation_id, address, agent)",
         &entries.iter().map(|(actor, _)| actor.name).collect::<Vec<_>>() as _,
         &entries.iter().map(|(actor, _)| actor.correlation_id).collect::<Vec<_>>() as _,
         &entries.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
@@ -129,8 +118,8 @@ pub async fn record_each(
         &entries.iter().map(|(_, entry)| entry.subject_kind.to_owned()).collect::<Vec<_>>(),
         &entries.iter().map(|(_, entry)| entry.subject.clone()).collect::<Vec<_>>(),
         &entries.iter().map(|(_, entry)| entry.detail.clone()).collect::<Vec<_>>(),
-        origin.map(|origin| origin.address.to_string()),
-        agent,
+        &entries.iter().map(|(actor, _)| address(actor)).collect::<Vec<_>>() as _,
+        &entries.iter().map(|(actor, _)| agent(actor)).collect::<Vec<_>>() as _,
     )
     .execute(db)
     .await?;

@@ -134,7 +134,7 @@ async fn create(global: &Global, app: &App, args: CreateArgs) -> Result<(), Fail
     };
     let actor = actor();
     let mut tx = database::begin(&app.database.pool).await?;
-    let by = Actor { name: &actor, correlation_id: "cli" };
+    let by = Actor::new(&actor, "cli");
     let (key, text) = api_keys::create(&mut tx, by, &new, app.clock.now()).await?;
     tx.commit().await?;
     if global.json {
@@ -190,7 +190,7 @@ async fn revoke(global: &Global, app: &App, prefix: &str) -> Result<(), Failure>
     let prefix = prefix.split('_').next().unwrap_or(prefix);
     let actor = actor();
     let mut tx = database::begin(&app.database.pool).await?;
-    let key = api_keys::revoke(&mut tx, Actor { name: &actor, correlation_id: "cli" }, prefix).await?;
+    let key = api_keys::revoke(&mut tx, Actor::new(&actor, "cli"), prefix).await?;
     tx.commit().await?;
     match global.json {
         true => output::print_json(&key),

@@ -136,7 +136,7 @@ pub(super) async fn deliveries(global: &Global, command: Command) -> Result<(), 
 
 async fn change(global: &Global, app: &App, command: Command) -> Result<(), Failure> {
     let (name, correlation_id) = (actor(), Uuid::now_v7().to_string());
-    let by = Actor { name: &name, correlation_id: &correlation_id };
+    let by = Actor::new(&name, &correlation_id);
     let db = &app.database.pool;
     let (count, told) = match command {
         Command::Replay { ids } => (manage::replay(db, by, &ids).await?, "tried again"),
@@ -167,7 +167,7 @@ async fn catch_up(
     let engine = app.engine()?;
     let mut tx = database::begin(&app.database.pool).await.map_err(ManageError::from)?;
     if yes {
-        let by = Actor { name: &name, correlation_id: &correlation_id };
+        let by = Actor::new(&name, &correlation_id);
         let told = catch_up::start(&mut tx, by, &engine.targets, target, wanted).await?;
         tx.commit().await.map_err(ManageError::from)?;
         return match global.json {

@@ -153,7 +153,7 @@ async fn show(global: &Global, app: &App, id: Uuid) -> Result<(), Failure> {
 async fn retry(global: &Global, app: &App, id: Uuid) -> Result<(), Failure> {
     let user = format!("cli:{}", rustix::process::getuid().as_raw());
     let correlation_id = Uuid::now_v7().to_string();
-    let actor = Actor { name: &user, correlation_id: &correlation_id };
+    let actor = Actor::new(&user, &correlation_id);
     let row = store::retry(&app.database.pool, id, actor).await?;
     if global.json {
         return output::print_json(&json!({ "id": row.id, "state": row.state }));

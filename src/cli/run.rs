@@ -208,7 +208,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Mapping(MappingCommand::Test { paths }) => look_at_mappings(global, mapping::test, &paths),
         Command::Mapping(MappingCommand::List) => Box::pin(interruptible(mapping_list::run(global))).await,
         Command::Mapping(MappingCommand::Preview(args)) => interruptible(preview::run(global, args)).await,
-        Command::Mapping(MappingCommand::Unmapped(command)) => interruptible(unmapped::unmapped(global, command)).await,
+        Command::Mapping(MappingCommand::Unmapped(command)) => {
+            Box::pin(interruptible(unmapped::unmapped(global, command))).await
+        }
         Command::Reconcile(args) => reconcile::run(global, args).await,
         Command::Timeline(args) => interruptible(timeline::run(global, args)).await,
         Command::Messages(command) => interruptible(messages::messages(global, command)).await,

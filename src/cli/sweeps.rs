@@ -53,7 +53,7 @@ pub(super) enum SweepsCommand {
 pub(super) async fn sweeps(global: &Global, engine: &Engine, command: SweepsCommand) -> Result<(), Failure> {
     let db = &engine.pool;
     let (name, correlation_id) = (actor(), Uuid::now_v7().to_string());
-    let by = Actor { name: &name, correlation_id: &correlation_id };
+    let by = Actor::new(&name, &correlation_id);
     match command {
         SweepsCommand::List { state, limit, cursor } => {
             let rows = sweeps::list(db, state.as_deref(), cursor, limit).await?;

@@ -110,7 +110,7 @@ async fn work(global: &Global, engine: &Engine, command: Command) -> Result<(), 
     let pool = &engine.pool;
     overlay::refresh(pool, &engine.library).await?;
     let (name, correlation_id) = (actor(), Uuid::now_v7().to_string());
-    let by = Actor { name: &name, correlation_id: &correlation_id };
+    let by = Actor::new(&name, &correlation_id);
     match command {
         Command::List { system, instance, table, ignored, page } => {
             let filter = Filter { system, connector: instance, table, ignored };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{actor::actor, failure::Failure, output, password, run::Global};
 use crate::{
     app::App,
-    audit::{self, Actor, By, Entry},
+    audit::{self, Actor, Entry},
     commerce::customers,
     database,
     identity::{
@@ -223,7 +223,7 @@ async fn reset_link(global: &Global, app: &App, typed: &str) -> Result<(), Failu
         subject: user.id.to_string(),
         detail: json!({ "expiresAt": expires_at }),
     };
-    audit::record_from(&mut tx, by(&actor), &[entry]).await?;
+    audit::record(&mut tx, by(&actor), &[entry]).await?;
     tx.commit().await?;
     let portal = &app.config.http.public_url;
     let link = mail::link(portal, kind.page().unwrap_or_default(), token.expose());
@@ -264,8 +264,8 @@ async fn company(app: &App, code: &str) -> Result<i64, Failure> {
     found.first().map(|(_, id)| *id).ok_or_else(none)
 }
 
-fn by(actor: &str) -> By<'_> {
-    Actor { name: actor, correlation_id: "cli" }.into()
+fn by(actor: &str) -> Actor<'_> {
+    Actor::new(actor, "cli")
 }
 
 fn shown(user: &User) -> Value {

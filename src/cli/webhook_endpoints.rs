@@ -195,7 +195,7 @@ pub(super) async fn webhook_endpoints(global: &Global, command: Command) -> Resu
 async fn run(global: &Global, app: &App, command: Command) -> Result<(), Failure> {
     let settings = app.webhooks()?;
     let (name, correlation_id) = (actor(), Uuid::now_v7().to_string());
-    let desk = Desk { global, app, settings, by: Actor { name: &name, correlation_id: &correlation_id } };
+    let desk = Desk { global, app, settings, by: Actor::new(&name, &correlation_id) };
     match command {
         Command::List { limit, cursor } => desk.list(limit, cursor).await,
         Command::Show { id } => desk.show(id).await,

@@ -136,7 +136,7 @@ async fn company(app: &App, code: &str, title: &str, tax_number: &str) -> Result
     if let Some(known) = customers::by_tax_number(&mut *tx, &[tax_number.to_owned()]).await?.first() {
         return Ok(known.id);
     }
-    let by = Provenance { origin: "hub", bulk: true, correlation_id: "demo", now: app.clock.now() };
+    let by = Provenance { origin: "hub", bulk: true, correlation_id: "demo", place: None, now: app.clock.now() };
     let new = NewCompany {
         code: Some(code),
         title,
@@ -170,7 +170,7 @@ async fn set(app: &App, account: &Account, company_id: Option<i64>, hash: String
                 state: UserState::Active,
                 password_hash: Some(hash),
             };
-            users::create(&mut tx, Actor { name: "hub", correlation_id: "demo" }.into(), &new, now).await?;
+            users::create(&mut tx, Actor::new("hub", "demo"), &new, now).await?;
         }
     }
     tx.commit().await?;

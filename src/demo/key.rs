@@ -35,7 +35,7 @@ pub async fn api_key(app: &App, dir: &Path) -> Result<String, KeyError> {
         expires_at: None,
     };
     let mut tx = database::begin(&app.database.pool).await?;
-    let by = Actor { name: "hub", correlation_id: "demo" };
+    let by = Actor::new("hub", "demo");
     let (_, text) = api_keys::create(&mut tx, by, &new, app.clock.now()).await?;
     tx.commit().await?;
     Ok(text.expose().to_owned())

@@ -69,7 +69,7 @@ async fn place(app: &App) -> Result<i64, String> {
     let quantity = goods.order_multiple.map_or(least, |multiple| (least / multiple).ceil() * multiple);
     let who = Principal::user(0, Role::SuperAdmin, None);
     let rules = orders::OrderRules { approve_first_orders: 0, ..app::order_rules(&app.config.orders) };
-    let by = Provenance { origin: "demo", bulk: false, correlation_id: "demo", now };
+    let by = Provenance { origin: "demo", bulk: false, correlation_id: "demo", place: None, now };
     let cx = OrderContext { principal: &who, by, rules: &rules };
     let new = NewOrder {
         customer: Some(company),

@@ -48,7 +48,7 @@ pub async fn register(engine: &Engine, receiver: &str) -> Result<i64, EndpointEr
     let settings = &engine.settings.webhooks;
     let address = Address::judge(settings, receiver).await?;
     let now = engine.clock.now();
-    let by = Actor { name: "demo", correlation_id: "demo" };
+    let by = Actor::new("demo", "demo");
     let page = PageRequest::new(Some(100), None).map_err(|bad| EndpointError::Url(bad.to_string()))?;
     let known = match endpoint::list(&engine.pool, now, &page).await {
         Ok(found) => found.items.into_iter().find(|one| one.description == DESCRIPTION),
@@ -83,7 +83,8 @@ pub async fn register(engine: &Engine, receiver: &str) -> Result<i64, EndpointEr
 pub(super) async fn check(engine: &Engine, endpoint: i64, receiver: &str) -> Result<Check, EndpointError> {
     while !matches!(router::turn(engine).await?, router::Routed::Elsewhere | router::Routed::Events(0)) {}
     while worker::turn(engine).await? > 0 {}
-    let by = Actor { name: "demo", correlation_id: &Uuid::now_v7().to_string() };
+    let correlation_id = Uuid::now_v7().to_string();
+    let by = Actor::new("demo", &correlation_id);
     let settings = &engine.settings.webhooks;
     let now = engine.clock.now();
     let trial = trial::send(&engine.pool, settings, by, now, endpoint).await?;

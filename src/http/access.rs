@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -55,6 +55,7 @@ struct Note {
     shown: Option<String>,
     bearer: Option<String>,
     used: Option<(Option<i64>, Outcome)>,
+    failed: bool,
     window: Option<Window>,
 }
 
@@ -72,6 +73,11 @@ impl Access {
     /// What became of the key; the last word counts.
     pub fn used(&self, key_id: Option<i64>, outcome: Outcome) {
         self.lock().used = Some((key_id, outcome));
+    }
+
+    /// Somebody showed what is nobody's: a guess. What was once good (a token that ended) is none, nor is nothing at all.
+    pub fn failed(&self) {
+        self.lock().failed = true;
     }
 
     /// Of several limits the one with the least left is told.
@@ -110,13 +116,13 @@ pub(super) async fn guard(gate: Arc<Gate>, peer: SocketAddr, mut request: Reques
         None => next.run(request).await,
     };
 
-    if response.status() == StatusCode::UNAUTHORIZED {
+    let (used, failed, window) = {
+        let note = access.lock();
+        (note.used, note.failed, note.window)
+    };
+    if failed {
         access.gate.limits.failed(address);
     }
-    let (used, window) = {
-        let note = access.lock();
-        (note.used, note.window)
-    };
     if let Some((key_id, outcome)) = used {
         let route = route.map_or("unmatched".to_owned(), |path| path.as_str().into());
         access.gate.uses.count(Use {

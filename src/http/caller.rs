@@ -77,6 +77,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 fn refused(access: &Access, refusal: Refusal) -> Problem {
     let (key_id, outcome, problem) = match refusal {
         Refusal::Unknown => {
+            access.failed();
             let detail = "the API key in X-API-Key is not known; check that it was copied whole";
             (None, Outcome::Unknown, unauthorized("api_key_unknown", detail))
         }

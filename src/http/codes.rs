@@ -164,7 +164,7 @@ const TABLE: &[Code] = &[
     Code::new(409, "insufficient_stock", On::These(ORDER), "there is not enough in stock; `errors` names the lines"),
     Code::new(409, "cart_changed", On::These(ORDER), "prices of the cart have changed; `errors` names the items"),
     Code::new(409, "cart_empty", On::These(ORDER), "there is nothing in the cart"),
-    Code::new(409, "customer_barred", On::These(CART), "the customer may not order"),
+    Code::new(409, "customer_barred", On::These(APPROVED), "the customer may not order"),
     Code::new(409, "credit_limit_exceeded", On::These(APPROVED), "the credit limit does not suffice"),
     Code::new(409, "payment_overdue", On::These(APPROVED), "something is overdue"),
     Code::new(413, "body_too_large", On::Body, "the body is larger than this server takes"),

@@ -34,6 +34,7 @@ mod router;
 mod server;
 mod shared_answers;
 mod signed_in;
+mod visitor;
 
 pub use caller::Caller;
 pub use codes::{Code, codes};

@@ -78,7 +78,7 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
             }
             return of_key(Caller::from_request_parts(parts, state).await?, access);
         };
-        let (principal, session) = access.gate.people.verify(&token).await.map_err(refused)?;
+        let (principal, session) = access.gate.people.verify(&token).await.map_err(|error| refused(&access, error))?;
         if let Some(limit) = principal.user_id().and_then(|id| access.gate.limits.user(id)) {
             match limit {
                 Ok(window) => access.limited(window),
@@ -100,12 +100,13 @@ fn of_key(caller: Caller, access: Arc<Access>) -> Result<SignedIn, Problem> {
     Ok(SignedIn { principal, session: None, access })
 }
 
-fn refused(error: AccessError) -> Problem {
+fn refused(access: &Access, error: AccessError) -> Problem {
     match error {
         AccessError::Token(TokenRefusal::Expired) => {
             unauthorized("token_expired", "the access token has expired; get another one at /api/v1/auth/refresh")
         }
         AccessError::Token(TokenRefusal::Foreign) => {
+            access.failed();
             unauthorized("token_invalid", "the access token is not one of ours; sign in at /api/v1/auth/login")
         }
         AccessError::Ended => {

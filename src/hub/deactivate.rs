@@ -143,8 +143,13 @@ pub async fn deactivate_one(
     code: &str,
     by: Actor<'_>,
 ) -> Result<Deactivation, ApplyError> {
-    let provenance =
-        Provenance { origin: connector, bulk: false, correlation_id: by.correlation_id, now: engine.clock.now() };
+    let provenance = Provenance {
+        origin: connector,
+        bulk: false,
+        correlation_id: by.correlation_id,
+        place: None,
+        now: engine.clock.now(),
+    };
     let outcome = deactivate(tx, engine, connector, entity, &[code], provenance).await?.pop();
     let outcome = outcome.unwrap_or(Deactivation::Unknown);
     if let Deactivation::Done(id) = outcome {

@@ -142,6 +142,7 @@ async fn apply_documents(
             origin: connector,
             bulk: false,
             correlation_id: &claimed[0].correlation_id,
+            place: None,
             now: engine.clock.now(),
         }),
         isolate,

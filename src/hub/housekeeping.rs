@@ -275,7 +275,8 @@ pub async fn sweep_once(engine: &Engine) -> Result<(), sqlx::Error> {
     dead_letters::forget_unused(&engine.pool).await?;
     sweeps::forget_old(&engine.pool, engine.settings.history_days).await?;
     if !arrived.is_empty() {
-        let by = Actor { name: "hub", correlation_id: &Uuid::now_v7().to_string() };
+        let correlation_id = Uuid::now_v7().to_string();
+        let by = Actor::new("hub", &correlation_id);
         match dead_letters::replay(&engine.pool, by, &arrived).await {
             Ok(replayed) => {
                 tracing::info!(letters = replayed.len(), "missing references arrived; letters are replayed")

@@ -251,6 +251,7 @@ async fn submit_telling(
         origin: submission.origin,
         bulk: submission.bulk,
         correlation_id: submission.correlation_id,
+        place: None,
         now: engine.clock.now(),
     });
     let cx = ItemsContext {

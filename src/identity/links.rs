@@ -120,6 +120,12 @@ pub async fn holder(
     Ok(row.and_then(|row| row.user_id.map(Holder::User).or(row.registration_id.map(Holder::Registration))))
 }
 
+/// Whoever holds an older link of this person can do nothing with it any more.
+pub async fn end_all(tx: &mut PgConnection, user_id: i64) -> Result<(), sqlx::Error> {
+    sqlx::query!("delete from identity.link_token where user_id = $1", user_id).execute(tx).await?;
+    Ok(())
+}
+
 /// Uses a link up. `false`: somebody was faster.
 pub async fn spend(tx: &mut PgConnection, shown: &str) -> Result<bool, sqlx::Error> {
     let Some(hash) = tokens::hash_of(MARK, shown) else { return Ok(false) };

@@ -39,7 +39,9 @@ impl Attempt {
 fn place(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => std::net::Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).to_string(),
+        IpAddr::V6(address) => {
+            format!("{}/64", std::net::Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+        }
     }
 }
 
@@ -60,7 +62,7 @@ pub async fn locked_until<'e>(
            and (f.address = $2::text::inet
                 or f.address is null and not exists (
                   select from identity.session s join identity.app_user u on u.id = s.user_id
-                  where u.email = $4 and s.address = $2::text::inet and s.created_at > $3 - interval '30 days'))",
+                  where u.email = $4 and s.address <<= $2::text::inet and s.last_used_at > $3 - interval '30 days'))",
         &attempt.account[..],
         attempt.address,
         now,

@@ -110,7 +110,7 @@ pub(super) async fn dead_letters(global: &Global, command: Command) -> Result<()
 async fn work(global: &Global, app: &App, command: Command) -> Result<(), Failure> {
     let pool = &app.database.pool;
     let (name, correlation_id) = (actor(), Uuid::now_v7().to_string());
-    let by = Actor { name: &name, correlation_id: &correlation_id };
+    let by = Actor::new(&name, &correlation_id);
     match command {
         Command::List { filter, limit, cursor, count } => {
             show::list(global, pool, &filter.into_filter()?, limit, cursor, count).await

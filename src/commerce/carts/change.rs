@@ -6,7 +6,9 @@ use sqlx::{PgConnection, PgPool};
 use super::show::{Cart, owner, show};
 use crate::commerce::{
     orders::{
-        MOST_LINES, NamedFault, OrderContext, OrderError, istanbul_day,
+        MOST_LINES, NamedFault, OrderContext, OrderError,
+        charge::unit_cost,
+        istanbul_day,
         lines::{Fault, Measured},
         queries,
     },
@@ -26,6 +28,7 @@ pub async fn put(
 ) -> Result<Cart, OrderError> {
     let (user, customer) = owner(cx)?;
     let (measured, price) = acceptable(&mut *conn, cx, customer, product, quantity, unit).await?;
+    let cost = unit_cost(&price, queries::discount_rate(&mut *conn, customer).await?);
     renew(&mut *conn, cx, user, customer).await?;
     let others = sqlx::query!(
         r#"select count(*) as "count!", min(shown_currency) filter (where shown_currency <> $3) as other
@@ -58,7 +61,7 @@ pub async fn put(
         cx.by.now,
         measured.quantity,
         measured.unit,
-        price.amount,
+        cost,
         price.currency,
     )
     .execute(&mut *conn)

@@ -9,9 +9,9 @@ pub(crate) struct Item {
     pub(crate) product: i64,
     pub(crate) quantity: Decimal,
     pub(crate) unit: Option<String>,
-    /// The price when it was put in.
+    /// What a unit cost when it was put in, less the dealer's discount.
     pub(crate) chosen: Option<(Decimal, String)>,
-    /// The price that was shown last.
+    /// The same as it was shown last.
     pub(crate) shown: Option<(Decimal, String)>,
 }
 

@@ -3,7 +3,8 @@
 //! Invariants
 //! - A cart holds a product once, in one unit. Putting the same again changes nothing.
 //! - Prices and stock are asked for whenever a cart is shown; what is remembered is only what its user chose and saw.
-//! - An order of a cart never goes through at a higher price than was shown last, and empties it in its transaction.
+//! - An order of a cart never goes through where a unit costs more, less the dealer's discount, than was shown last, and empties
+//!   it in its transaction.
 //! - A cart that nobody changed for its time is empty (the database's clock).
 
 mod change;

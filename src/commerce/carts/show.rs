@@ -11,7 +11,7 @@ use crate::{
     commerce::{
         orders::{
             OrderContext, OrderError,
-            charge::charge,
+            charge::{charge, unit_cost},
             istanbul_day,
             lines::{Goods, LineKind, Measured},
             queries,
@@ -144,6 +144,8 @@ struct Look {
     goods: Option<Goods>,
     measured: Option<Measured>,
     price: Option<Priced>,
+    /// The dealer's, in percent.
+    discount: Option<Decimal>,
     amounts: Option<LineAmounts>,
     available: Decimal,
     notices: Vec<Notice>,
@@ -172,17 +174,18 @@ async fn look(
             goods,
             measured: None,
             price,
+            discount,
             amounts: None,
             notices: Vec::new(),
         };
-        look.judge(item, discount, day, &mut currency);
+        look.judge(item, day, &mut currency);
         look
     });
     Ok(looked.collect())
 }
 
 impl Look {
-    fn judge(&mut self, item: &Item, discount: Option<Decimal>, day: NaiveDate, currency: &mut Option<String>) {
+    fn judge(&mut self, item: &Item, day: NaiveDate, currency: &mut Option<String>) {
         let Some(goods) = &self.goods else { return };
         if !goods.is_active {
             self.price = None;
@@ -196,7 +199,7 @@ impl Look {
         let short = goods.track_stock && self.available < measured.main_quantity;
         let charged = self.price.as_ref().map(|price| {
             let own = currency.get_or_insert_with(|| price.currency.clone());
-            (totals::line(&charge(goods, &measured, price, discount, day)), *own == price.currency)
+            (totals::line(&charge(goods, &measured, price, self.discount, day)), *own == price.currency)
         });
         let changed = self.changed(item);
         self.measured = Some(measured);
@@ -219,16 +222,19 @@ impl Look {
         }
     }
 
+    /// What a unit costs now.
+    fn cost(&self) -> Option<(Decimal, String)> {
+        self.price.as_ref().map(|price| (unit_cost(price, self.discount), price.currency.clone()))
+    }
+
     fn changed(&self, item: &Item) -> Option<String> {
-        let price = self.price.as_ref()?;
-        let now = format!("{} {}", price.amount.normalize(), price.currency);
-        match &item.chosen {
-            Some((amount, currency)) if *amount == price.amount && *currency == price.currency => None,
-            Some((amount, currency)) => {
-                Some(format!("cost {} {currency} when it was put in and costs {now} now", amount.normalize()))
-            }
-            None => None,
-        }
+        let now = self.cost()?;
+        let (chosen, chosen_currency) = item.chosen.as_ref().filter(|chosen| **chosen != now)?;
+        let (cost, currency) = (now.0.normalize(), now.1);
+        Some(format!(
+            "cost {} {chosen_currency} when it was put in and costs {cost} {currency} now",
+            chosen.normalize()
+        ))
     }
 
     fn block(&mut self, code: &'static str, message: String) {
@@ -243,11 +249,10 @@ impl Look {
 
 /// Writes what is shown now where it differs from what was shown last.
 async fn remember(conn: &mut PgConnection, user: i64, items: &[Item], looked: &[Look]) -> Result<(), sqlx::Error> {
-    let now = |look: &Look| look.price.as_ref().map(|price| (price.amount, price.currency.clone()));
     let moved: Vec<(&Item, Option<(Decimal, String)>)> = items
         .iter()
         .zip(looked)
-        .map(|(item, look)| (item, now(look)))
+        .map(|(item, look)| (item, look.cost()))
         .filter(|(item, now)| item.shown != *now)
         .collect();
     if moved.is_empty() {

@@ -156,7 +156,7 @@ macro_rules! statement {
         (select coalesce(jsonb_agg(jsonb_build_object('warehouse', h.code, 'name', h.name, 'available', s.available)
                                    order by h.code), '[]')
          from commerce.stock_level s join commerce.warehouse h on h.id = s.warehouse_id
-         where s.product_id = p.id) as stock, ",
+         where s.product_id = p.id and h.is_active and h.deleted_at is null) as stock, ",
     $price,
     " from commerce.product p ",
     $winner,

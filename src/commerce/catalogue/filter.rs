@@ -94,14 +94,14 @@ pub async fn find_references(
         let ids = sqlx::query_scalar!(
             r#"
             with recursive below as (
-                (select id from commerce.category
+                (select id, true as is_shown from commerce.category
                  where code = $1 or id = $2
                  order by code = $1 desc
                  limit 1)
                 union
-                select c.id from below b join commerce.category c on c.parent_id = b.id
+                select c.id, c.is_active and c.deleted_at is null from below b join commerce.category c on c.parent_id = b.id
             )
-            select id as "id!" from below
+            select id as "id!" from below where is_shown
             "#,
             storable(named),
             named.parse::<i64>().ok(),
@@ -176,7 +176,8 @@ impl Filter {
             statement.push(if in_stock { " and " } else { " and not " });
             statement.push(
                 "(not p.track_stock or exists (
-                     select from commerce.stock_level s where s.product_id = p.id and s.available > 0))",
+                     select from commerce.stock_level s join commerce.warehouse h on h.id = s.warehouse_id
+                     where s.product_id = p.id and s.available > 0 and h.is_active and h.deleted_at is null))",
             );
         }
     }

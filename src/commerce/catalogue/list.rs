@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     commerce::pricing::{Rule, pricing_sql},
-    page::{BadPage, Page, PageRequest},
+    page::{self, BadPage, Page, PageRequest},
 };
 
 /// A category or a brand.
@@ -108,6 +108,15 @@ pub(super) enum Key {
     Id(i64),
 }
 
+impl page::Key for Key {
+    fn is_storable(&self) -> bool {
+        match self {
+            Key::Text(text, _) => page::Key::is_storable(text),
+            Key::Id(_) => true,
+        }
+    }
+}
+
 macro_rules! columns {
     () => {
         "p.id, p.category_id, p.brand_id, p.code, p.sku, p.name, p.slug, p.short_description, p.unit, p.vat_rate,
@@ -119,7 +128,8 @@ macro_rules! about {
     ($of:literal) => {
         concat!(
             ", c.code as category_code, c.name as category_name, b.code as brand_code, b.name as brand_name,
-             (select sum(s.available) from commerce.stock_level s where s.product_id = p.id) as stock,
+             (select sum(s.available) from commerce.stock_level s join commerce.warehouse h on h.id = s.warehouse_id
+              where s.product_id = p.id and h.is_active and h.deleted_at is null) as stock,
              (select i.url from commerce.product_image i where i.product_id = p.id order by i.position limit 1) as image
              from ",
             $of,
@@ -371,7 +381,7 @@ fn push_products(statement: &mut QueryBuilder<Postgres>, viewer: &Viewer, filter
 /// Whether the key is one of this order.
 pub(super) fn push_after(statement: &mut QueryBuilder<Postgres>, sort: Sort, after: &Key) -> bool {
     match (sort, after) {
-        (Sort::Name | Sort::NameDescending, Key::Text(name, id)) if !name.contains('\0') => {
+        (Sort::Name | Sort::NameDescending, Key::Text(name, id)) => {
             let (column, sign) = ("p.name collate \"tr-x-icu\"", if sort == Sort::Name { ">" } else { "<" });
             statement.push(format!(" and ({column}, p.id) {sign} (")).push_bind(name.clone());
             statement.push(" collate \"tr-x-icu\", ").push_bind(*id).push(")");
@@ -382,7 +392,7 @@ pub(super) fn push_after(statement: &mut QueryBuilder<Postgres>, sort: Sort, aft
             statement.push(format!(" and (coalesce(p.amount, {missing}), p.id) {sign} (")).push_bind(amount);
             statement.push(", ").push_bind(*id).push(")");
         }
-        (Sort::Code, Key::Text(code, _)) if !code.contains('\0') => {
+        (Sort::Code, Key::Text(code, _)) => {
             statement.push(" and p.code > ").push_bind(code.clone());
         }
         (Sort::Newest, Key::Id(id)) => {

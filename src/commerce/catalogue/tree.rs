@@ -100,7 +100,6 @@ pub async fn brands<'e>(
 ) -> Result<Result<Page<Brand>, BadPage>, sqlx::Error> {
     const LIST: &str = "brands";
     let after = match page.after::<(String, i64)>(LIST) {
-        Ok(Some((name, _))) if name.contains('\0') => return Ok(Err(BadPage::Cursor)),
         Ok(after) => after.unzip(),
         Err(bad) => return Ok(Err(bad)),
     };

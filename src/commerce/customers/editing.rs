@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 
 use super::{CustomerUpsert, allocate_ids, ids_by_code, upsert_customers};
 use crate::{
-    audit::{self, Actor},
+    audit,
     canonical::Entity,
     commerce::{
         CommandError, Outcome, Patch, Violation, WriteContext,
@@ -157,7 +157,7 @@ async fn save(
         subject: id.to_string(),
         detail: json!({ "changed": changed, "before": terms(&before), "after": terms(&after) }),
     };
-    audit::record(conn, Actor { name: by.origin, correlation_id: by.correlation_id }, &[entry]).await?;
+    audit::record(conn, by.actor(), &[entry]).await?;
     Ok(Saved { id, changed })
 }
 

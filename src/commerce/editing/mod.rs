@@ -24,10 +24,7 @@ use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 
 use super::{CommandError, Outcome, Violation};
-use crate::{
-    audit::{self, Actor},
-    outbox::Provenance,
-};
+use crate::{audit, outbox::Provenance};
 
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -102,5 +99,5 @@ async fn record(
         subject: product_id.to_string(),
         detail: json!({ "before": before, "after": after }),
     };
-    audit::record(conn, Actor { name: by.origin, correlation_id: by.correlation_id }, &[entry]).await
+    audit::record(conn, by.actor(), &[entry]).await
 }

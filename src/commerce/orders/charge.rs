@@ -27,8 +27,19 @@ pub(crate) fn charge(
         price: listed(price, goods.vat_rate),
         vat_included: price.vat_included,
         vat_rate: goods.vat_rate.unwrap_or_else(|| turkish::vat_rates_on(day).general.into()),
-        discount_rate: discount_rate.filter(|_| takes_discount(price.rule)).unwrap_or_default(),
+        discount_rate: own_discount(price, discount_rate),
     }
+}
+
+/// What one unit costs this dealer, net of VAT: the price with the discount that comes off it. Carts remember it as what was
+/// seen, for a discount that falls away costs as much as a price that rises.
+pub(crate) fn unit_cost(price: &Priced, discount_rate: Option<Decimal>) -> Decimal {
+    let left = Decimal::ONE - own_discount(price, discount_rate) / Decimal::ONE_HUNDRED;
+    money::round(price.amount * left, 6)
+}
+
+fn own_discount(price: &Priced, discount_rate: Option<Decimal>) -> Decimal {
+    discount_rate.filter(|_| takes_discount(price.rule)).unwrap_or_default()
 }
 
 /// The price as its row says it. Pricing frees it of the VAT inside, to six decimals; five bring it back. Of a product

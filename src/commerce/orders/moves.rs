@@ -12,7 +12,7 @@ use super::{
     credit::{self, Credit, Undecided},
     error::OrderError,
     events::{Told, istanbul_day, tell},
-    place::{OrderContext, actor, read_note, unbearable},
+    place::{OrderContext, may_order, read_note, unbearable},
     queries::{interval, release},
     read::{OrderKey, find},
     view::Order,
@@ -89,6 +89,7 @@ pub async fn approve(
     if held.state()? != State::PendingApproval {
         return Err(super::Forbidden { from: held.state()?, to }.into());
     }
+    still_may_order(conn, held.customer_id).await?;
     let mut detail = None;
     if let Some(credit) = credit {
         let may_exceed = cx.principal.may(Permission::CreditEdit);
@@ -173,6 +174,7 @@ pub async fn paid(conn: &mut PgConnection, cx: &OrderContext<'_>, order: i64) ->
     if held.state()? != State::PendingPayment {
         return Err(super::Forbidden { from: held.state()?, to: State::Confirmed }.into());
     }
+    still_may_order(conn, held.customer_id).await?;
     let change = Change {
         to: State::Confirmed,
         action: "paid",
@@ -207,7 +209,8 @@ pub async fn expire(pool: &PgPool, clock: &Clock) -> Result<usize, OrderError> {
         )
         .fetch_all(&mut *tx)
         .await?;
-        let by = Provenance { origin: "hub", bulk: false, correlation_id: "order-expiry", now: clock.now() };
+        let by =
+            Provenance { origin: "hub", bulk: false, correlation_id: "order-expiry", place: None, now: clock.now() };
         let change = Change {
             to: State::Cancelled,
             action: "expired",
@@ -254,6 +257,17 @@ pub(super) async fn lock(conn: &mut PgConnection, scope: Scope, order: i64) -> R
     .fetch_optional(conn)
     .await?;
     held.ok_or(OrderError::NotFound)
+}
+
+/// The dealer may have been barred since the order was placed.
+async fn still_may_order(conn: &mut PgConnection, customer: i64) -> Result<(), OrderError> {
+    let now = sqlx::query!(
+        r#"select deleted_at is not null as "is_deleted!", is_active, is_approved from commerce.customer where id = $1"#,
+        customer,
+    )
+    .fetch_one(conn)
+    .await?;
+    may_order(now.is_deleted, now.is_active, now.is_approved)
 }
 
 /// What the dealer's account bears of an order on account that waits for approval, the dealer's row locked.
@@ -398,6 +412,6 @@ pub(super) async fn announce(
     }
     let subject = held.number.clone();
     let entry = Entry { action: change.audited, subject_kind: "order", subject, detail };
-    audit::record(conn, actor(by), &[entry]).await?;
+    audit::record(conn, by.actor(), &[entry]).await?;
     Ok(())
 }

@@ -135,10 +135,10 @@ pub async fn taken(conn: &mut PgConnection, by: &Provenance<'_>, taken: &[Taken<
         entries.push(Entry { action: "order.sent", subject_kind: "order", subject: row.number.clone(), detail });
     }
     outbox::append_all(conn, by, &events).await?;
-    let who = |correlation_id| Actor { name: by.origin, correlation_id };
+    let who = |correlation_id| Actor { correlation_id, ..by.actor() };
     let entries: Vec<(Actor<'_>, &Entry)> =
         changed.iter().zip(&entries).map(|(row, entry)| (who(row.correlation_id.as_str()), entry)).collect();
-    audit::record_each(conn, None, &entries).await?;
+    audit::record_each(conn, &entries).await?;
     Ok(())
 }
 

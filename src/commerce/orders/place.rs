@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 use super::{
     OrderRules, PaymentMethod, State,
     allocate::{self, Demand, Level, Short, Taken},
-    charge::charge,
+    charge::{charge, unit_cost},
     credit::{self, Credit, Undecided},
     error::{NamedFault, OrderError},
     events::{Told, istanbul_day, tell},
@@ -26,7 +26,7 @@ use super::{
     view::{Order, OrderDiscount, OrderLine, OrderSummary, object},
 };
 use crate::{
-    audit::{self, Actor, Entry},
+    audit::{self, Entry},
     commerce::{
         carts,
         pricing::{self, Ask, Dealer, Priced},
@@ -45,19 +45,6 @@ pub struct OrderContext<'a> {
     pub principal: &'a Principal,
     pub by: Provenance<'a>,
     pub rules: &'a OrderRules,
-}
-
-impl<'a> OrderContext<'a> {
-    /// `actor` is the principal's.
-    pub fn new(
-        principal: &'a Principal,
-        actor: &'a str,
-        correlation_id: &'a str,
-        now: DateTime<Utc>,
-        rules: &'a OrderRules,
-    ) -> OrderContext<'a> {
-        OrderContext { principal, by: Provenance { origin: actor, bulk: false, correlation_id, now }, rules }
-    }
 }
 
 /// An order that somebody wants.
@@ -88,18 +75,18 @@ struct Wanted {
     /// As faults name it: `lines` that were sent, `items` of the cart.
     list: &'static str,
     lines: Vec<AskedLine>,
-    /// The prices that the cart's user saw last.
+    /// What a unit of each cost when the cart's user saw it last.
     shown: Vec<Option<(Decimal, String)>>,
     from_cart: Option<i64>,
 }
 
 impl Wanted {
-    /// What the cart's user has not seen yet of a price. A lower one needs no asking.
-    fn surprise(&self, index: usize, price: &Priced) -> Option<String> {
+    /// What the cart's user has not seen yet of what a unit costs. A lower price needs no asking.
+    fn surprise(&self, index: usize, cost: Decimal, currency: &str) -> Option<String> {
         self.from_cart?;
-        let now = format!("{} {}", price.amount.normalize(), price.currency);
+        let now = format!("{} {currency}", cost.normalize());
         match &self.shown[index] {
-            Some((seen, currency)) if *currency == price.currency && price.amount <= *seen => None,
+            Some((seen, shown)) if shown == currency && cost <= *seen => None,
             Some((seen, currency)) => {
                 Some(format!("cost {} {currency} when it was shown last and costs {now} now", seen.normalize()))
             }
@@ -116,7 +103,7 @@ pub async fn place(conn: &mut PgConnection, cx: &OrderContext<'_>, new: &NewOrde
     let note = read_note(new.note.as_deref(), &mut faults);
     let buyer = queries::buyer(conn, customer, day, new.shipping_address, cx.rules.approve_first_orders).await?;
     let Some(buyer) = buyer else { return Err(OrderError::UnknownCustomer(customer)) };
-    may_order(&buyer)?;
+    may_order(buyer.is_deleted, buyer.is_active, buyer.is_approved)?;
     if let Some(address) = new.shipping_address.filter(|_| buyer.address.is_none()) {
         let message = format!("{address} is none of the customer's addresses");
         faults.push(NamedFault::new("shippingAddressId", "unknown_address", message));
@@ -201,11 +188,11 @@ pub(super) fn read_note(note: Option<&str>, faults: &mut Vec<NamedFault>) -> Opt
     Some(note.to_owned())
 }
 
-fn may_order(buyer: &Buyer) -> Result<(), OrderError> {
+pub(super) const fn may_order(is_deleted: bool, is_active: bool, is_approved: bool) -> Result<(), OrderError> {
     match () {
-        () if buyer.is_deleted => Err(OrderError::CustomerBarred("deleted")),
-        () if !buyer.is_active => Err(OrderError::CustomerBarred("not active")),
-        () if !buyer.is_approved => Err(OrderError::CustomerBarred("not approved yet")),
+        () if is_deleted => Err(OrderError::CustomerBarred("deleted")),
+        () if !is_active => Err(OrderError::CustomerBarred("not active")),
+        () if !is_approved => Err(OrderError::CustomerBarred("not approved yet")),
         () => Ok(()),
     }
 }
@@ -332,7 +319,7 @@ async fn priced(
             faults.push(name(index, Fault::new("currency", "currency_mixed", message)));
             continue;
         }
-        if let Some(message) = wanted.surprise(index, &price) {
+        if let Some(message) = wanted.surprise(index, unit_cost(&price, buyer.discount_rate), &price.currency) {
             changed.push(name(index, Fault::new("price", "price_changed", message)));
         }
         match line_of(position, goods, measured, &price, buyer.discount_rate, day) {
@@ -513,12 +500,8 @@ async fn announce(
             "lines": row.lines.len(),
         }),
     };
-    audit::record(conn, actor(&cx.by), &[entry]).await?;
+    audit::record(conn, cx.by.actor(), &[entry]).await?;
     Ok(())
-}
-
-pub(super) const fn actor<'a>(by: &Provenance<'a>) -> Actor<'a> {
-    Actor { name: by.origin, correlation_id: by.correlation_id }
 }
 
 /// The order as a read of it would show it.

@@ -4,11 +4,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::{
-    audit::{self, Actor},
-    outbox::Provenance,
-    principal::Scope,
-};
+use crate::{audit, outbox::Provenance, principal::Scope};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,6 +94,6 @@ pub async fn assign(
         subject: customer_id.to_string(),
         detail: json!({ "before": before, "after": after }),
     };
-    audit::record(conn, Actor { name: by.origin, correlation_id: by.correlation_id }, &[entry]).await?;
+    audit::record(conn, by.actor(), &[entry]).await?;
     Ok(true)
 }

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::state::ReturnState;
 use crate::{
-    audit::{self, Actor},
+    audit,
     commerce::CommandError,
     outbox::{self, EventType, Events, Provenance},
 };
@@ -45,7 +45,7 @@ pub(super) async fn note_move(
     .await?;
     let detail = json!({ "from": from.map(ReturnState::as_str), "to": to.as_str(), "revision": revision });
     let entry = audit::Entry { action, subject_kind: "return", subject: id.to_string(), detail };
-    audit::record(conn, Actor { name: by.origin, correlation_id: by.correlation_id }, &[entry]).await?;
+    audit::record(conn, by.actor(), &[entry]).await?;
     Ok(())
 }
 

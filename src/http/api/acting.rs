@@ -14,12 +14,13 @@ use crate::{
     audit::Actor,
     commerce::orders::{OrderContext, OrderRules},
     http::{
-        correlation::CorrelationId,
         idempotency::{Answer, Idempotent, Stop},
         problem::Problem,
         router::HttpState,
         signed_in::SignedIn,
+        visitor::Visitor,
     },
+    identity::people::Visit,
     outbox::Provenance,
     principal::Permission,
 };
@@ -28,7 +29,7 @@ use crate::{
 pub(super) struct Acting {
     pub(super) caller: SignedIn,
     actor: String,
-    correlation_id: CorrelationId,
+    visit: Visit,
     rules: OrderRules,
     now: DateTime<Utc>,
 }
@@ -47,9 +48,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Acting, Problem> {
         let caller = SignedIn::from_request_parts(parts, state).await?;
-        let Ok(correlation_id) = CorrelationId::from_request_parts(parts, state).await;
+        let Visitor(visit) = Visitor::from_request_parts(parts, state).await?;
         let http = HttpState::from_ref(state);
-        Ok(Acting { actor: caller.actor(), caller, correlation_id, rules: http.order_rules, now: http.clock.now() })
+        Ok(Acting { actor: caller.actor(), caller, visit, rules: http.order_rules, now: http.clock.now() })
     }
 }
 
@@ -60,7 +61,7 @@ impl Acting {
 
     /// As audit rows name it.
     pub(super) fn by_actor(&self) -> Actor<'_> {
-        Actor { name: &self.actor, correlation_id: self.correlation_id.as_str() }
+        self.visit.by(&self.actor)
     }
 
     pub(super) const fn now(&self) -> DateTime<Utc> {
@@ -69,11 +70,11 @@ impl Acting {
 
     /// As commands write it down.
     pub(super) fn by(&self) -> Provenance<'_> {
-        Provenance { origin: &self.actor, bulk: false, correlation_id: self.correlation_id.as_str(), now: self.now }
+        self.visit.provenance(&self.actor, self.now)
     }
 
     pub(super) fn context(&self) -> OrderContext<'_> {
-        OrderContext::new(&self.caller, &self.actor, self.correlation_id.as_str(), self.now, &self.rules)
+        OrderContext { principal: &self.caller, by: self.by(), rules: &self.rules }
     }
 
     /// Does it, and answers what came of it.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
-    extract::{FromRequestParts, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -16,41 +16,20 @@ use super::sent::Sent;
 use crate::{
     http::{
         access::Access,
-        correlation::CorrelationId,
         openapi::{ProblemDocument, TooManyRequests},
         problem::{FieldError, Problem},
         router::{HttpState, PublicState},
         signed_in::unauthorized,
+        visitor::Visitor,
     },
     identity::{
         passwords::{BadPassword, Password, PasswordError},
-        people::{RefreshError, SignIn, SignInError, Tokens, Visit},
+        people::{RefreshError, SignIn, SignInError, Tokens},
     },
 };
 
 pub(super) fn routes() -> OpenApiRouter<PublicState> {
     OpenApiRouter::new().routes(routes!(login)).routes(routes!(refresh)).routes(routes!(logout))
-}
-
-/// Who comes, from where, with what: taken out of a request by whoever signs somebody in or out.
-pub(super) struct Visitor(pub Visit);
-
-impl<S: Sync> FromRequestParts<S> for Visitor {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, state: &S) -> Result<Visitor, Problem> {
-        let Some(access) = parts.extensions.get::<Arc<Access>>() else {
-            return Err(Problem::internal("a route for people is not behind the gate"));
-        };
-        let address = access.address;
-        let Ok(correlation_id) = CorrelationId::from_request_parts(parts, state).await;
-        let agent = agent(&parts.headers);
-        Ok(Visitor(Visit { address, agent, correlation_id: correlation_id.as_str().to_owned() }))
-    }
-}
-
-fn agent(headers: &HeaderMap) -> Option<String> {
-    headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -122,11 +101,15 @@ pub(super) fn token_answer(tokens: Tokens) -> Response {
 async fn login(
     State(state): State<HttpState>,
     Visitor(visit): Visitor,
+    Extension(access): Extension<Arc<Access>>,
     sent: Sent<Login>,
 ) -> Result<Response, Problem> {
     let Login { email, password, device } = sent.value;
-    let tokens = state.people.sign_in(SignIn { email, password, device }, &visit).await.map_err(not_signed_in)?;
-    Ok(token_answer(tokens))
+    let signed_in = state.people.sign_in(SignIn { email, password, device }, &visit).await;
+    if let Err(SignInError::Refused) = signed_in {
+        access.failed();
+    }
+    Ok(token_answer(signed_in.map_err(not_signed_in)?))
 }
 
 /// Exchanges a refresh token for a new pair. One that is shown twice ends its session: somebody else has it too.

@@ -33,7 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
 
 /// How much of a product is wanted.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "quantity": 12, "unit": "ADET" }))]
 struct CartItemIn {
     /// Above 0, with no more decimals than the unit allows; not below the minimum, and a multiple where the product has one.

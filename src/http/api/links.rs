@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth::{Visitor, bad_password, hashing, secret},
+    auth::{bad_password, hashing, secret},
     sent::Sent,
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
         openapi::{ProblemDocument, TooManyRequests},
         problem::Problem,
         router::{HttpState, PublicState},
+        visitor::Visitor,
     },
     identity::{
         passwords::Password,

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth::{Visitor, bad_password, hashing, wrong},
+    auth::{bad_password, hashing, wrong},
     links::{Received, evenly, not_sent, received},
     sent::Sent,
 };
@@ -15,6 +15,7 @@ use crate::{
         openapi::{ProblemDocument, TooManyRequests},
         problem::Problem,
         router::{HttpState, PublicState},
+        visitor::Visitor,
     },
     identity::{
         email::Email,

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth::{Visitor, wrong},
+    auth::wrong,
     links::not_sent,
     listed::{Listed, PageQuery},
     sent::Sent,
@@ -31,13 +31,13 @@ use crate::{
         problem::Problem,
         router::{HttpState, PublicState},
         signed_in::SignedIn,
+        visitor::Visitor,
     },
     identity::{
         people::{People, Visit},
         registrations::{self, Approval, DecisionError, Kind, Registration},
         users::User,
     },
-    outbox::Provenance,
     principal::{Permission, Role},
 };
 
@@ -45,13 +45,14 @@ pub(super) fn routes() -> OpenApiRouter<PublicState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(approve)).routes(routes!(reject))
 }
 
-/// A customer that has the same tax number.
+/// A customer that has the same tax number. One that is not active was barred, and cannot be joined.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct MatchDocument {
     customer_id: i64,
     code: String,
     title: String,
+    is_active: bool,
 }
 
 /// A company that wants to become a dealer, with its first user.
@@ -88,6 +89,7 @@ impl RegistrationDocument {
             customer_id: found.id,
             code: found.code.clone(),
             title: found.title.clone(),
+            is_active: found.is_active,
         };
         RegistrationDocument {
             matches: matches.map(shown).collect(),
@@ -332,12 +334,7 @@ struct Decision {
 async fn decide(tx: &mut PgConnection, decision: &Decision) -> Result<(i64, User), Stop> {
     let registration = registrations::pending(tx, decision.id).await.map_err(stopped)?;
     let by = decision.visit.by(&decision.actor);
-    let cx = WriteContext::person(Provenance {
-        origin: &decision.actor,
-        bulk: false,
-        correlation_id: &decision.visit.correlation_id,
-        now: decision.now,
-    });
+    let cx = WriteContext::person(decision.visit.provenance(&decision.actor, decision.now));
     let (kind, customer_id) = match &decision.wanted {
         Wanted::New { code } => {
             let company = NewCompany {

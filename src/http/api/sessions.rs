@@ -13,7 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    auth::{TokenPair, Visitor, bad_password, hashing, locked, secret, token_answer, wrong},
+    auth::{TokenPair, bad_password, hashing, locked, secret, token_answer, wrong},
     listed::{Listed, PageQuery},
     sent::Sent,
 };
@@ -23,6 +23,7 @@ use crate::{
         problem::Problem,
         router::{HttpState, PublicState},
         signed_in::{SignedIn, unauthorized},
+        visitor::Visitor,
     },
     identity::{
         passwords::Password,

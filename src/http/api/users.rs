@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth::{Visitor, wrong},
+    auth::wrong,
     links::not_sent,
     listed::{Listed, PageQuery},
     register::{email, locale},
@@ -27,6 +27,7 @@ use crate::{
         problem::Problem,
         router::{HttpState, PublicState},
         signed_in::SignedIn,
+        visitor::Visitor,
     },
     identity::{
         links::Holder,
@@ -304,7 +305,7 @@ async fn send_invitation(
         full_name: &user.full_name,
         locale: user.locale,
     };
-    people.send_link(tx, to, MailKind::Invitation, visit.by(actor).actor).await.map_err(not_sent)
+    people.send_link(tx, to, MailKind::Invitation, visit.by(actor)).await.map_err(not_sent)
 }
 
 /// Changes a user. A changed role, and being disabled, end that user's tokens within five seconds.

@@ -15,7 +15,6 @@ use crate::{
     canonical::Entity,
     http::{
         caller::Caller,
-        correlation::CorrelationId,
         idempotency::{Answer, Idempotent, Stop},
         problem::{FieldError, Problem},
     },
@@ -29,6 +28,7 @@ use crate::{
         patience::{Patience, Try},
         runs::Tally,
     },
+    identity::people::Visit,
     mapping::{Format, OnMissing},
 };
 
@@ -37,7 +37,7 @@ pub(super) struct Sender {
     pub(super) engine: Engine,
     pub(super) caller: Caller,
     pub(super) request: Idempotent,
-    pub(super) correlation_id: CorrelationId,
+    pub(super) visit: Visit,
     /// Of stock levels: the reading that they are of.
     pub(super) reading: Option<i64>,
 }
@@ -98,7 +98,7 @@ pub(super) struct PushedItem {
 struct Push {
     engine: Engine,
     instance: String,
-    correlation_id: CorrelationId,
+    visit: Visit,
     pushed: Pushed,
     body: Bytes,
     bulk: bool,
@@ -173,13 +173,13 @@ async fn run(
     bulk: bool,
     product: Option<String>,
 ) -> Result<Response, Problem> {
-    let Sender { engine, caller, request, correlation_id, reading } = sender;
+    let Sender { engine, caller, request, visit, reading } = sender;
     let received_at = OnceLock::new();
     let instance = caller.instance.clone();
     let tally = Mutex::default();
     // Of what else is pushed the header says nothing.
     let reading = reading.filter(|_| pushed.entity == Entity::Stock);
-    let push = Push { engine, instance, correlation_id, pushed, body, bulk, received_at, reading, product, tally };
+    let push = Push { engine, instance, visit, pushed, body, bulk, received_at, reading, product, tally };
     let push = Arc::new(push);
     let mut patience = Patience::default();
     let answer = request
@@ -203,7 +203,7 @@ impl Push {
             mapping: self.pushed.mapping,
             format: Format::Json,
             body: &self.body,
-            correlation_id: self.correlation_id.as_str(),
+            correlation_id: &self.visit.correlation_id,
             origin: &self.instance,
             run_id: None,
             on_missing: Some(OnMissing::Fail),

@@ -121,21 +121,21 @@ fn unknown(pushed: Pushed, code: &str) -> Problem {
 
 /// Deactivates; the record, its history and its link stay.
 pub(super) async fn remove(sender: Sender, pushed: Pushed, code: String) -> Result<Response, Problem> {
-    let Sender { engine, caller, request, correlation_id, .. } = sender;
+    let Sender { engine, caller, request, visit, .. } = sender;
     caller.require("integration:write")?;
     require_instance(&engine, &caller)?;
     if !is_storable(&code) {
         return Err(unknown(pushed, &code));
     }
     let actor = caller.actor();
-    let shared = Arc::new((engine, caller, correlation_id, code));
+    let shared = Arc::new((engine, caller, visit, code));
     request
         .run(&actor, b"", |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
-                let (engine, caller, correlation_id, code) = &*shared;
+                let (engine, caller, visit, code) = &*shared;
                 let actor = caller.actor();
-                let by = Actor { name: &actor, correlation_id: correlation_id.as_str() };
+                let by = visit.by(&actor);
                 deactivated(tx, engine, &caller.instance, by, pushed, code.trim_end_matches(' ')).await
             })
         })

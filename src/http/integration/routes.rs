@@ -7,7 +7,7 @@ use axum::{
 
 use super::push::{Sender, unsuccessful};
 use crate::{
-    http::{caller::Caller, correlation::CorrelationId, idempotency::Idempotent, problem::Problem},
+    http::{caller::Caller, idempotency::Idempotent, problem::Problem, visitor::Visitor},
     hub::engine::Engine,
 };
 
@@ -21,14 +21,14 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Sender, Problem> {
         let caller = Caller::from_request_parts(parts, state).await?;
         let request = Idempotent::from_request_parts(parts, state).await?;
-        let Ok(correlation_id) = CorrelationId::from_request_parts(parts, state).await;
+        let Visitor(visit) = Visitor::from_request_parts(parts, state).await?;
         let reading = match parts.headers.get(READING) {
             None => None,
             Some(number) => {
                 Some(number.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(unreadable)?)
             }
         };
-        Ok(Sender { engine: Engine::from_ref(state), caller, request, correlation_id, reading })
+        Ok(Sender { engine: Engine::from_ref(state), caller, request, visit, reading })
     }
 }
 

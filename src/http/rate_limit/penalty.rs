@@ -9,23 +9,23 @@ use super::buckets::Subject;
 
 /// Failures that halve what an address may ask.
 pub(super) const FAILURES: u32 = 5;
-/// A minute without a failure takes back one halving.
-const FORGIVES: Duration = Duration::from_secs(60);
+/// A failure is forgiven after so long, the next one after it: a minute takes back one halving.
+const FORGIVES: Duration = Duration::from_secs(12);
 /// A hundredth, about, is the least.
 const DEEPEST: u32 = 7;
 /// Addresses that are remembered.
 const MOST: usize = 20_000;
 
 struct Penalty {
-    failures: u32,
-    last: Instant,
+    /// When the last of its failures is forgiven.
+    until: Instant,
 }
 
 impl Penalty {
+    /// Failures that are not forgiven yet.
     fn at(&self, now: Instant) -> u32 {
-        let minutes = now.saturating_duration_since(self.last).as_secs() / FORGIVES.as_secs();
-        let forgiven = u32::try_from(minutes).unwrap_or(u32::MAX).saturating_mul(FAILURES);
-        self.failures.saturating_sub(forgiven)
+        let left = self.until.saturating_duration_since(now).as_millis().div_ceil(FORGIVES.as_millis());
+        u32::try_from(left).unwrap_or(u32::MAX)
     }
 }
 
@@ -40,9 +40,8 @@ impl Penalties {
                 return;
             }
         }
-        let penalty = self.0.entry(who).or_insert(Penalty { failures: 0, last: now });
-        penalty.failures = (penalty.at(now) + 1).min(FAILURES * DEEPEST);
-        penalty.last = now;
+        let penalty = self.0.entry(who).or_insert(Penalty { until: now });
+        penalty.until = (penalty.until.max(now) + FORGIVES).min(now + FORGIVES * FAILURES * DEEPEST);
     }
 
     /// How many times the limit of this address is halved.
@@ -65,7 +64,7 @@ mod tests {
         for _ in 0..FAILURES * 3 {
             penalties.failed(who.clone(), start);
         }
-        let after = |minutes: u64| start + FORGIVES * u32::try_from(minutes).expect("few");
+        let after = |minutes: u64| start + Duration::from_secs(60 * minutes);
         assert_eq!([0, 1, 2, 3].map(|minutes| penalties.level(&who, after(minutes))), [3, 2, 1, 0]);
         penalties.forget(after(2));
         assert_eq!(penalties.0.len(), 1);
@@ -75,6 +74,16 @@ mod tests {
             penalties.failed(who.clone(), start);
         }
         assert_eq!(penalties.level(&who, start), DEEPEST);
+    }
+
+    #[test]
+    fn who_fails_now_and_then_is_forgiven_meanwhile() {
+        let (mut penalties, start, who) = (Penalties::default(), Instant::now(), Subject::Address(1));
+        for number in 0..1_000 {
+            let now = start + Duration::from_secs(30) * number;
+            penalties.failed(who.clone(), now);
+            assert_eq!(penalties.level(&who, now), 0, "{number}");
+        }
     }
 
     #[test]

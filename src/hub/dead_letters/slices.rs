@@ -73,7 +73,7 @@ pub async fn slice(db: &PgPool) -> Result<Slice, sqlx::Error> {
     )
     .fetch_all(&mut *tx)
     .await?;
-    let by = Actor { name: &plan.planned_by, correlation_id: &plan.correlation_id };
+    let by = Actor::new(&plan.planned_by, &plan.correlation_id);
     let affected = match plan.reason.as_deref().filter(|_| plan.action == "discard") {
         Some(reason) => discard_within(&mut tx, by, &ids, reason).await?,
         None => queue(&mut tx, by.name, &ids).await?.len() as u64,

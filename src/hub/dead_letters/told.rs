@@ -83,7 +83,7 @@ pub(in crate::hub) async fn tell(conn: &mut PgConnection, letters: &[Created]) -
             };
             events.push(number.id, 1, &payload).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
         }
-        let by = Provenance { origin: connector, bulk: false, correlation_id, now };
+        let by = Provenance { origin: connector, bulk: false, correlation_id, place: None, now };
         outbox::append(conn, &by, &events).await?;
     }
     Ok(())

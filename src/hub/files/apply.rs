@@ -241,6 +241,7 @@ async fn switch_off(
         origin: &file.connector,
         bulk: is_bulk(file),
         correlation_id: &scope.correlation_id,
+        place: None,
         now: engine.clock.now(),
     };
     let outcomes = deactivate(tx, engine, &file.connector, entity, &codes, provenance).await?;

@@ -314,7 +314,7 @@ pub(super) async fn finish(db: &PgPool, id: Uuid) -> Result<bool, sqlx::Error> {
             "folder": file.folder, "name": file.name, "connector": file.connector, "deactivated": file.deactivated,
         });
         let entry = Entry { action: "file.records_deactivated", subject_kind: "file", subject: id.to_string(), detail };
-        audit::record(&mut tx, Actor { name: "hub", correlation_id: &correlation_id }, &[entry]).await?;
+        audit::record(&mut tx, Actor::new("hub", &correlation_id), &[entry]).await?;
     }
     tx.commit().await?;
     Ok(is_finished)

@@ -135,6 +135,7 @@ async fn judge_once(
             origin: subject.connector,
             bulk: true,
             correlation_id: "preview",
+            place: None,
             now: engine.clock.now(),
         }),
         isolate,

@@ -155,7 +155,8 @@ impl Watcher {
         let rules = (in_force.library().hash().to_owned(), in_force.overlay_version());
         let current = |(at, when): &((String, i64), Instant)| *at == rules && when.elapsed() < CATCH_UP;
         if !self.caught_up.as_ref().is_some_and(current) {
-            let by = Actor { name: "hub", correlation_id: &Uuid::now_v7().to_string() };
+            let correlation_id = Uuid::now_v7().to_string();
+            let by = Actor::new("hub", &correlation_id);
             match waiting::replay_known(db, &engine.library, by).await {
                 Ok(0) => {}
                 Ok(letters) => tracing::info!(letters, "codes became known; what failed for them is replayed"),

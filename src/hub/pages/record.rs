@@ -113,6 +113,7 @@ pub async fn apply_page(
         origin: cx.connector,
         bulk: cx.bulk,
         correlation_id: cx.correlation_id,
+        place: None,
         now: engine.clock.now(),
     });
     let context = ApplyContext {

@@ -94,6 +94,7 @@ async fn tell(tx: &mut PgConnection, engine: &Engine, run: &Run) -> Result<(), s
         origin: &run.connector,
         bulk: false,
         correlation_id: &run.correlation_id,
+        place: None,
         now: engine.clock.now(),
     };
     outbox::append(tx, &by, &events).await

@@ -109,12 +109,12 @@ async fn take_orders(
     }
     ties::tie_all(conn, target, "order", &ties).await?;
     // Each of them says itself what it was sent by.
-    let by = Provenance { origin: target, bulk: false, correlation_id: "", now };
+    let by = Provenance { origin: target, bulk: false, correlation_id: "", place: None, now };
     Ok(orders::outgoing::taken(conn, &by, &taken).await?)
 }
 
 async fn follow(conn: &mut PgConnection, now: DateTime<Utc>, one: &Following<'_>) -> Result<(), Stopped> {
-    let by = &Provenance { origin: one.target, bulk: false, correlation_id: one.correlation_id, now };
+    let by = &Provenance { origin: one.target, bulk: false, correlation_id: one.correlation_id, place: None, now };
     match one.effect {
         Effect::OrderTaken { .. } => take_orders(conn, one.target, now, &[one]).await?,
         Effect::OrderGivenBack { order } => {

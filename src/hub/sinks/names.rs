@@ -109,5 +109,11 @@ pub(super) async fn settled(
 
 /// What follows over here comes from the instance: it is not told back to it.
 pub(super) fn provenance<'a>(work: &'a Work<'_>) -> Provenance<'a> {
-    Provenance { origin: &work.instance.name, bulk: false, correlation_id: &work.cx.correlation_id, now: work.cx.now }
+    Provenance {
+        origin: &work.instance.name,
+        bulk: false,
+        correlation_id: &work.cx.correlation_id,
+        place: None,
+        now: work.cx.now,
+    }
 }

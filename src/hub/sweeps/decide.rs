@@ -245,6 +245,7 @@ async fn undo_once(engine: &Engine, by: Actor<'_>, id: Uuid) -> Result<u64, Swee
         origin: &sweep.connector,
         bulk: true,
         correlation_id: by.correlation_id,
+        place: None,
         now: engine.clock.now(),
     });
     let mut restored: Vec<(i64, Vec<u8>)> = Vec::with_capacity(items.len());

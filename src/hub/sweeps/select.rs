@@ -133,6 +133,6 @@ pub(super) async fn select(tx: &mut PgConnection, id: Uuid) -> Result<bool, sqlx
             "connector": sweep.connector, "stream": sweep.stream, "candidates": candidates, "total": total, "why": asks,
         }),
     };
-    audit::record(tx, Actor { name: "hub", correlation_id: &sweep.correlation_id }, &[entry]).await?;
+    audit::record(tx, Actor::new("hub", &sweep.correlation_id), &[entry]).await?;
     Ok(asks.is_none())
 }

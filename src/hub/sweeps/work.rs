@@ -70,6 +70,7 @@ async fn attempt(engine: &Engine, of: Option<(&str, &str)>) -> Result<bool, Appl
         // What a sweep takes away is no news of single records.
         bulk: true,
         correlation_id: &due.correlation_id,
+        place: None,
         now: engine.clock.now(),
     };
     let Some(entity) = Entity::parse(&due.entity) else { return Ok(false) };
@@ -145,5 +146,5 @@ async fn finish(tx: &mut PgConnection, id: Uuid, correlation_id: &str) -> Result
         subject: id.to_string(),
         detail: json!({ "deactivated": deactivated }),
     };
-    audit::record(tx, Actor { name: "hub", correlation_id }, &[entry]).await
+    audit::record(tx, Actor::new("hub", correlation_id), &[entry]).await
 }

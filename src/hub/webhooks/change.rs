@@ -241,7 +241,7 @@ pub async fn give_up(
     let payload = json!({ "id": endpoint.id, "cause": why.as_str(), "revision": endpoint.revision });
     events.push(endpoint.id, endpoint.revision, &payload).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     outbox::append(tx, by, &events).await?;
-    let actor = Actor { name: by.origin, correlation_id: by.correlation_id };
+    let actor = by.actor();
     let entry = Entry {
         action: "webhook_endpoint.disabled",
         subject_kind: "webhook_endpoint",

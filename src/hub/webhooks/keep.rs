@@ -89,7 +89,8 @@ async fn call_off_leftovers(engine: &Engine) -> Result<(), sqlx::Error> {
     .fetch_all(&engine.pool)
     .await?;
     for target in left {
-        let by = Actor { name: "hub", correlation_id: &Uuid::now_v7().to_string() };
+        let correlation_id = Uuid::now_v7().to_string();
+        let by = Actor::new("hub", &correlation_id);
         let mut tx = database::begin(&engine.pool).await?;
         manage::call_off_all(&mut tx, by, &target, "the webhook endpoint was removed").await?;
         tx.commit().await?;
@@ -105,7 +106,13 @@ pub(in crate::hub) async fn switch_off(
     reason: &str,
 ) -> Result<(), sqlx::Error> {
     let correlation_id = Uuid::now_v7().to_string();
-    let by = Provenance { origin: "hub", bulk: false, correlation_id: &correlation_id, now: engine.clock.now() };
+    let by = Provenance {
+        origin: "hub",
+        bulk: false,
+        correlation_id: &correlation_id,
+        place: None,
+        now: engine.clock.now(),
+    };
     let mut tx = database::begin(&engine.pool).await?;
     let switched = change::give_up(&mut tx, &by, target, why, reason).await?;
     tx.commit().await?;

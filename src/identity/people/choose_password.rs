@@ -51,14 +51,14 @@ impl People {
         }
         let to = Addressee { holder, email: &user.email, full_name: &user.full_name, locale: user.locale };
         let by = visit.by("nobody");
-        self.send_link(&mut tx, to, kind, by.actor).await?;
+        self.send_link(&mut tx, to, kind, by).await?;
         let entry = Entry {
             action: "user.password_forgotten",
             subject_kind: "user",
             subject: user.id.to_string(),
             detail: json!({}),
         };
-        audit::record_from(&mut tx, by, &[entry]).await?;
+        audit::record(&mut tx, by, &[entry]).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -94,7 +94,7 @@ impl People {
             subject: user_id.to_string(),
             detail: json!({ "how": "by a link", "firstPassword": user.state == UserState::Invited }),
         };
-        audit::record_from(&mut tx, visit.by(&actor), &[entry]).await?;
+        audit::record(&mut tx, visit.by(&actor), &[entry]).await?;
         tx.commit().await?;
         self.forget(user_id);
         Ok(())

@@ -26,9 +26,10 @@ use super::{
     tokens::{ACCESS_LIFE, AccessClaims, KeyProblem, KeySource, RotateError, SecretText, SigningKeys},
 };
 use crate::{
-    audit::{Actor, By, Origin},
+    audit::{Actor, Origin},
     clock::Clock,
     mail::{self, Locale, Mail, MailError, MailKind},
+    outbox::Provenance,
     principal::Principal,
     seal::Sealer,
 };
@@ -59,9 +60,15 @@ pub struct Visit {
 
 impl Visit {
     /// Somebody who acts on this visit.
-    pub fn by<'a>(&'a self, actor: &'a str) -> By<'a> {
-        let actor = Actor { name: actor, correlation_id: &self.correlation_id };
-        By { actor, origin: Some(Origin { address: self.address, agent: self.agent.as_deref() }) }
+    pub fn by<'a>(&'a self, actor: &'a str) -> Actor<'a> {
+        let place = Some(Origin { address: self.address, agent: self.agent.as_deref() });
+        Actor { name: actor, correlation_id: &self.correlation_id, place }
+    }
+
+    /// The same for commands.
+    pub fn provenance<'a>(&'a self, actor: &'a str, now: DateTime<Utc>) -> Provenance<'a> {
+        let Actor { name, correlation_id, place } = self.by(actor);
+        Provenance { origin: name, bulk: false, correlation_id, place, now }
     }
 }
 
@@ -137,7 +144,7 @@ impl People {
     }
 
     /// Makes a new key for the tokens; see [`SigningKeys::rotate`].
-    pub async fn rotate_keys(&self, by: By<'_>, at_once: bool) -> Result<String, RotateError> {
+    pub async fn rotate_keys(&self, by: Actor<'_>, at_once: bool) -> Result<String, RotateError> {
         self.0.keys.rotate(by, at_once).await
     }
 

@@ -86,7 +86,7 @@ impl People {
             subject: user_id.to_string(),
             detail: json!({ "how": "by themselves" }),
         };
-        audit::record_from(&mut tx, visit.by(&actor), &[entry]).await?;
+        audit::record(&mut tx, visit.by(&actor), &[entry]).await?;
         tx.commit().await?;
         self.forget(user_id);
         Ok(self.tokens(opened, now).await?)

@@ -223,7 +223,7 @@ pub(super) async fn fail(
         subject: user.map_or_else(|| "unknown".to_owned(), |id| id.to_string()),
         detail: json!({ "lockedUntil": until }),
     };
-    audit::record_from(tx, visit.by("nobody"), &[entry]).await
+    audit::record(tx, visit.by("nobody"), &[entry]).await
 }
 
 pub(super) fn locked(until: DateTime<Utc>, now: DateTime<Utc>) -> SignInError {
@@ -240,5 +240,5 @@ async fn told(
     let actor = format!("user:{user_id}");
     let detail = json!({ "session": session });
     let entry = Entry { action, subject_kind: "user", subject: user_id.to_string(), detail };
-    audit::record_from(tx, visit.by(&actor), &[entry]).await
+    audit::record(tx, visit.by(&actor), &[entry]).await
 }

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::{Registration, queries};
 use crate::{
-    audit::{self, By, Entry},
+    audit::{self, Actor, Entry},
     identity::{
         email::Email,
         links::Holder,
@@ -73,7 +73,7 @@ pub async fn approve(
     people: &People,
     registration: &Registration,
     approval: Approval,
-    by: By<'_>,
+    by: Actor<'_>,
     now: DateTime<Utc>,
 ) -> Result<User, DecisionError> {
     let hash = sqlx::query_scalar!("select password_hash from identity.registration where id = $1", registration.id)
@@ -99,9 +99,9 @@ pub async fn approve(
         locale: user.locale,
     };
     if user.state == UserState::Active {
-        people.tell(tx, to, MailKind::RegistrationApproved, None, by.actor).await.map_err(SendError::from)?;
+        people.tell(tx, to, MailKind::RegistrationApproved, None, by).await.map_err(SendError::from)?;
     } else {
-        match people.send_link(tx, to, MailKind::Invitation, by.actor).await {
+        match people.send_link(tx, to, MailKind::Invitation, by).await {
             // `kopru user reset-link` makes one by hand.
             Ok(()) | Err(SendError::NoMasterKey) => {}
             Err(error) => return Err(error.into()),
@@ -116,7 +116,7 @@ pub async fn approve(
         approval.kind.as_str(),
         approval.customer_id,
         user.id,
-        by.actor.name,
+        by.name,
         now,
     )
     .execute(&mut *tx)
@@ -130,7 +130,7 @@ pub async fn approve(
             "role": approval.role.as_str(),
         }),
     };
-    audit::record_from(tx, by, &[entry]).await?;
+    audit::record(tx, by, &[entry]).await?;
     Ok(user)
 }
 
@@ -141,7 +141,7 @@ pub async fn reject(
     people: &People,
     registration: &Registration,
     reason: Option<&str>,
-    by: By<'_>,
+    by: Actor<'_>,
     now: DateTime<Utc>,
 ) -> Result<Registration, DecisionError> {
     let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
@@ -154,7 +154,7 @@ pub async fn reject(
          where id = $1",
         registration.id,
         reason,
-        by.actor.name,
+        by.name,
         now,
     )
     .execute(&mut *tx)
@@ -165,7 +165,7 @@ pub async fn reject(
         subject: registration.id.to_string(),
         detail: json!({}),
     };
-    audit::record_from(tx, by, &[entry]).await?;
+    audit::record(tx, by, &[entry]).await?;
     if registration.email_verified {
         let to = Addressee {
             holder: Holder::Registration(registration.id),
@@ -173,7 +173,7 @@ pub async fn reject(
             full_name: &registration.full_name,
             locale: Locale::parse(&registration.locale).unwrap_or_default(),
         };
-        people.tell(tx, to, MailKind::RegistrationRejected, reason, by.actor).await.map_err(SendError::from)?;
+        people.tell(tx, to, MailKind::RegistrationRejected, reason, by).await.map_err(SendError::from)?;
     }
     queries::find(tx, registration.id).await?.ok_or(DecisionError::NotFound)
 }

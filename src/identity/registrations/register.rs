@@ -88,7 +88,7 @@ fn check(new: &NewRegistration) -> Result<Checked, RegisterError> {
 impl People {
     /// Takes a registration. An address that is known, as a user or as a verified registration, changes nothing and is told
     /// nobody. One that was never verified is taken over by whoever registers it next, without a password: of two who say that
-    /// an address is theirs, the one who reads its mail will choose it.
+    /// an address is theirs, the one who reads its mail will choose it. A second mail within a minute is not sent.
     pub async fn register(&self, new: &NewRegistration, visit: &Visit) -> Result<(), RegisterError> {
         let checked = check(new)?;
         let hash = self.passwords().hash(&new.password).await?;
@@ -120,13 +120,14 @@ impl People {
         .await?;
         let Some(id) = id else { return Ok(()) };
         let by = visit.by("nobody");
-        let to = Addressee {
-            holder: Holder::Registration(id),
-            email: new.email.as_str(),
-            full_name: &checked.full_name,
-            locale: new.locale,
+        let holder = Holder::Registration(id);
+        // Nobody has shown that the address is theirs: it is not greeted by what somebody typed.
+        let to = Addressee { holder, email: new.email.as_str(), full_name: "", locale: new.locale };
+        let sent = match links::just_sent(&mut tx, holder, MailKind::Verification, now).await? {
+            true => Ok(()),
+            false => self.send_link(&mut tx, to, MailKind::Verification, by).await,
         };
-        match self.send_link(&mut tx, to, MailKind::Verification, by.actor).await {
+        match sent {
             Ok(()) => {}
             // Whoever approves it invites the user then.
             Err(SendError::NoMasterKey) => {
@@ -143,7 +144,7 @@ impl People {
             subject: id.to_string(),
             detail: json!({}),
         };
-        audit::record_from(&mut tx, by, &[entry]).await?;
+        audit::record(&mut tx, by, &[entry]).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -174,7 +175,7 @@ impl People {
             subject: id.to_string(),
             detail: json!({}),
         };
-        audit::record_from(&mut tx, visit.by("nobody"), &[entry]).await?;
+        audit::record(&mut tx, visit.by("nobody"), &[entry]).await?;
         tx.commit().await?;
         Ok(())
     }

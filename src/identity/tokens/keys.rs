@@ -29,7 +29,7 @@ use super::{
     file, store,
 };
 use crate::{
-    audit::{self, By, Entry},
+    audit::{self, Actor, Entry},
     clock::Clock,
     database,
     seal::{SealError, Sealer},
@@ -237,7 +237,7 @@ impl SigningKeys {
 
     /// Makes a new key, which signs from now on; the one before verifies what it has signed. Daemons take it over when they
     /// meet it, within a minute. `at_once`: whatever the tokens of the key before that are still good for.
-    pub async fn rotate(&self, by: By<'_>, at_once: bool) -> Result<String, RotateError> {
+    pub async fn rotate(&self, by: Actor<'_>, at_once: bool) -> Result<String, RotateError> {
         let now = self.clock.now();
         let mut tx = database::begin(&self.pool).await?;
         let kid = match &self.source {
@@ -256,7 +256,7 @@ impl SigningKeys {
             subject: kid.clone(),
             detail: json!({ "atOnce": at_once }),
         };
-        audit::record_from(&mut tx, by, &[entry]).await?;
+        audit::record(&mut tx, by, &[entry]).await?;
         tx.commit().await?;
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(kid)

@@ -87,7 +87,8 @@ async fn seal(pool: &PgPool, sealer: &Sealer, id: i64, kid: &str, clear: &[u8]) 
             subject: kid.to_owned(),
             detail: json!({}),
         };
-        let by = Actor { name: "hub", correlation_id: &Uuid::now_v7().to_string() };
+        let correlation_id = Uuid::now_v7().to_string();
+        let by = Actor::new("hub", &correlation_id);
         audit::record(&mut tx, by, &[entry]).await?;
         tx.commit().await?;
         tracing::info!(kid, "a signing key that lay in the clear is sealed with the master key");

@@ -11,8 +11,11 @@ use super::{
     rights::may_give,
 };
 use crate::{
-    audit::{self, By, Entry},
-    identity::sessions::{self, Reason},
+    audit::{self, Actor, Entry},
+    identity::{
+        links,
+        sessions::{self, Reason},
+    },
     mail::Locale,
     principal::{Principal, Role},
 };
@@ -33,7 +36,7 @@ pub struct UserChange {
 pub async fn change(
     tx: &mut PgConnection,
     giver: &Principal,
-    by: By<'_>,
+    by: Actor<'_>,
     id: i64,
     change: &UserChange,
     now: DateTime<Utc>,
@@ -78,7 +81,7 @@ pub async fn change(
         role.as_str(),
         state.as_str(),
         now,
-        by.actor.name,
+        by.name,
         leaves,
     )
     .fetch_one(&mut *tx)
@@ -86,6 +89,7 @@ pub async fn change(
     let after = User::try_from(row)?;
     if state == UserState::Disabled && before.state != UserState::Disabled {
         sessions::end_all(tx, id, None, Reason::Disabled, now).await?;
+        links::end_all(tx, id).await?;
     }
     let detail = different(&before, &after);
     if !detail.is_empty() {
@@ -95,7 +99,7 @@ pub async fn change(
             subject: id.to_string(),
             detail: Value::Object(detail),
         };
-        audit::record_from(tx, by, &[entry]).await?;
+        audit::record(tx, by, &[entry]).await?;
     }
     Ok(after)
 }

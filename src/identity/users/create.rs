@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::{User, UserState, queries::Row};
 use crate::{
-    audit::{self, By, Entry},
+    audit::{self, Actor, Entry},
     identity::{email::Email, passwords::BadPassword},
     mail::Locale,
     principal::Role,
@@ -83,7 +83,12 @@ pub(in crate::identity) fn phone(text: Option<&str>) -> Result<Option<String>, U
     turkish::to_e164(text).map(Some).ok_or_else(|| UserError::Phone(text.chars().take(40).collect()))
 }
 
-pub async fn create(tx: &mut PgConnection, by: By<'_>, new: &NewUser, now: DateTime<Utc>) -> Result<User, UserError> {
+pub async fn create(
+    tx: &mut PgConnection,
+    by: Actor<'_>,
+    new: &NewUser,
+    now: DateTime<Utc>,
+) -> Result<User, UserError> {
     let full_name = name(&new.full_name)?;
     let phone = phone(new.phone.as_deref())?;
     fits(new.role, new.company_id)?;
@@ -104,7 +109,7 @@ pub async fn create(tx: &mut PgConnection, by: By<'_>, new: &NewUser, now: DateT
         new.state.as_str(),
         new.password_hash,
         now,
-        by.actor.name,
+        by.name,
     )
     .fetch_optional(&mut *tx)
     .await
@@ -115,6 +120,6 @@ pub async fn create(tx: &mut PgConnection, by: By<'_>, new: &NewUser, now: DateT
     let user = User::try_from(row.ok_or(UserError::EmailTaken)?)?;
     let detail = json!({ "role": user.role.as_str(), "companyId": user.company_id, "state": user.state.as_str() });
     let entry = Entry { action: "user.created", subject_kind: "user", subject: user.id.to_string(), detail };
-    audit::record_from(tx, by, &[entry]).await?;
+    audit::record(tx, by, &[entry]).await?;
     Ok(user)
 }

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgExecutor};
 
 use super::{User, UserState};
 use crate::{
-    identity::{email::Email, sessions::ListError},
+    identity::{email::Email, links, sessions::ListError},
     mail::Locale,
     page::{Page, PageRequest},
     principal::{Role, Scope},
@@ -102,7 +102,7 @@ pub async fn list<'e>(
            and ($3::text is null or role = $3)
            and ($4::text is null or state = $4)
            and ($5::bigint is null or company_id = $5)
-           and ($6::text is null or position(lower($6) in lower(full_name || ' ' || email)) > 0)
+           and ($6::text is null or position(commerce.fold($6) in commerce.fold(full_name || ' ' || email)) > 0)
            and ($7::bigint is null or id > $7)
          order by id limit $8",
         scope.is_house(),
@@ -162,8 +162,8 @@ pub async fn password_of<'e>(
     Ok(row.map(|row| (row.email, row.password_hash)))
 }
 
-/// Sets a password; who was invited is active from now on. Every token that was given before ends. Gives the new epoch; `None`:
-/// there is nobody who could have one.
+/// Sets a password; who was invited is active from now on. Every token and link that was given before ends. Gives the new epoch;
+/// `None`: there is nobody who could have one.
 pub async fn set_password(
     tx: &mut PgConnection,
     id: i64,
@@ -171,6 +171,7 @@ pub async fn set_password(
     by: &str,
     now: DateTime<Utc>,
 ) -> Result<Option<i64>, sqlx::Error> {
+    links::end_all(tx, id).await?;
     sqlx::query_scalar!(
         "update identity.app_user
          set password_hash = $2, password_changed_at = $3, session_epoch = session_epoch + 1, state = 'active',

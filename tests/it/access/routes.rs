@@ -1,5 +1,6 @@
 //! Accounts, invoices, returns and customers over HTTP.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use kopru::principal::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -95,6 +96,20 @@ async fn what_is_asked_wrongly_is_told() {
             (&json!(field), &json!(code)),
             "{path}"
         );
+    }
+    // Days and instants that the store cannot hold, in cursors that somebody wrote.
+    let admin = site.served.token(Role::SuperAdmin, None).await;
+    for (path, list, key) in [
+        ("v1/account/transactions?", "account:transactions", json!(["-9999-01-01", 1])),
+        ("v1/invoices?", "invoices", json!(["-262143-01-01", 1])),
+        ("admin/timeline?object=A&", "timeline", json!("-9999-01-01T00:00:00Z")),
+        ("admin/mappings/unmapped?", "unmapped", json!(["\0", "", "", ""])),
+    ] {
+        let cursor = URL_SAFE_NO_PAD.encode(json!([list, key]).to_string());
+        let token = if path.starts_with("v1") { &token } else { &admin };
+        let answer = site.served.get(&format!("/api/{path}cursor={cursor}"), token).await;
+        let problem = problem_of(answer, 400, "invalid").await;
+        assert_eq!(problem["errors"][0]["field"], "cursor", "{path}");
     }
     let problem = problem_of(site.served.get("/api/v1/account/balance", &house).await, 400, "invalid").await;
     assert_eq!(problem["errors"][0]["field"], "customerId");

@@ -34,7 +34,7 @@ async fn nobody_changes_the_books_not_even_who_owns_them() {
 async fn a_row_that_is_committed_late_gets_a_late_place() {
     let database = TestDatabase::new().await;
     let mut slow = database.pool.begin().await.expect("a transaction");
-    let by = kopru::audit::Actor { name: "user:1", correlation_id: "slow" };
+    let by = kopru::audit::Actor::new("user:1", "slow");
     let entry = kopru::audit::Entry {
         action: "order.placed",
         subject_kind: "order",

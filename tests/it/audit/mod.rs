@@ -20,7 +20,7 @@ async fn write(pool: &PgPool, rows: usize) {
             detail: json!({ "total": "1234.5600", "note": "ş\u{1f600}", "lines": [1, 2.50, null] }),
         })
         .collect();
-    let by = Actor { name: "user:7", correlation_id: "test" };
+    let by = Actor::new("user:7", "test");
     audit::record(&mut pool.acquire().await.expect("a connection"), by, &entries).await.expect("written");
 }
 

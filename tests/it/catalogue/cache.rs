@@ -295,7 +295,7 @@ async fn what_is_pushed_to_the_hub_is_shown() {
         expires_at: None,
     };
     let mut tx = shop.served.pool().begin().await.expect("a transaction");
-    let by = Actor { name: "cli:test", correlation_id: "test" };
+    let by = Actor::new("cli:test", "test");
     let (_, key) = api_keys::create(&mut tx, by, &new, DateTime::<Utc>::UNIX_EPOCH).await.expect("a key");
     tx.commit().await.expect("committed");
     let push = async |path: &str, body: Value| {

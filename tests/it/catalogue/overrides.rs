@@ -17,7 +17,8 @@ use crate::support::served::{json_of, problem_of};
 
 /// The source says this of a product that it knows.
 async fn source(shop: &Shop, row: ProductUpsert<'_>) -> Outcome {
-    let by = Provenance { origin: "logo", bulk: false, correlation_id: "c", now: chrono::DateTime::UNIX_EPOCH };
+    let by =
+        Provenance { origin: "logo", bulk: false, correlation_id: "c", place: None, now: chrono::DateTime::UNIX_EPOCH };
     let mut tx = shop.served.pool().begin().await.expect("a transaction");
     let outcomes = upsert_products(&mut tx, &WriteContext::source(by), &[row]).await.expect("applied");
     tx.commit().await.expect("committed");

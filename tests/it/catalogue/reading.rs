@@ -1,10 +1,14 @@
 //! What each sees.
 
+use chrono::TimeDelta;
 use reqwest::StatusCode;
 use serde_json::json;
 
 use super::{Shop, codes, figure};
-use crate::support::served::{json_of, problem_of};
+use crate::support::{
+    hub::Hub,
+    served::{Served, generous, json_of, problem_of},
+};
 use kopru::principal::Role;
 
 #[tokio::test]
@@ -174,6 +178,63 @@ async fn a_known_answer_is_not_sent_again() {
     let changed = shop.served.request(reqwest::Method::GET, &path, &shop.owner).header("If-None-Match", tag);
     let changed = json_of(changed.send().await.expect("an answer"), StatusCode::OK).await;
     assert_eq!(figure(&changed["price"]["amount"]), "8");
+}
+
+/// An order takes nothing from a warehouse that is closed, so nothing in it is shown.
+#[tokio::test]
+async fn stock_of_closed_warehouses_is_nobodys() {
+    let shop = Shop::open().await;
+    let product = shop.product("A", "A", None).await;
+    shop.stock(product, "0", "7").await;
+    shop.stock(product, "1", "2").await;
+    shop.sql("update commerce.warehouse set is_active = false where code = '0'").await;
+    let path = format!("/api/v1/products/{product}");
+    let items = shop.list("").await["items"].clone();
+    assert_eq!((&items[0]["inStock"], figure(&items[0]["stockQuantity"])), (&json!(true), "2".to_owned()));
+    let levels = shop.get(&path, &shop.owner).await["stock"].clone();
+    assert_eq!((&levels[0]["warehouseCode"], levels.as_array().map(Vec::len)), (&json!("1"), Some(1)));
+    assert_eq!(shop.codes("?inStock=true").await, ["A"]);
+    shop.sql("update commerce.warehouse set deleted_at = now() where code = '1'").await;
+    assert_eq!(shop.list("").await["items"][0]["inStock"], false);
+    assert_eq!(shop.get(&path, &shop.viewer).await["inStock"], false);
+    assert_eq!(shop.codes("?inStock=false").await, ["A"]);
+    assert!(shop.codes("?inStock=true").await.is_empty());
+}
+
+/// Orders have Istanbul's day, so what they are shown at has it too, wherever schedules are meant.
+#[tokio::test]
+async fn prices_have_the_day_of_istanbul() {
+    let hub = Hub::with(|build| build.settings.timezone = chrono_tz::Pacific::Kiritimati).await;
+    let served = Served::over(hub, generous()).await;
+    // Noon, UTC: there it is tomorrow already.
+    let now = served.clock.now();
+    let noon = now.date_naive().and_hms_opt(12, 0, 0).expect("noon").and_utc();
+    let noon = if noon < now { noon + TimeDelta::days(1) } else { noon };
+    served.clock.advance(noon - now);
+    let tomorrow = (noon + TimeDelta::days(1)).date_naive();
+    let shop = Shop::over(served).await;
+    let product = shop.product("A", "A", Some("100")).await;
+    shop.price(product, "special", "90", &format!("customer_id={}", shop.dealer)).await;
+    shop.sql(&format!("update commerce.price set valid_from = '{tomorrow}' where role = 'special'")).await;
+    let seen = shop.get("/api/v1/products", &shop.owner).await;
+    assert_eq!(figure(&seen["items"][0]["price"]["amount"]), "100", "{seen}");
+}
+
+/// Counts and lists mean the same products: those of categories in use, of which some have moved up past a closed one.
+#[tokio::test]
+async fn a_closed_category_is_counted_nowhere_and_listed_nowhere() {
+    let shop = Shop::open().await;
+    let top = shop.category("T", None).await;
+    let closed = shop.category("M", Some(top)).await;
+    let below = shop.category("B", Some(closed)).await;
+    for (code, category) in [("P1", top), ("P2", closed), ("P3", below)] {
+        let id = shop.product(code, code, None).await;
+        shop.sql(&format!("update commerce.product set category_id = {category} where id = {id}")).await;
+    }
+    shop.sql(&format!("update commerce.category set is_active = false where id = {closed}")).await;
+    let tree = shop.get("/api/v1/categories", &shop.viewer).await["items"].clone();
+    assert_eq!((&tree[0]["totalProductCount"], &tree[0]["children"][0]["code"]), (&json!(2), &json!("B")));
+    assert_eq!(shop.codes("?category=T").await, ["P1", "P3"]);
 }
 
 #[tokio::test]

@@ -145,6 +145,8 @@ async fn what_has_changed_since_is_read() {
         "update commerce.category set name = 'Yeni ad'",
         "update commerce.brand set name = 'Yeni marka'",
         "update commerce.warehouse set name = 'Yeni depo'",
+        "update commerce.warehouse set is_active = id > (select min(id) from commerce.warehouse)",
+        "update commerce.warehouse set is_active = true, deleted_at = now() where id = (select max(id) from commerce.warehouse)",
         "update commerce.stock_level set quantity = 0 where product_id = 3",
         "update commerce.customer set price_tier = 'B', currency = 'EUR'",
         "update commerce.customer_price_list set priority = 1",

@@ -175,7 +175,7 @@ impl Shop {
 
 fn context(minutes: i64) -> WriteContext<'static> {
     let now = DateTime::from_timestamp(1_770_000_000, 0).expect("a time") + TimeDelta::minutes(minutes);
-    WriteContext::source(Provenance { origin: "logo", bulk: false, correlation_id: "test", now })
+    WriteContext::source(Provenance { origin: "logo", bulk: false, correlation_id: "test", place: None, now })
 }
 
 fn by_a_person(cx: WriteContext<'static>) -> WriteContext<'static> {

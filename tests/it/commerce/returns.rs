@@ -77,7 +77,7 @@ impl Shop {
 }
 
 fn dealers_word() -> Provenance<'static> {
-    Provenance { origin: "user:3", bulk: false, correlation_id: "test", now: noon() }
+    Provenance { origin: "user:3", bulk: false, correlation_id: "test", place: None, now: noon() }
 }
 
 fn house() -> Provenance<'static> {

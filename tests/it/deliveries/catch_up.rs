@@ -16,7 +16,7 @@ use crate::support::{
     listener::{EAR, Listener, deliver, happen, hub_with, route},
 };
 
-const BY: Actor<'_> = Actor { name: "user:7", correlation_id: "test" };
+const BY: Actor<'_> = Actor::new("user:7", "test");
 
 /// Told of other things, when four orders were confirmed; the event of a fifth is not kept any more.
 async fn late() -> (Hub, Arc<Listener>) {

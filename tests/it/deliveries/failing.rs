@@ -22,7 +22,7 @@ use crate::support::{
     listener::{EAR, Listener, attach, deliver, happen, hub_with, route},
 };
 
-const BY: Actor<'_> = Actor { name: "cli:ayse", correlation_id: "test" };
+const BY: Actor<'_> = Actor::new("cli:ayse", "test");
 
 async fn states(hub: &Hub) -> Vec<serde_json::Value> {
     let rows = hub.rows("select revision, state from hub.delivery order by aggregate_id, revision").await;

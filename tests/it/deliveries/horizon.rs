@@ -38,7 +38,8 @@ async fn an_event_that_is_committed_late_is_told_and_in_its_order() {
     let mut late = hub.pool().begin().await.expect("begin");
     let mut events = Events::new(OrderConfirmed, 1);
     events.push(1, 1, &json!({ "id": 1 })).expect("a payload");
-    let by = Provenance { origin: "user:1", bulk: false, correlation_id: "test", now: Clock::system().now() };
+    let by =
+        Provenance { origin: "user:1", bulk: false, correlation_id: "test", place: None, now: Clock::system().now() };
     outbox::append(&mut late, &by, &events).await.expect("appended");
     // The places behind it are routed, second after second.
     for id in 2..6 {

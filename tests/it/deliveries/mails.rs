@@ -187,7 +187,7 @@ async fn a_letter_is_replayed_and_the_mail_arrives() {
     office.work().await;
     let ids: Vec<uuid::Uuid> =
         sqlx::query_scalar("select id from hub.dead_letter").fetch_all(office.hub.pool()).await.expect("letters");
-    let by = kopru::audit::Actor { name: "cli:ayse", correlation_id: "test" };
+    let by = kopru::audit::Actor::new("cli:ayse", "test");
     kopru::hub::dead_letters::replay(office.hub.pool(), by, &ids).await.expect("a replay");
     office.work().await;
     let received = office.received("ayse@bayi.example");

@@ -108,7 +108,8 @@ impl Shop {
     pub(super) async fn cancel(&self, order: i64) -> Order {
         let who = manager();
         let actor = who.actor();
-        let by = Provenance { origin: &actor, bulk: false, correlation_id: "test", now: Clock::system().now() };
+        let by =
+            Provenance { origin: &actor, bulk: false, correlation_id: "test", place: None, now: Clock::system().now() };
         let rules = OrderRules::default();
         let cx = OrderContext { principal: &who, by, rules: &rules };
         let mut tx = self.hub.database.pool.begin().await.expect("begin");
@@ -570,7 +571,8 @@ async fn an_order_of_a_period_that_is_over_is_a_letter_and_stops_no_other() {
 
 /// An approved dealer of ours that LOGO does not know.
 async fn registered(shop: &Shop, title: &str, tax_number: &str) -> i64 {
-    let by = Provenance { origin: "user:7", bulk: false, correlation_id: "test", now: Clock::system().now() };
+    let by =
+        Provenance { origin: "user:7", bulk: false, correlation_id: "test", place: None, now: Clock::system().now() };
     let new = NewCompany {
         code: None,
         title,

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::orders_out::{Shop, setup};
 
 fn house() -> Provenance<'static> {
-    Provenance { origin: "user:7", bulk: false, correlation_id: "test", now: Clock::system().now() }
+    Provenance { origin: "user:7", bulk: false, correlation_id: "test", place: None, now: Clock::system().now() }
 }
 
 /// One of each line comes back; what was delivered is said to be.

@@ -132,7 +132,7 @@ async fn an_invoice_is_pushed_by_the_numbers_of_our_order() {
     assert_eq!(shop.hub.count("commerce.invoice").await, 1);
 
     // Deleted by who wrote it: the order gets its quantities back.
-    let by = Actor { name: "cli:test", correlation_id: "test" };
+    let by = Actor::new("cli:test", "test");
     let mut tx = shop.hub.pool().begin().await.expect("begin");
     let gone = deactivate_one(&mut tx, &shop.hub.engine, ERP, Entity::Invoice, "KPR41", by).await.expect("applied");
     tx.commit().await.expect("commit");

@@ -202,7 +202,7 @@ async fn a_refused_file_is_taken_up_again_when_somebody_asks() {
     .await;
     let file = inbox.take("ITEMS.xml", many(2)).await;
     assert_eq!(file.reason.as_deref(), Some("no_records"));
-    let actor = Actor { name: "cli:0", correlation_id: "test" };
+    let actor = Actor::new("cli:0", "test");
     let mended = std::sync::Arc::new(kopru::hub::files::Folder {
         roots: [("ITEMS".to_owned(), "logo/items".to_owned())].into(),
         ..(*inbox.folder).clone()

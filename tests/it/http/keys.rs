@@ -84,7 +84,7 @@ async fn a_revoked_key_is_refused_in_time_and_only_its_holder_learns_why() {
     let key = site.key().await;
     assert_eq!(site.ask(&key).await.status(), StatusCode::OK);
     let mut tx = site.pool().begin().await.expect("a transaction");
-    let by = Actor { name: "cli:test", correlation_id: "test" };
+    let by = Actor::new("cli:test", "test");
     api_keys::revoke(&mut tx, by, &key[4..12]).await.expect("revoked");
     tx.commit().await.expect("committed");
 

@@ -96,6 +96,30 @@ async fn an_address_that_keeps_failing_gets_less_and_others_do_not() {
 }
 
 #[tokio::test]
+async fn what_was_once_good_or_is_missing_is_no_guess() {
+    let site = Site::with(|build| build.rate_limits = limits(100, 40)).await;
+    let key = site.key().await;
+    let get = async || site.client.get(site.url(KEY_ROUTE)).send().await.expect("an answer");
+    let refresh = async || {
+        let body = serde_json::json!({ "refreshToken": "krt_lost" });
+        site.client.post(site.url("/api/v1/auth/refresh")).json(&body).send().await.expect("an answer")
+    };
+    for _ in 0..6 {
+        problem(get().await, 401, "api_key_missing").await;
+        problem(refresh().await, 401, "refresh_token_invalid").await;
+    }
+    assert_eq!(window(&site.ask(&key).await)[0], 40);
+    let forged = async || {
+        let request = site.client.get(site.url("/api/v1/me")).bearer_auth("forged");
+        request.send().await.expect("an answer")
+    };
+    for _ in 0..5 {
+        problem(forged().await, 401, "token_invalid").await;
+    }
+    assert_eq!(window(&site.ask(&key).await)[0], 20);
+}
+
+#[tokio::test]
 async fn nothing_is_limited_when_limits_are_off() {
     let site = Site::with(|build| build.rate_limits = RateLimits { enabled: false, ..limits(1, 1) }).await;
     let key = site.key().await;

@@ -150,7 +150,7 @@ impl Site {
         };
         change(&mut new);
         let mut tx = self.pool().begin().await.expect("a transaction");
-        let by = Actor { name: "cli:test", correlation_id: "test" };
+        let by = Actor::new("cli:test", "test");
         // Long ago, so that a test can make keys that have ended.
         let (_, text) = api_keys::create(&mut tx, by, &new, DateTime::<Utc>::UNIX_EPOCH).await.expect("a key");
         tx.commit().await.expect("committed");

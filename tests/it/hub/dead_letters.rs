@@ -32,7 +32,7 @@ async fn only(hub: &Hub) -> Letter {
     all.remove(0)
 }
 
-const AYSE: Actor<'_> = Actor { name: "cli:ayse", correlation_id: "test" };
+const AYSE: Actor<'_> = Actor::new("cli:ayse", "test");
 
 async fn replay(hub: &Hub, id: Uuid, edited: Option<Value>) -> usize {
     let queued = match edited {

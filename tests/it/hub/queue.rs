@@ -18,7 +18,7 @@ use crate::support::{
     hub::{Build, ERP, Hub, eventually},
 };
 
-const BY: Actor<'_> = Actor { name: "cli:ayse", correlation_id: "test" };
+const BY: Actor<'_> = Actor::new("cli:ayse", "test");
 
 async fn hub_with(courier: &Arc<Courier>, change: impl FnOnce(&mut Build)) -> Hub {
     let handler = Arc::clone(courier);

@@ -21,7 +21,7 @@ use crate::support::{
     system::page,
 };
 
-const AYSE: Actor<'_> = Actor { name: "cli:ayse", correlation_id: "test" };
+const AYSE: Actor<'_> = Actor::new("cli:ayse", "test");
 
 /// Cards that call their name something else, which the mapping does not know yet.
 fn titled(codes: impl Iterator<Item = u32>) -> String {

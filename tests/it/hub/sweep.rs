@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::support::{hub::Hub, system::page};
 
-const AYSE: Actor<'_> = Actor { name: "cli:ayse", correlation_id: "test" };
+const AYSE: Actor<'_> = Actor::new("cli:ayse", "test");
 
 fn brand(n: usize) -> Value {
     json!({ "code": format!("B{n:03}"), "id": n.to_string(), "version": 1, "name": format!("brand {n}") })

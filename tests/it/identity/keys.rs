@@ -16,7 +16,7 @@ use sqlx::PgPool;
 use crate::support::database::TestDatabase;
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-const BY: Actor<'static> = Actor { name: "cli:test", correlation_id: "test" };
+const BY: Actor<'static> = Actor::new("cli:test", "test");
 
 async fn make(pool: &PgPool) -> (String, String) {
     let new = NewKey {

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::support::{Mapped, TABLES, settle};
 use crate::support::{database::TestDatabase, kopru::Kopru, system::page};
 
-const BY: Actor<'static> = Actor { name: "cli:1000", correlation_id: "test" };
+const BY: Actor<'static> = Actor::new("cli:1000", "test");
 
 fn product(code: &str, unit: &str) -> Value {
     json!({ "code": code, "version": 1, "name": code, "unit": unit })

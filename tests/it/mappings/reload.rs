@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::support::{Mapped, settle, sign_on};
 use crate::support::{hub::eventually, system::page};
 
-const BY: kopru::audit::Actor<'static> = kopru::audit::Actor { name: "cli:1000", correlation_id: "test" };
+const BY: kopru::audit::Actor<'static> = kopru::audit::Actor::new("cli:1000", "test");
 
 fn brand(code: &str, version: i64) -> Value {
     json!({ "code": code, "version": version, "name": format!("name {code}"), "title": format!("title {code}") })

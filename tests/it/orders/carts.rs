@@ -134,6 +134,36 @@ async fn no_order_costs_more_than_was_seen() {
     assert_eq!(market.place(&who, &cart()).await.expect("a lower one").summary.subtotal, number("90"));
 }
 
+#[tokio::test]
+async fn a_discount_that_fell_away_is_a_price_that_rose() {
+    let market = Market::open().await;
+    let dealer = market.dealer("120.01", None).await;
+    let who = owner(dealer);
+    let set = async |rate: &str| {
+        let set = "update commerce.customer set discount_rate = $1";
+        sqlx::query(set).bind(number(rate)).execute(market.pool()).await.expect("a discount");
+    };
+    set("10").await;
+    let camera = market.product("KMR", "100", 10).await;
+    let seen = market.put(&who, camera, "1").await.expect("put");
+    assert_eq!((seen.subtotal, seen.discount), (number("100"), number("10")));
+
+    set("0").await;
+    assert_eq!(faults(market.place(&who, &cart()).await), [("items[0].price".to_owned(), "price_changed")]);
+    let shown = market.cart(&who).await;
+    assert_eq!(shown.items[0].notices[0].message, "cost 90 TRY when it was put in and costs 100 TRY now");
+    assert_eq!(market.place(&who, &cart()).await.expect("now it was seen").summary.total, number("120"));
+
+    // The dealer's own price is lower than the list's, and no discount comes off it.
+    set("10").await;
+    market.put(&who, camera, "1").await.expect("put");
+    market.price_row(camera, "own", "95", "special", Some(dealer), "TRY", None).await;
+    assert_eq!(faults(market.place(&who, &cart()).await), [("items[0].price".to_owned(), "price_changed")]);
+    // A better discount needs no asking.
+    market.price_row(camera, "own", "80", "special", Some(dealer), "TRY", None).await;
+    assert_eq!(market.place(&who, &cart()).await.expect("a lower one").summary.subtotal, number("80"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_devices_order_a_cart_once() {
     let market = Market::open().await;

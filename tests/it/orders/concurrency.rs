@@ -159,7 +159,7 @@ async fn orders_from_all_sides_do_not_deadlock() {
                 let order = place_in(&pool, rules, now, &who, &of(&lines)).await.expect("no deadlock");
                 if round % 2 == 0 {
                     let actor = who.actor();
-                    let by = Provenance { origin: &actor, bulk: false, correlation_id: "test", now };
+                    let by = Provenance { origin: &actor, bulk: false, correlation_id: "test", place: None, now };
                     let cx = OrderContext { principal: &who, by, rules: &rules };
                     let mut tx = pool.begin().await.expect("begin");
                     orders::cancel(&mut tx, &cx, order.summary.id, None).await.expect("no deadlock");

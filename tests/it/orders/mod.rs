@@ -142,7 +142,7 @@ impl Market {
         work: impl AsyncFnOnce(&mut PgConnection, &OrderContext<'_>) -> Result<T, OrderError>,
     ) -> Result<T, OrderError> {
         let actor = who.actor();
-        let by = Provenance { origin: &actor, bulk: false, correlation_id: "test", now: self.now };
+        let by = Provenance { origin: &actor, bulk: false, correlation_id: "test", place: None, now: self.now };
         let cx = OrderContext { principal: who, by, rules: &self.rules };
         let mut tx = self.pool().begin().await?;
         let done = work(&mut tx, &cx).await?;
@@ -212,7 +212,7 @@ pub async fn place_in(
     new: &NewOrder,
 ) -> Result<Order, OrderError> {
     let actor = who.actor();
-    let by = Provenance { origin: &actor, bulk: false, correlation_id: "test", now };
+    let by = Provenance { origin: &actor, bulk: false, correlation_id: "test", place: None, now };
     let cx = OrderContext { principal: who, by, rules: &rules };
     let mut tx = pool.begin().await?;
     let order = orders::place(&mut tx, &cx, new).await?;

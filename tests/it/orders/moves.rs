@@ -65,6 +65,31 @@ async fn an_approved_order_by_card_has_to_be_paid_then() {
 }
 
 #[tokio::test]
+async fn who_was_barred_since_gets_nothing_confirmed() {
+    let mut market = Market::open().await;
+    market.rules.approve_above = Some(Decimal::ZERO);
+    let dealer = market.dealer("120.01", None).await;
+    let camera = market.product("KMR", "100", 10).await;
+    let waiting = market.place(&owner(dealer), &of(&[(camera, "1")])).await.expect("placed").summary.id;
+    let unpaid = market.place(&owner(dealer), &by_card(of(&[(camera, "1")]))).await.expect("placed").summary.id;
+    market.approve(&manager(), unpaid).await.expect("approved");
+    for barred in
+        ["is_active = false", "is_active = true, is_approved = false", "is_approved = true, deleted_at = now()"]
+    {
+        let text = format!("update commerce.customer set {barred}");
+        sqlx::query(sqlx::AssertSqlSafe(text)).execute(market.pool()).await.expect("barred");
+        let refused = market.approve(&manager(), waiting).await;
+        assert!(matches!(refused, Err(OrderError::CustomerBarred(_))), "{barred}: {refused:?}");
+        let refused = market.act(&manager(), async |conn, cx| orders::paid(conn, cx, unpaid).await).await;
+        assert!(matches!(refused, Err(OrderError::CustomerBarred(_))), "{barred}: {refused:?}");
+    }
+    assert_eq!(state(&market, waiting).await.0, "pending_approval");
+    assert_eq!(state(&market, unpaid).await.0, "pending_payment");
+    let order = market.act(&manager(), async |conn, cx| orders::reject(conn, cx, waiting, None).await).await;
+    assert_eq!(order.expect("rejected").summary.state, "cancelled");
+}
+
+#[tokio::test]
 async fn what_nobody_decides_runs_out_unless_it_may_wait_for_ever() {
     let mut market = Market::open().await;
     market.rules.approve_above = Some(Decimal::ZERO);

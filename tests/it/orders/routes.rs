@@ -302,6 +302,57 @@ async fn what_is_wrong_is_told_in_place() {
     assert_eq!(shop.ask(&shop.buyer, Method::GET, "/api/v1/orders/abc", None).await.0, StatusCode::BAD_REQUEST);
 }
 
+/// A name that nobody reads would else order the whole cart, or another unit than was meant.
+#[tokio::test]
+async fn a_misspelt_field_orders_nothing() {
+    let shop = Shop::open().await;
+    let item = format!("/api/v1/cart/items/{}", shop.camera);
+    shop.ask(&shop.buyer, Method::PUT, &item, Some(json!({ "quantity": 3 }))).await;
+    let line = json!({ "productId": shop.camera, "quantity": 1 });
+    for body in [
+        json!({ "line": [line] }),
+        json!({ "lines": [line], "adres": 1 }),
+        json!({ "lines": [{ "productId": shop.camera, "quantity": 1, "units": "KOLI" }] }),
+    ] {
+        assert_eq!(shop.place(&shop.buyer, body.clone()).await.0, StatusCode::BAD_REQUEST, "{body}");
+    }
+    let wrong = json!({ "quantity": 1, "units": "KOLI" });
+    assert_eq!(shop.ask(&shop.buyer, Method::PUT, &item, Some(wrong)).await.0, StatusCode::BAD_REQUEST);
+    let (_, order) = shop.place(&shop.buyer, shop.two()).await;
+    let cancel = format!("/api/v1/orders/{}/cancel", order["id"]);
+    let wrong = json!({ "notes": "vazgeçtik" });
+    assert_eq!(shop.ask(&shop.buyer, Method::POST, &cancel, Some(wrong)).await.0, StatusCode::BAD_REQUEST);
+    let (_, cart) = shop.ask(&shop.buyer, Method::GET, "/api/v1/cart", None).await;
+    assert_eq!(cart["items"][0]["quantity"], 3);
+}
+
+#[tokio::test]
+async fn audit_rows_tell_from_where_and_with_what() {
+    let shop = Shop::open().await;
+    let admin = shop.served.token(Role::SuperAdmin, None).await;
+    let (camera, dealer) = (shop.camera, shop.dealer);
+    let post = async |path: &str, token: &str, method: Method, body: Value| {
+        let request = shop.served.request(method, path, token).header("user-agent", "Portal/1").json(&body);
+        let answer = request.send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{path}: {:?}", answer.text().await);
+    };
+    post("/api/v1/orders", &shop.buyer, Method::POST, shop.two()).await;
+    post(&format!("/api/v1/products/{camera}/price"), &admin, Method::PUT, json!({ "dealerPrice": 90 })).await;
+    post(&format!("/api/v1/customers/{dealer}"), &admin, Method::PATCH, json!({ "creditLimit": 500 })).await;
+    let key = json!({ "name": "portal", "scopes": ["orders.view"] });
+    post("/api/admin/api-keys", &admin, Method::POST, key).await;
+    let rows: Vec<(String, Option<String>, Option<String>)> = sqlx::query_as(
+        "select action, host(address), agent from identity.audit_event where actor like 'user:%' order by id",
+    )
+    .fetch_all(shop.served.pool())
+    .await
+    .expect("rows");
+    assert!(rows.len() >= 4, "{rows:?}");
+    for (action, address, agent) in rows {
+        assert_eq!((address.as_deref(), agent.as_deref()), (Some("127.0.0.1"), Some("Portal/1")), "{action}");
+    }
+}
+
 #[tokio::test]
 async fn a_cart_becomes_an_order() {
     let shop = Shop::open().await;

@@ -210,6 +210,10 @@ async fn a_list_is_searched_and_paged() {
     let rest = list(&format!("role=content_manager&limit=3&cursor={cursor}")).await;
     assert_eq!((rest["items"].as_array().map(Vec::len), &rest["nextCursor"]), (Some(2), &Value::Null));
     assert_eq!(list("search=USER3").await["items"].as_array().map(Vec::len), Some(1));
+    served.hub.execute("update identity.app_user set full_name = 'İnci Çağlar' where email = 'user4@kopru.test'").await;
+    for folded in ["search=inci%20caglar", "search=%C4%B0NC%C4%B0", "search=%C3%87a%C4%9Flar"] {
+        assert_eq!(list(folded).await["items"].as_array().map(Vec::len), Some(1), "{folded}");
+    }
     for odd in ["search=%25", "search=_ser", "search=%27%20or%201=1", "search=%00", "state=disabled"] {
         assert_eq!(list(odd).await["items"], json!([]), "{odd}");
     }

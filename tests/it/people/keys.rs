@@ -119,18 +119,18 @@ async fn a_rotation_ends_no_token_unless_somebody_says_so() {
     let user = people::without_password(pool, &clock, Role::SuperAdmin, "a@kopru.test").await;
     let people = people::people(pool, &clock);
     let old = token(&people, user).await;
-    let second = people.rotate_keys(by().into(), false).await.expect("rotated");
+    let second = people.rotate_keys(by(), false).await.expect("rotated");
     let new = token(&people, user).await;
     assert_eq!((kid(&new), kid(&old) == second), (second.clone(), false));
     for good in [&old, &new] {
         people.verify(good).await.expect("both are good");
     }
-    let soon = people.rotate_keys(by().into(), false).await.expect_err("the old one's tokens would end");
+    let soon = people.rotate_keys(by(), false).await.expect_err("the old one's tokens would end");
     assert!(matches!(soon, RotateError::TooSoon(_)), "{soon}");
     people.verify(&old).await.expect("nothing was changed");
     clock.advance(TimeDelta::minutes(16));
-    people.rotate_keys(by().into(), false).await.expect("they have ended by themselves");
-    people.rotate_keys(by().into(), true).await.expect("somebody says so");
+    people.rotate_keys(by(), false).await.expect("they have ended by themselves");
+    people.rotate_keys(by(), true).await.expect("somebody says so");
     assert_eq!(stored(pool).await, [(false, true), (false, true)]);
     assert_eq!(actions(pool).await, ["signing_key.rotated"; 3]);
     let details: Vec<Value> =
@@ -151,14 +151,14 @@ async fn keys_in_a_file_of_ours_are_rotated_and_those_in_somebodys_are_not() {
     let of = |source| People::new(pool.clone(), clock.clone(), source, None);
     let people = of(KeySource::OwnFile(path.clone()));
     let old = token(&people, user).await;
-    let kid_now = people.rotate_keys(by().into(), false).await.expect("rotated");
+    let kid_now = people.rotate_keys(by(), false).await.expect("rotated");
     let new = token(&people, user).await;
     assert_eq!(kid(&new), kid_now);
     people.verify(&old).await.expect("good to its end");
-    people.rotate_keys(by().into(), false).await.expect("rotated");
+    people.rotate_keys(by(), false).await.expect("rotated");
     assert_eq!(blocks(&path), 2, "the newest and the one before");
     assert_eq!(fs::read_dir(dir.path()).expect("read").count(), 1, "nothing beside it");
-    let theirs = of(KeySource::File(path.clone())).rotate_keys(by().into(), false).await.expect_err("not ours");
+    let theirs = of(KeySource::File(path.clone())).rotate_keys(by(), false).await.expect_err("not ours");
     assert!(theirs.to_string().contains("put a new key before the old one"), "{theirs}");
     assert_eq!(blocks(&path), 2);
 }

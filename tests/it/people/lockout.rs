@@ -65,3 +65,20 @@ async fn a_stranger_locks_nobody_out() {
     assert!((1..=61).contains(&wait), "{wait}");
     json_of(attempt(&served, "198.51.100.1", "admin@kopru.test", PASSWORD).await, StatusCode::OK).await;
 }
+
+/// The last half of an IPv6 address changes from day to day; the network is the subscriber's.
+#[tokio::test]
+async fn a_stranger_locks_nobody_out_of_an_ipv6_network() {
+    let served = served().await;
+    json_of(attempt(&served, "2001:db8:1:1::7", "admin@kopru.test", PASSWORD).await, StatusCode::OK).await;
+    // Used not long ago, however long ago it was begun.
+    served.hub.execute("update identity.session set created_at = created_at - interval '40 days'").await;
+    for place in 0..50 {
+        let from = format!("2001:db8:2:{place}::1");
+        problem_of(attempt(&served, &from, "admin@kopru.test", "wrong").await, 401, "credentials_wrong").await;
+    }
+    wait_of(attempt(&served, "2001:db8:1:2::7", "admin@kopru.test", PASSWORD).await).await;
+    for from in ["2001:db8:1:1::7", "2001:db8:1:1:aaaa::9"] {
+        json_of(attempt(&served, from, "admin@kopru.test", PASSWORD).await, StatusCode::OK).await;
+    }
+}

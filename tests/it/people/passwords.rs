@@ -191,3 +191,32 @@ async fn a_link_ends_by_time_by_a_newer_one_and_when_its_user_is_disabled() {
     served.post(FORGOT, "", &json!({ "email": "ayse@kopru.test" })).await;
     assert_eq!(served.mails().await.len(), 3);
 }
+
+#[tokio::test]
+async fn a_changed_password_and_a_disabled_user_end_the_links_of_before() {
+    let served = served().await;
+    let tokens = login(&served, "ayse@kopru.test").await;
+    let ask = async || {
+        served.post(FORGOT, "", &json!({ "email": "ayse@kopru.test" })).await;
+        served.mails().await.pop().expect("a mail").1
+    };
+    let stolen = ask().await;
+    let body = json!({ "currentPassword": PASSWORD, "newPassword": "Kopru-2027" });
+    let changed = served.send(Method::PUT, "/api/v1/me/password", access(&tokens), &body).await;
+    json_of(changed, StatusCode::OK).await;
+    let reset = json!({ "token": stolen, "password": "Kopru-2028" });
+    problem_of(served.post(RESET, "", &reset).await, 400, "link_invalid").await;
+
+    ask().await;
+    let admin = served.token(Role::SuperAdmin, None).await;
+    let id: i64 = sqlx::query_scalar("select id from identity.app_user where email = 'ayse@kopru.test'")
+        .fetch_one(served.pool())
+        .await
+        .expect("an id");
+    let path = format!("/api/admin/users/{id}");
+    for state in ["disabled", "active"] {
+        let answer = served.send(Method::PATCH, &path, &admin, &json!({ "state": state })).await;
+        json_of(answer, StatusCode::OK).await;
+    }
+    assert_eq!(served.hub.count("identity.link_token").await, 0);
+}

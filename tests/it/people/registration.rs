@@ -1,5 +1,6 @@
 //! Companies that register, and what the house decides about them.
 
+use chrono::TimeDelta;
 use futures::future::join_all;
 use kopru::{mail::MailKind, principal::Role};
 use reqwest::StatusCode;
@@ -121,7 +122,10 @@ async fn a_known_tax_number_joins_nobody_by_itself() {
     verify(&served).await;
     assert_eq!(served.hub.count("identity.app_user where company_id is not null").await, 0);
     let found = waiting(&served, &admin).await;
-    assert_eq!(found["matches"], json!([{ "customerId": known, "code": "120.01.001", "title": "Firma 120.01.001" }]));
+    assert_eq!(
+        found["matches"],
+        json!([{ "customerId": known, "code": "120.01.001", "title": "Firma 120.01.001", "isActive": true }])
+    );
     // Only a company with this tax number is joined.
     let wrong = approve(&served, &admin, &found["id"], &json!({ "decision": "join", "customerId": other })).await;
     assert_eq!(problem_of(wrong, 400, "invalid").await["errors"][0]["code"], "no_match");
@@ -138,6 +142,47 @@ async fn a_known_tax_number_joins_nobody_by_itself() {
     let new =
         json_of(approve(&served, &admin, &found["id"], &json!({ "decision": "new" })).await, StatusCode::OK).await;
     assert_ne!(new["customerId"], known);
+}
+
+/// A dealer that was barred comes again by another address: who decides is to see it.
+#[tokio::test]
+async fn a_barred_dealer_with_the_same_tax_number_is_shown_and_not_joined() {
+    let served = Served::new().await;
+    let admin = served.token(Role::SuperAdmin, None).await;
+    let barred = people::company(served.pool(), "120.01.001").await;
+    served
+        .hub
+        .execute(&format!(
+            "update commerce.customer set tax_number = '{VKN}', tax_number_valid = true, is_active = false"
+        ))
+        .await;
+    register(&served, &company("again@oz.com.tr")).await;
+    let found = waiting(&served, &admin).await;
+    assert_eq!(
+        (&found["matches"][0]["customerId"], &found["matches"][0]["isActive"]),
+        (&json!(barred), &json!(false)),
+        "{found}"
+    );
+    let joined = approve(&served, &admin, &found["id"], &json!({ "decision": "join", "customerId": barred })).await;
+    assert_eq!(problem_of(joined, 400, "invalid").await["errors"][0]["code"], "no_match");
+}
+
+/// An address that is not verified may be a stranger's: it gets no words of ours, and no mail for each request.
+#[tokio::test]
+async fn a_stranger_is_mailed_once_a_minute_and_nothing_that_was_typed() {
+    let served = Served::new().await;
+    for name in ["Buy at example.com", "Again"] {
+        let mut body = company("victim@oz.com.tr");
+        body["fullName"] = json!(name);
+        register(&served, &body).await;
+    }
+    let mails = served.mails().await;
+    assert_eq!(mails.iter().map(|(mail, _)| mail.full_name.as_str()).collect::<Vec<_>>(), [""]);
+    let kept = served.hub.row("select full_name from identity.registration").await;
+    assert_eq!(kept["full_name"], "Again");
+    served.clock.advance(TimeDelta::seconds(61));
+    register(&served, &company("victim@oz.com.tr")).await;
+    assert_eq!(served.mails().await.len(), 2);
 }
 
 #[tokio::test]

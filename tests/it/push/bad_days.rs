@@ -256,13 +256,9 @@ async fn a_kept_item_is_replayed_when_its_brand_has_come() {
     assert_eq!(letter, json!({ "missing_entity": "brand", "missing_code": "YENİ", "connector": ERP }));
     site.post("brands", &json!({ "code": "YENİ", "name": "Yeni" })).await.ok();
     let arrived = kopru::hub::dead_letters::arrived(site.hub.pool()).await.expect("letters");
-    kopru::hub::dead_letters::replay(
-        site.hub.pool(),
-        kopru::audit::Actor { name: "cli:test", correlation_id: "test" },
-        &arrived,
-    )
-    .await
-    .expect("queued");
+    kopru::hub::dead_letters::replay(site.hub.pool(), kopru::audit::Actor::new("cli:test", "test"), &arrived)
+        .await
+        .expect("queued");
     site.hub.work().await;
     assert_eq!(site.hub.count("hub.dead_letter").await, 0);
     let shown = site.get("products/A").await.ok();

@@ -17,7 +17,8 @@ use crate::support::{
 
 async fn gone(hub: &Hub, entity: Entity, codes: &[&str]) -> Vec<Deactivation> {
     let mut tx = hub.pool().begin().await.expect("a transaction");
-    let provenance = Provenance { origin: ERP, bulk: false, correlation_id: "c", now: hub.engine.clock.now() };
+    let provenance =
+        Provenance { origin: ERP, bulk: false, correlation_id: "c", place: None, now: hub.engine.clock.now() };
     let outcomes = deactivate(&mut tx, &hub.engine, ERP, entity, codes, provenance).await.expect("applied");
     tx.commit().await.expect("committed");
     outcomes

@@ -80,7 +80,7 @@ pub async fn catalogue(hub: &Hub) {
     push(hub, "integration/brands", &json!({ "items": [{ "code": "ACME", "name": "Acme" }] })).await;
 }
 
-const BY: kopru::audit::Actor<'_> = kopru::audit::Actor { name: "cli:test", correlation_id: "test" };
+const BY: kopru::audit::Actor<'_> = kopru::audit::Actor::new("cli:test", "test");
 
 fn statuses(submitted: &Submitted) -> Vec<&'static str> {
     submitted.items.iter().map(|item| item.status.as_str()).collect()

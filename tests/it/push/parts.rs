@@ -98,7 +98,7 @@ async fn a_polled_card_leaves_the_prices_of_a_failed_push_to_be_replayed() {
          select 'erp', 'unit_set', code, id from commerce.unit_set",
     )
     .await;
-    let by = kopru::audit::Actor { name: "cli:test", correlation_id: "test" };
+    let by = kopru::audit::Actor::new("cli:test", "test");
     kopru::hub::dead_letters::replay(hub.pool(), by, &[letter]).await.expect("queued");
     hub.work().await;
     assert_eq!(hub.rows(LETTERS).await, [] as [Value; 0]);

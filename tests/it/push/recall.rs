@@ -17,7 +17,7 @@ use crate::support::{
     soak,
 };
 
-const BY: Actor<'_> = Actor { name: "cli:test", correlation_id: "test" };
+const BY: Actor<'_> = Actor::new("cli:test", "test");
 
 /// What was told of each item: place, code, status, why not.
 fn told(submitted: &Submitted) -> Vec<(u32, Option<&str>, &str, Option<String>)> {

@@ -134,7 +134,7 @@ impl Site {
             expires_at: None,
         };
         let mut tx = self.hub.pool().begin().await.expect("a transaction");
-        let by = Actor { name: "cli:test", correlation_id: "test" };
+        let by = Actor::new("cli:test", "test");
         let (_, text) = api_keys::create(&mut tx, by, &new, DateTime::<Utc>::UNIX_EPOCH).await.expect("a key");
         tx.commit().await.expect("committed");
         text.expose().to_owned()

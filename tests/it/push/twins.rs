@@ -10,7 +10,7 @@ use super::{
     site::Site,
 };
 
-const BY: Actor<'_> = Actor { name: "cli:test", correlation_id: "test" };
+const BY: Actor<'_> = Actor::new("cli:test", "test");
 
 const LETTERS: &str = "select key, reason, value from hub.dead_letter order by key";
 

@@ -20,12 +20,12 @@ pub fn noon() -> DateTime<Utc> {
 
 /// The ERP speaks.
 pub fn erp() -> WriteContext<'static> {
-    WriteContext::source(Provenance { origin: "logo", bulk: false, correlation_id: "test", now: noon() })
+    WriteContext::source(Provenance { origin: "logo", bulk: false, correlation_id: "test", place: None, now: noon() })
 }
 
 /// Somebody of the house acts.
 pub fn somebody() -> WriteContext<'static> {
-    WriteContext::person(Provenance { origin: "user:7", bulk: false, correlation_id: "test", now: noon() })
+    WriteContext::person(Provenance { origin: "user:7", bulk: false, correlation_id: "test", place: None, now: noon() })
 }
 
 pub async fn customer(pool: &PgPool, code: &str, credit_limit: Option<i64>) -> i64 {

@@ -180,7 +180,7 @@ pub async fn say(pool: &PgPool, kind: EventType, origin: &str, bulk: bool, told:
     for (id, revision) in told {
         events.push(*id, *revision, &json!({ "id": id, "revision": revision })).expect("a payload");
     }
-    let by = Provenance { origin, bulk, correlation_id: "test", now: Clock::system().now() };
+    let by = Provenance { origin, bulk, correlation_id: "test", place: None, now: Clock::system().now() };
     let mut tx = pool.begin().await.expect("begin");
     outbox::append(&mut tx, &by, &events).await.expect("appended");
     tx.commit().await.expect("committed");

@@ -38,7 +38,7 @@ pub fn people(pool: &PgPool, clock: &Clock) -> People {
 }
 
 pub fn by() -> Actor<'static> {
-    Actor { name: "cli:test", correlation_id: "test" }
+    Actor::new("cli:test", "test")
 }
 
 pub fn visit() -> Visit {
@@ -68,7 +68,7 @@ async fn create(pool: &PgPool, clock: &Clock, role: Role, company: Option<i64>, 
         password_hash: Some(hash),
     };
     let mut tx = pool.begin().await.expect("a transaction");
-    let user = users::create(&mut tx, by().into(), &new, clock.now()).await.expect("a user");
+    let user = users::create(&mut tx, by(), &new, clock.now()).await.expect("a user");
     tx.commit().await.expect("committed");
     user
 }

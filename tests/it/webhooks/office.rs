@@ -21,7 +21,7 @@ use crate::support::{
     webhook_receiver::WebhookReceiver,
 };
 
-pub const BY: Actor<'_> = Actor { name: "cli:ayse", correlation_id: "test" };
+pub const BY: Actor<'_> = Actor::new("cli:ayse", "test");
 
 pub fn allowing(list: &[&str]) -> Guard {
     Guard::new(list.iter().map(|text| Allowed::parse(text).expect("listed")).collect())

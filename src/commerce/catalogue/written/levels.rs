@@ -7,12 +7,12 @@ use sqlx::PgConnection;
 
 use crate::commerce::catalogue::detail::Level;
 
-/// By warehouse, as pages show them. A product without any is not among them.
+/// By warehouse that is in use, as pages show them and orders take them. A product without any is not among them.
 pub(super) async fn levels_of(conn: &mut PgConnection, ids: &[i64]) -> Result<HashMap<i64, Vec<Level>>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select l.product_id, h.code, h.name, l.available as "available!"
            from commerce.stock_level l join commerce.warehouse h on h.id = l.warehouse_id
-           where l.product_id = any ($1)
+           where l.product_id = any ($1) and h.is_active and h.deleted_at is null
            order by h.code"#,
         ids,
     )

@@ -9,7 +9,6 @@ use axum::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::super::{
-    auth::Visitor,
     listed::{Listed, PageQuery},
     sent::Sent,
     users::{self, NewUserDocument, UserChangeDocument, UserDocument, UserList, UserQuery},
@@ -20,6 +19,7 @@ use crate::http::{
     problem::Problem,
     router::{HttpState, PublicState},
     signed_in::SignedIn,
+    visitor::Visitor,
 };
 
 pub(super) fn routes() -> OpenApiRouter<PublicState> {

@@ -12,7 +12,7 @@ use crate::{
 
 /// An order. Without `lines`: what is in the caller's cart, which is empty afterwards.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({
     "lines": [{ "sku": "KMR-DM4-2812", "quantity": 12 }, { "productId": 1042, "quantity": 3, "unit": "MAKARA" }],
     "paymentMethod": "account",
@@ -35,7 +35,7 @@ pub(super) struct OrderIn {
 
 /// A line: a product by id or by SKU (or, where that is nobody's SKU, by code), and how much of it.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct LineIn {
     product_id: Option<i64>,
     sku: Option<String>,
@@ -71,7 +71,7 @@ impl OrderIn {
 
 /// Why; may be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "note": "limit artırıldı" }))]
 pub(super) struct DecisionIn {
     #[schema(max_length = 2000)]

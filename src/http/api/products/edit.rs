@@ -23,15 +23,15 @@ use crate::{
     },
     http::{
         api::sent::Sent,
-        correlation::CorrelationId,
         idempotency::{Answer, Idempotent, Stop},
         openapi::{Denied, ProblemDocument},
         problem::Problem,
         router::PublicState,
         signed_in::SignedIn,
+        visitor::Visitor,
     },
     hub::owners,
-    outbox::Provenance,
+    identity::people::Visit,
     principal::Permission,
 };
 
@@ -231,22 +231,22 @@ pub(super) async fn save(
     State(state): State<PublicState>,
     caller: SignedIn,
     request: Idempotent,
-    correlation_id: CorrelationId,
+    Visitor(visit): Visitor,
     sent: Sent<ProductIn>,
 ) -> Result<Response, Problem> {
     if !caller.may(Permission::ProductsCreate) {
         caller.require(Permission::ProductsEdit)?;
     }
     let Sent { value, bytes } = sent;
-    let shared = Arc::new((state, caller, correlation_id, value));
+    let shared = Arc::new((state, caller, visit, value));
     let actor = shared.1.actor();
     let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
-                let (state, caller, correlation_id, product) = &*shared;
-                saved(tx, state, caller, correlation_id, product).await
+                let (state, caller, visit, product) = &*shared;
+                saved(tx, state, caller, visit, product).await
             })
         })
         .await;
@@ -258,21 +258,17 @@ async fn saved(
     tx: &mut PgConnection,
     state: &PublicState,
     caller: &SignedIn,
-    correlation_id: &CorrelationId,
+    visit: &Visit,
     product: &ProductIn,
 ) -> Result<Answer, Stop> {
     let actor = caller.actor();
-    let by = provenance(state, &actor, correlation_id);
+    let by = visit.provenance(&actor, state.http.clock.now());
     let target = editing::target(tx, product.id, product.code.as_deref()).await.map_err(stop)?;
     caller.require(if target.is_new { Permission::ProductsCreate } else { Permission::ProductsEdit })?;
     let owner = owners::owners(tx, Entity::Product, &[target.id]).await?.remove(&target.id);
     let edited = editing::save_card(tx, &by, &target, card(product), owner.as_deref()).await.map_err(stop)?;
     let status = if edited.is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(Answer::json(status, &EditedOut::of(edited.id, edited.is_new, edited.changed))?)
-}
-
-pub(super) fn provenance<'a>(state: &PublicState, actor: &'a str, correlation_id: &'a CorrelationId) -> Provenance<'a> {
-    Provenance { origin: actor, bulk: false, correlation_id: correlation_id.as_str(), now: state.http.clock.now() }
 }
 
 fn text(patch: &Patch<String>) -> Patch<&str> {
@@ -350,19 +346,19 @@ pub(super) async fn remove(
     caller: SignedIn,
     Path(id): Path<String>,
     request: Idempotent,
-    correlation_id: CorrelationId,
+    Visitor(visit): Visitor,
 ) -> Result<Response, Problem> {
     caller.require(Permission::ProductsDelete)?;
     let id = product_id(&id)?;
-    let shared = Arc::new((state, caller.actor(), correlation_id));
+    let shared = Arc::new((state, caller.actor(), visit));
     let actor = caller.actor();
     let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, b"", |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
-                let (state, actor, correlation_id) = &*shared;
-                let by = provenance(state, actor, correlation_id);
+                let (state, actor, visit) = &*shared;
+                let by = visit.provenance(actor, state.http.clock.now());
                 let deleted = editing::delete_product(tx, &by, id).await.map_err(stop)?;
                 let changed = if deleted { vec!["deleted".to_owned()] } else { Vec::new() };
                 Ok(Answer::json(StatusCode::OK, &EditedOut::of(id, false, changed))?)
@@ -402,21 +398,21 @@ pub(super) async fn set_prices(
     caller: SignedIn,
     Path(id): Path<String>,
     request: Idempotent,
-    correlation_id: CorrelationId,
+    Visitor(visit): Visitor,
     sent: Sent<PricesIn>,
 ) -> Result<Response, Problem> {
     caller.require(Permission::PricesEdit)?;
     let id = product_id(&id)?;
     let Sent { value, bytes } = sent;
     let actor = caller.actor();
-    let shared = Arc::new((state, actor.clone(), correlation_id, value));
+    let shared = Arc::new((state, actor.clone(), visit, value));
     let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
-                let (state, actor, correlation_id, prices) = &*shared;
-                let by = provenance(state, actor, correlation_id);
+                let (state, actor, visit, prices) = &*shared;
+                let by = visit.provenance(actor, state.http.clock.now());
                 let rows = editing::own_price_rows(tx, id).await?;
                 let owners = owners::owners(tx, Entity::Price, &rows).await?;
                 let own = OwnPrices {
@@ -463,21 +459,21 @@ pub(super) async fn set_stock(
     caller: SignedIn,
     Path(id): Path<String>,
     request: Idempotent,
-    correlation_id: CorrelationId,
+    Visitor(visit): Visitor,
     sent: Sent<StockIn>,
 ) -> Result<Response, Problem> {
     caller.require(Permission::StockEdit)?;
     let id = product_id(&id)?;
     let Sent { value, bytes } = sent;
     let actor = caller.actor();
-    let shared = Arc::new((state, actor.clone(), correlation_id, value));
+    let shared = Arc::new((state, actor.clone(), visit, value));
     let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &bytes, |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
-                let (state, actor, correlation_id, stock) = &*shared;
-                let by = provenance(state, actor, correlation_id);
+                let (state, actor, visit, stock) = &*shared;
+                let by = visit.provenance(actor, state.http.clock.now());
                 let place = editing::place(tx, &by, id, stock.warehouse_code.as_deref()).await.map_err(stop)?;
                 let owner = match place.level {
                     Some(level) => owners::owners(tx, Entity::Stock, &[level]).await?.remove(&level),

@@ -11,16 +11,16 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{edit::provenance, query, read::product_id, stop};
+use super::{query, read::product_id, stop};
 use crate::{
     commerce::editing,
     http::{
-        correlation::CorrelationId,
         idempotency::{Answer, Idempotent},
         openapi::Denied,
         problem::{FieldError, Problem},
         router::PublicState,
         signed_in::SignedIn,
+        visitor::Visitor,
     },
     media::MediaError,
     principal::Permission,
@@ -85,7 +85,7 @@ pub(super) async fn add(
     Path(id): Path<String>,
     uri: Uri,
     request: Idempotent,
-    correlation_id: CorrelationId,
+    Visitor(visit): Visitor,
     body: Bytes,
 ) -> Result<Response, Problem> {
     caller.require(Permission::ProductsEdit)?;
@@ -93,14 +93,14 @@ pub(super) async fn add(
     let alt = query::read::<AddQuery>(&uri)?.alt;
     let url = state.catalogue.media.keep(body.clone()).await.map_err(refused)?;
     let actor = caller.actor();
-    let shared = Arc::new((state, actor.clone(), correlation_id, url, alt));
+    let shared = Arc::new((state, actor.clone(), visit, url, alt));
     let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, &body, |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
-                let (state, actor, correlation_id, url, alt) = &*shared;
-                let by = provenance(state, actor, correlation_id);
+                let (state, actor, visit, url, alt) = &*shared;
+                let by = visit.provenance(actor, state.http.clock.now());
                 editing::add_image(tx, &by, id, url, alt.as_deref()).await.map_err(stop)?;
                 Ok(Answer::json(StatusCode::CREATED, &UploadedOut { url: url.clone() })?)
             })
@@ -134,20 +134,20 @@ pub(super) async fn remove(
     Path(id): Path<String>,
     uri: Uri,
     request: Idempotent,
-    correlation_id: CorrelationId,
+    Visitor(visit): Visitor,
 ) -> Result<Response, Problem> {
     caller.require(Permission::ProductsEdit)?;
     let id = product_id(&id)?;
     let url = query::read::<RemoveQuery>(&uri)?.url;
     let actor = caller.actor();
-    let shared = Arc::new((state, actor.clone(), correlation_id, url));
+    let shared = Arc::new((state, actor.clone(), visit, url));
     let catalogue = shared.0.catalogue.clone();
     let answered = request
         .run(&actor, b"", |tx| {
             let shared = Arc::clone(&shared);
             Box::pin(async move {
-                let (state, actor, correlation_id, url) = &*shared;
-                let by = provenance(state, actor, correlation_id);
+                let (state, actor, visit, url) = &*shared;
+                let by = visit.provenance(actor, state.http.clock.now());
                 let removed = editing::remove_image(tx, &by, id, url).await.map_err(stop)?;
                 Ok(Answer::json(StatusCode::OK, &RemovedOut { removed })?)
             })

@@ -6,7 +6,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    commerce::catalogue::{Filter, References, Sort, Viewer, Words},
+    commerce::{
+        catalogue::{Filter, References, Sort, Viewer, Words},
+        orders::istanbul_day,
+    },
     http::{
         problem::{FieldError, Problem},
         router::PublicState,
@@ -254,10 +257,9 @@ pub(super) async fn viewer(
     if include_inactive {
         caller.require(Permission::ProductsEdit)?;
     }
-    let engine = &state.http.engine;
     Ok(Viewer {
         dealer: state.catalogue.reader.dealer(customer_id),
-        day: state.http.clock.now().with_timezone(&engine.settings.timezone).date_naive(),
+        day: istanbul_day(state.http.clock.now()),
         sees_stock: caller.may(Permission::StockView),
         sees_costs: caller.may(Permission::CostsView),
         sees_all: include_inactive && edits,
