@@ -22,4 +22,5 @@ pub mod page;
 pub mod principal;
 pub mod seal;
 pub mod telemetry;
+pub mod transaction;
 pub mod turkish;

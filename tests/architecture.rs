@@ -22,7 +22,7 @@ const PURE: &[&str] = &["axum", "tower_http", "reqwest", "sqlx", "kopru_sdk"];
 
 const ROOMS: &[Room] = &[
     // Leaves: libraries only.
-    Room { name: "audit", uses: &[], never: WEB },
+    Room { name: "audit", uses: &["transaction"], never: WEB },
     Room { name: "canonical", uses: &["money", "turkish"], never: PURE },
     Room { name: "clock", uses: &[], never: PURE },
     Room { name: "config", uses: &[], never: &["axum", "tower_http", "reqwest", "sqlx"] },
@@ -36,20 +36,22 @@ const ROOMS: &[Room] = &[
     Room { name: "principal", uses: &[], never: PURE },
     Room { name: "seal", uses: &[], never: PURE },
     Room { name: "telemetry", uses: &[], never: PURE },
+    // How one is begun, for everybody who has a pool.
+    Room { name: "transaction", uses: &[], never: WEB },
     Room { name: "turkish", uses: &[], never: PURE },
     // Which database, and what size of pool, is a section of the configuration; whose rows a transaction sees, a scope.
-    Room { name: "database", uses: &["config", "principal"], never: WEB },
+    Room { name: "database", uses: &["config", "principal", "transaction"], never: WEB },
     // Pure: an external document in, canonical changes out.
     Room { name: "mapping", uses: &["canonical", "money", "turkish"], never: PURE },
     // They do not know that there is a hub.
     Room {
         name: "commerce",
-        uses: &["audit", "canonical", "clock", "money", "outbox", "page", "principal", "turkish"],
+        uses: &["audit", "canonical", "clock", "money", "outbox", "page", "principal", "transaction", "turkish"],
         never: &["axum", "tower_http", "reqwest", "kopru_sdk"],
     },
     Room {
         name: "identity",
-        uses: &["audit", "clock", "mail", "outbox", "page", "principal", "seal", "turkish"],
+        uses: &["audit", "clock", "mail", "outbox", "page", "principal", "seal", "transaction", "turkish"],
         never: &["axum", "tower_http", "reqwest", "kopru_sdk"],
     },
     // Drives connectors, mappings and commands; knows no connector by name and no web server.
@@ -67,6 +69,7 @@ const ROOMS: &[Room] = &[
             "page",
             "principal",
             "seal",
+            "transaction",
             "turkish",
         ],
         never: &["axum", "tower_http", "reqwest", "kopru_bundle"],
@@ -92,6 +95,7 @@ const ROOMS: &[Room] = &[
             "page",
             "principal",
             "seal",
+            "transaction",
         ],
         never: &["reqwest", "kopru_bundle"],
     },
@@ -117,6 +121,7 @@ const ROOMS: &[Room] = &[
             "principal",
             "seal",
             "telemetry",
+            "transaction",
         ],
         never: &["axum", "tower_http"],
     },
@@ -152,6 +157,7 @@ const ROOMS: &[Room] = &[
             "page",
             "principal",
             "seal",
+            "transaction",
         ],
         never: &["axum", "tower_http"],
     },

@@ -116,7 +116,7 @@ pub async fn tokens(site: &Site, dealers: i64) -> Result<Vec<String>, Box<dyn Er
             state: UserState::Active,
             password_hash: Some("none".to_owned()),
         };
-        let mut tx = kopru::database::begin(&site.pool).await?;
+        let mut tx = kopru::transaction::begin(&site.pool).await?;
         let user = users::create(&mut tx, by, &new, clock.now()).await?;
         tx.commit().await?;
         let visit = Visit { address: [127, 0, 0, 1].into(), agent: None, correlation_id: "bench".to_owned() };

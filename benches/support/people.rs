@@ -38,7 +38,7 @@ pub async fn sessions(pool: &PgPool, dir: &Path, dealers: i64, count: usize) -> 
             state: UserState::Active,
             password_hash: Some("none".to_owned()),
         };
-        let mut tx = kopru::database::begin(pool).await?;
+        let mut tx = kopru::transaction::begin(pool).await?;
         let user = users::create(&mut tx, by, &new, clock.now()).await?;
         tx.commit().await?;
         users.push(user.id);

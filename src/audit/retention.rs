@@ -8,7 +8,7 @@
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::sealer::ADVISORY_LOCK;
-use crate::database;
+use crate::transaction;
 
 /// So many rows at once.
 const BATCH: i64 = 10_000;
@@ -17,7 +17,7 @@ const BATCH: i64 = 10_000;
 pub async fn once(pool: &PgPool, years: u32) -> Result<u64, sqlx::Error> {
     let mut gone = 0;
     loop {
-        let mut tx = database::begin(pool).await?;
+        let mut tx = transaction::begin(pool).await?;
         let cut = cut(&mut tx, years).await?;
         tx.commit().await?;
         match cut {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::chain::{self, Row};
-use crate::database;
+use crate::transaction;
 
 const EVERY: Duration = Duration::from_secs(1);
 const BATCH: i64 = 1_000;
@@ -73,7 +73,7 @@ pub async fn work_off(pool: &PgPool) -> Result<usize, SealingError> {
 
 /// Seals one batch, in the order of ids as far as it is there.
 pub async fn turn(pool: &PgPool) -> Result<Turn, SealingError> {
-    let mut tx = database::begin(pool).await?;
+    let mut tx = transaction::begin(pool).await?;
     let alone = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "alone!""#, ADVISORY_LOCK);
     if !alone.fetch_one(&mut *tx).await? {
         return Ok(Turn::Elsewhere);

@@ -9,11 +9,11 @@ use super::{actor::actor, failure::Failure, output, run::Global};
 use crate::{
     app::App,
     audit::Actor,
-    database,
     identity::{
         api_keys::{self, ApiKey, NewKey, SCOPES},
         uses,
     },
+    transaction,
 };
 
 #[derive(Debug, Subcommand)]
@@ -133,7 +133,7 @@ async fn create(global: &Global, app: &App, args: CreateArgs) -> Result<(), Fail
         expires_at: args.expires,
     };
     let actor = actor();
-    let mut tx = database::begin(&app.database.pool).await?;
+    let mut tx = transaction::begin(&app.database.pool).await?;
     let by = Actor::new(&actor, "cli");
     let (key, text) = api_keys::create(&mut tx, by, &new, app.clock.now()).await?;
     tx.commit().await?;
@@ -189,7 +189,7 @@ async fn revoke(global: &Global, app: &App, prefix: &str) -> Result<(), Failure>
     let prefix = prefix.strip_prefix("kpr_").unwrap_or(prefix);
     let prefix = prefix.split('_').next().unwrap_or(prefix);
     let actor = actor();
-    let mut tx = database::begin(&app.database.pool).await?;
+    let mut tx = transaction::begin(&app.database.pool).await?;
     let key = api_keys::revoke(&mut tx, Actor::new(&actor, "cli"), prefix).await?;
     tx.commit().await?;
     match global.json {

@@ -9,7 +9,6 @@ use super::{actor::actor, failure::Failure, output, run::Global};
 use crate::{
     app::App,
     audit::Actor,
-    database,
     hub::{
         deliveries::{
             catch_up,
@@ -19,6 +18,7 @@ use crate::{
         },
         states::DeliveryState,
     },
+    transaction,
 };
 
 #[derive(Debug, Subcommand)]
@@ -165,7 +165,7 @@ async fn catch_up(
 ) -> Result<(), Failure> {
     let (name, correlation_id) = (actor(), Uuid::now_v7().to_string());
     let engine = app.engine()?;
-    let mut tx = database::begin(&app.database.pool).await.map_err(ManageError::from)?;
+    let mut tx = transaction::begin(&app.database.pool).await.map_err(ManageError::from)?;
     if yes {
         let by = Actor::new(&name, &correlation_id);
         let told = catch_up::start(&mut tx, by, &engine.targets, target, wanted).await?;

@@ -9,7 +9,6 @@ use crate::{
     app::App,
     audit::{self, Actor, Entry},
     commerce::customers,
-    database,
     identity::{
         email::Email,
         links::{self, Holder},
@@ -18,6 +17,7 @@ use crate::{
     mail::{self, MailKind},
     page::PageRequest,
     principal::{Role, Scope},
+    transaction,
 };
 
 #[derive(Debug, Subcommand)]
@@ -139,7 +139,7 @@ async fn create(global: &Global, app: &App, args: CreateArgs) -> Result<(), Fail
         password_hash: Some(hash),
     };
     let actor = actor();
-    let mut tx = database::begin(&app.database.pool).await?;
+    let mut tx = transaction::begin(&app.database.pool).await?;
     let made = users::create(&mut tx, by(&actor), &new, app.clock.now()).await?;
     tx.commit().await?;
     match global.json {
@@ -193,7 +193,7 @@ async fn set_active(global: &Global, app: &App, typed: &str, active: bool) -> Re
     let user = known(app, typed).await?;
     let actor = actor();
     let change = UserChange { active: Some(active), ..UserChange::default() };
-    let mut tx = database::begin(&app.database.pool).await?;
+    let mut tx = transaction::begin(&app.database.pool).await?;
     let now = app.clock.now();
     let after = users::change(&mut tx, &users::operator(), by(&actor), user.id, &change, now).await?;
     tx.commit().await?;
@@ -215,7 +215,7 @@ async fn reset_link(global: &Global, app: &App, typed: &str) -> Result<(), Failu
         }
     };
     let actor = actor();
-    let mut tx = database::begin(&app.database.pool).await?;
+    let mut tx = transaction::begin(&app.database.pool).await?;
     let (token, expires_at) = links::make(&mut tx, Holder::User(user.id), kind, app.clock.now()).await?;
     let entry = Entry {
         action: "user.reset_link_made",

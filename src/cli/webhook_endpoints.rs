@@ -12,7 +12,6 @@ use super::{actor::actor, failure::Failure, output, run::Global};
 use crate::{
     app::App,
     audit::Actor,
-    database,
     hub::webhooks::{
         EndpointError, WebhookSettings,
         address::{Address, Subscription},
@@ -23,6 +22,7 @@ use crate::{
         secrets, trial,
     },
     page::PageRequest,
+    transaction,
 };
 
 #[derive(Debug, Subcommand)]
@@ -238,7 +238,7 @@ impl Desk<'_> {
     }
 
     async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, Failure> {
-        Ok(database::begin(&self.app.database.pool).await?)
+        Ok(transaction::begin(&self.app.database.pool).await?)
     }
 
     async fn list(&self, limit: i64, cursor: Option<String>) -> Result<(), Failure> {

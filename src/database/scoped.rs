@@ -5,11 +5,11 @@
 
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-use crate::principal::Scope;
+use crate::{principal::Scope, transaction};
 
 /// A transaction in which nothing outside of `scope` can be seen. For reads: a dealer's one cannot write.
 pub async fn read_within(pool: &PgPool, scope: Scope) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    let mut tx = super::begin(pool).await?;
+    let mut tx = transaction::begin(pool).await?;
     confine(&mut tx, scope).await?;
     Ok(tx)
 }

@@ -14,7 +14,6 @@ use crate::{
         CommandError, WriteContext,
         customers::{self, NewCompany, RegisterError},
     },
-    database,
     identity::{
         email::Email,
         passwords::{Password, PasswordError},
@@ -23,6 +22,7 @@ use crate::{
     },
     outbox::Provenance,
     principal::Role,
+    transaction,
 };
 
 /// Code, title and tax number of each company. Nobody's: the numbers have good checksums and were never given out.
@@ -128,7 +128,7 @@ pub(super) async fn first_company(app: &App) -> Result<i64, AccountError> {
 }
 
 async fn company(app: &App, code: &str, title: &str, tax_number: &str) -> Result<i64, AccountError> {
-    let mut tx = database::begin(&app.database.pool).await?;
+    let mut tx = transaction::begin(&app.database.pool).await?;
     if let Some((_, id)) = customers::ids_by_code(&mut tx, &[code]).await?.first() {
         return Ok(*id);
     }
@@ -154,7 +154,7 @@ async fn company(app: &App, code: &str, title: &str, tax_number: &str) -> Result
 async fn set(app: &App, account: &Account, company_id: Option<i64>, hash: String) -> Result<(), AccountError> {
     let email = Email::parse(&account.email).ok_or_else(|| sqlx::Error::Decode("no address".into()))?;
     let now = app.clock.now();
-    let mut tx = database::begin(&app.database.pool).await?;
+    let mut tx = transaction::begin(&app.database.pool).await?;
     match users::find_by_email(&mut *tx, &email).await? {
         Some(user) => {
             users::set_password(&mut tx, user.id, &hash, "hub", now).await?;

@@ -8,8 +8,8 @@ use super::DESCRIPTION_FILE;
 use crate::{
     app::App,
     audit::Actor,
-    database,
     identity::api_keys::{self, ApiCaller, KeyError, KeyRing, NewKey, Refusal, SCOPES},
+    transaction,
 };
 
 /// The instance for which it speaks: the simulated LOGO.
@@ -34,7 +34,7 @@ pub async fn api_key(app: &App, dir: &Path) -> Result<String, KeyError> {
         rate_per_minute: None,
         expires_at: None,
     };
-    let mut tx = database::begin(&app.database.pool).await?;
+    let mut tx = transaction::begin(&app.database.pool).await?;
     let by = Actor::new("hub", "demo");
     let (_, text) = api_keys::create(&mut tx, by, &new, app.clock.now()).await?;
     tx.commit().await?;

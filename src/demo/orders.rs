@@ -9,7 +9,6 @@ use crate::{
         catalogue::{Filter, Reader, Sort, Viewer},
         orders::{self, AskedLine, NewOrder, OrderContext, OrderKey, PaymentMethod},
     },
-    database,
     hub::{
         deliveries::{router, targets, worker},
         engine::Engine,
@@ -17,6 +16,7 @@ use crate::{
     outbox::Provenance,
     page::PageRequest,
     principal::{Principal, Role, Scope},
+    transaction,
 };
 
 /// The name of the check.
@@ -78,7 +78,7 @@ async fn place(app: &App) -> Result<i64, String> {
         shipping_address: None,
         note: Some("Köprü demosunun siparişi".to_owned()),
     };
-    let mut tx = database::begin(&app.database.pool).await.map_err(|error| told(&error))?;
+    let mut tx = transaction::begin(&app.database.pool).await.map_err(|error| told(&error))?;
     let order = orders::place(&mut tx, &cx, &new).await.map_err(|error| told(&error))?;
     tx.commit().await.map_err(|error| told(&error))?;
     Ok(order.summary.id)

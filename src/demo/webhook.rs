@@ -7,7 +7,6 @@ use uuid::Uuid;
 use super::Check;
 use crate::{
     audit::Actor,
-    database,
     hub::{
         deliveries::{router, worker},
         engine::Engine,
@@ -21,6 +20,7 @@ use crate::{
         },
     },
     page::PageRequest,
+    transaction,
 };
 
 /// By what the demo knows its endpoint again.
@@ -55,7 +55,7 @@ pub async fn register(engine: &Engine, receiver: &str) -> Result<i64, EndpointEr
         Err(endpoint::ListError::Database(error)) => return Err(error.into()),
         Err(endpoint::ListError::Page(bad)) => return Err(EndpointError::Url(bad.to_string())),
     };
-    let mut tx = database::begin(&engine.pool).await?;
+    let mut tx = transaction::begin(&engine.pool).await?;
     let id = match known {
         Some(known) => {
             let wanted = change::EndpointChange { address: Some(address), ..change::EndpointChange::default() };
@@ -92,7 +92,7 @@ pub(super) async fn check(engine: &Engine, endpoint: i64, receiver: &str) -> Res
     if let Some(why) = trial.detail {
         return told(false, why);
     }
-    let mut tx = database::begin(&engine.pool).await?;
+    let mut tx = transaction::begin(&engine.pool).await?;
     let keys = secrets::show(&mut tx, settings, by, now, endpoint).await?;
     tx.commit().await?;
     let keys: Vec<Key> = keys.iter().filter_map(|one| Key::parse(one.secret.expose())).collect();

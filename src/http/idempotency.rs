@@ -32,8 +32,8 @@ use super::{
     problem::{self, Problem},
 };
 use crate::{
-    database,
     identity::idempotency::{self, Kept, LockError, Scope},
+    transaction,
 };
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -177,7 +177,7 @@ impl Idempotent {
     {
         let mut tries = Tries::default();
         loop {
-            let mut tx = database::begin(&self.access.gate.pool).await?;
+            let mut tx = transaction::begin(&self.access.gate.pool).await?;
             match effect(&mut tx).await {
                 Ok(answer) => match tx.commit().await.map_err(Stop::from) {
                     Ok(()) => return Ok(answer.into_response()),
@@ -200,7 +200,7 @@ impl Idempotent {
         let _turn = self.access.gate.in_hand.turn(scope, deadline).await.ok_or_else(busy)?;
         let mut tries = Tries::default();
         loop {
-            let mut tx = database::begin(&self.access.gate.pool).await?;
+            let mut tx = transaction::begin(&self.access.gate.pool).await?;
             let patience = deadline.saturating_duration_since(Instant::now());
             match idempotency::lock(&mut tx, scope, patience).await {
                 Ok(()) => {}

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     canonical::Entity,
     commerce::stock::handover::{self, Contained},
-    database,
+    transaction,
 };
 
 fn contained(engine: &Engine, connector: &str) -> Contained {
@@ -123,7 +123,7 @@ impl StockReading<'_> {
 
     /// Before its first page.
     pub(super) async fn begins(&self) -> Result<(), ApplyError> {
-        let mut tx = database::begin(&self.engine.pool).await?;
+        let mut tx = transaction::begin(&self.engine.pool).await?;
         self.fence(&mut tx).await?;
         mark(&mut tx, self.engine, self.connector).await?;
         tx.commit().await?;
@@ -149,7 +149,7 @@ impl StockReading<'_> {
 
     /// The whole pass went in.
     pub(super) async fn ended(&self) -> Result<(), ApplyError> {
-        let mut tx = database::begin(&self.engine.pool).await?;
+        let mut tx = transaction::begin(&self.engine.pool).await?;
         self.fence(&mut tx).await?;
         if handover::lock(&mut tx).await? {
             let levels = handover::levels(&mut tx).await?;

@@ -10,7 +10,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, PgTransaction};
 
-use crate::database::begin_with;
+use crate::transaction::begin_with;
 
 /// Begins a transaction whose statements name rows by keys.
 pub async fn begin(pool: &PgPool) -> Result<PgTransaction<'static>, sqlx::Error> {

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::engine::Engine;
-use crate::database;
+use crate::transaction;
 
 /// A partitioned table and what it keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub async fn round(
     payload_days: u32,
     history_days: u32,
 ) -> Result<Round, sqlx::Error> {
-    let mut tx = database::begin(pool).await?;
+    let mut tx = transaction::begin(pool).await?;
     sqlx::query!("select pg_advisory_xact_lock($1)", ADVISORY_LOCK).fetch_one(&mut *tx).await?;
     let mut round = Round::default();
     for (table, keeps) in TABLES {

@@ -11,7 +11,7 @@ use super::{
     states::{RunState, Trigger},
     streams,
 };
-use crate::database;
+use crate::transaction;
 
 /// Channel that tells daemons of a requested run; the poll is the truth.
 pub const CHANNEL: &str = "hub_run";
@@ -346,7 +346,7 @@ pub struct Orphan {
 /// Marks the runs of daemons that no longer hold their stream's lease. What a person asked for is asked for again in the
 /// same transaction, so that whoever follows it finds the run that goes on with it; scheduled work is due by itself.
 pub async fn take_up_orphans(db: &PgPool) -> Result<Vec<Orphan>, sqlx::Error> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let orphans = sqlx::query_as!(
         Orphan,
         "update hub.run r
@@ -369,7 +369,7 @@ pub async fn take_up_orphans(db: &PgPool) -> Result<Vec<Orphan>, sqlx::Error> {
 
 /// A run that its daemon broke off because it stops: another one, or the next start, goes on with it.
 pub async fn hand_on(db: &PgPool, id: Uuid) -> Result<(), sqlx::Error> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let stopped = sqlx::query_as!(
         Orphan,
         "select id, connector, stream, pass, trigger, dry_run, since from hub.run

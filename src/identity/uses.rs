@@ -15,7 +15,7 @@ use serde::Serialize;
 use sqlx::{PgExecutor, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, database};
+use crate::{clock::Clock, transaction};
 
 /// How often the counts are written.
 pub const EVERY: Duration = Duration::from_secs(2);
@@ -131,7 +131,7 @@ impl UseCounter {
 async fn write(pool: &PgPool, rows: &[((DateTime<Utc>, Use), i64)]) -> Result<(), sqlx::Error> {
     let addresses: Vec<Option<String>> =
         rows.iter().map(|((_, used), _)| used.address.map(|address| address.to_string())).collect();
-    let mut tx = database::begin(pool).await?;
+    let mut tx = transaction::begin(pool).await?;
     sqlx::query!(
         "insert into identity.api_key_use as u (minute, key_id, address, method, route, outcome, uses)
          select minute, key_id, address::inet, method, route, outcome, uses

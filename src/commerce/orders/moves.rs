@@ -20,9 +20,9 @@ use super::{
 use crate::{
     audit::{self, Entry},
     clock::Clock,
-    database,
     outbox::{EventType, Provenance},
     principal::{Permission, Scope},
+    transaction,
 };
 
 /// Orders that one statement of [`expire`] takes.
@@ -193,7 +193,7 @@ pub async fn paid(conn: &mut PgConnection, cx: &OrderContext<'_>, order: i64) ->
 pub async fn expire(pool: &PgPool, clock: &Clock) -> Result<usize, OrderError> {
     let mut expired = 0;
     loop {
-        let mut tx = database::begin(pool).await?;
+        let mut tx = transaction::begin(pool).await?;
         let due = sqlx::query_as!(
             Held,
             r#"

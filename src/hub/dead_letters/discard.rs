@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     audit::{self, Actor, Entry},
-    database,
+    transaction,
 };
 
 /// Puts letters aside. Those that are being replayed right now are left alone. Returns how many it were.
@@ -18,7 +18,7 @@ pub async fn discard(db: &PgPool, by: Actor<'_>, ids: &[Uuid], reason: &str) -> 
     if reason.trim().is_empty() {
         return Err(LetterError::NoReason);
     }
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let done = discard_within(&mut tx, by, ids, reason).await?;
     tx.commit().await?;
     Ok(done)

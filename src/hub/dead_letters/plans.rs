@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::filter::Filter;
 use crate::{
     audit::{self, Actor, Entry},
-    database,
+    transaction,
 };
 
 /// What is to be done with the letters of a plan.
@@ -116,7 +116,7 @@ pub async fn plan(
     filter: &Filter,
     per_second: f32,
 ) -> Result<PlanDetail, PlanError> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let id = plan_within(&mut tx, by, action, filter, per_second).await?;
     tx.commit().await?;
     get(db, id).await?.ok_or(PlanError::Unknown(id))
@@ -166,7 +166,7 @@ pub async fn plan_within(
 
 /// Lets a plan begin.
 pub async fn start(db: &PgPool, by: Actor<'_>, id: Uuid) -> Result<(), PlanError> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     start_within(&mut tx, by, id).await?;
     tx.commit().await?;
     Ok(())
@@ -187,7 +187,7 @@ pub async fn start_within(tx: &mut PgConnection, by: Actor<'_>, id: Uuid) -> Res
 
 /// Ends a plan; what was queued by then is worked off all the same.
 pub async fn cancel(db: &PgPool, by: Actor<'_>, id: Uuid) -> Result<(), PlanError> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     cancel_within(&mut tx, by, id).await?;
     tx.commit().await?;
     Ok(())

@@ -16,14 +16,14 @@ use super::{
 };
 use crate::{
     audit::{self, Actor, Entry},
-    database,
     mapping::{Effective, Format},
+    transaction,
 };
 
 /// Queues letters for another try with today's mapping, the edited document before the one that came. A letter that is
 /// being replayed already is left alone, so a replay asked for twice happens once. Returns the letters that were queued.
 pub async fn replay(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<Vec<Uuid>, LetterError> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let queued = replay_within(&mut tx, by, ids).await?;
     tx.commit().await?;
     Ok(queued)
@@ -117,7 +117,7 @@ impl From<sqlx::Error> for EditError {
 /// Replays a letter with another document in place of its own. The document is mapped first; one that the mapping
 /// refuses, or that is of another record, changes nothing. What came stays beside it.
 pub async fn edit(engine: &Engine, by: Actor<'_>, id: Uuid, document: &[u8]) -> Result<(), EditError> {
-    let mut tx = database::begin(&engine.pool).await?;
+    let mut tx = transaction::begin(&engine.pool).await?;
     edit_within(engine, &mut tx, by, id, document).await?;
     tx.commit().await?;
     Ok(())

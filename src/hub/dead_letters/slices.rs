@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{discard::discard_within, replay::queue};
 use crate::{
     audit::{self, Actor, Entry},
-    database,
+    transaction,
 };
 
 /// Letters that are taken at a time, and twice as many may be queued.
@@ -30,7 +30,7 @@ pub enum Slice {
 
 /// Takes the next letters of the plan that has waited longest.
 pub async fn slice(db: &PgPool) -> Result<Slice, sqlx::Error> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let plan = sqlx::query!(
         r#"select id, action, reason, per_second, total, taken, planned_by, correlation_id,
                   coalesce(extract(epoch from clock_timestamp() - sliced_at), 3600)::float8 as "waited!"

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     audit::{self, Actor, Entry},
-    database, mail,
+    mail, transaction,
 };
 
 /// Channel that tells the workers of deliveries; the poll is the truth.
@@ -38,7 +38,7 @@ pub enum ManageError {
 /// webhook endpoint by telling its event once more. Those that wait for something else than time are told, and then nothing
 /// happens.
 pub async fn replay(db: &PgPool, by: Actor<'_>, ids: &[Uuid]) -> Result<usize, ManageError> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let done = replay_within(&mut tx, by, ids).await?;
     tx.commit().await?;
     Ok(done)
@@ -111,7 +111,7 @@ async fn note(
 
 /// Calls deliveries off: all of them, or none when one is gone or under way. A dead one's letter goes with it.
 pub async fn cancel(db: &PgPool, by: Actor<'_>, ids: &[Uuid], reason: &str) -> Result<u64, ManageError> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let done = cancel_within(&mut tx, by, ids, reason).await?;
     tx.commit().await?;
     Ok(done)
@@ -176,7 +176,7 @@ pub(in crate::hub) async fn discarded(tx: &mut PgConnection, ids: &[Uuid], reaso
 
 /// Stops calling a target, or lets it be called again.
 pub async fn set_paused(db: &PgPool, by: Actor<'_>, target: &str, reason: Option<&str>) -> Result<bool, ManageError> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     sqlx::query!("select from hub.target where name = $1 for update", target)
         .fetch_optional(&mut *tx)
         .await?

@@ -6,13 +6,13 @@ use serde::Serialize;
 use sqlx::{PgExecutor, PgPool};
 
 use super::{super::engine::Engine, catch_up, router};
-use crate::database;
+use crate::transaction;
 
 /// Writes down which targets this process has and what they want.
 pub async fn register(engine: &Engine) -> Result<(), sqlx::Error> {
     for (name, target) in engine.targets.now().iter().filter(|(_, target)| !target.is_kept()) {
         let wants = target.wants();
-        let mut tx = database::begin(&engine.pool).await?;
+        let mut tx = transaction::begin(&engine.pool).await?;
         let is_new =
             sqlx::query_scalar!(r#"select not exists (select from hub.target where name = $1) as "new!""#, name,)
                 .fetch_one(&mut *tx)

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::survey::Survey;
 use crate::{
     audit::{self, Actor, Entry},
-    database,
     hub::{leases::interval, runs::Tally},
     mapping::stream::Broken,
+    transaction,
 };
 
 /// Failures of one file that are kept for its report; the others are counted.
@@ -298,7 +298,7 @@ pub(super) async fn keep_failures(
 
 /// Every record of the file is behind us. `false`: it holds another number of them than were counted.
 pub(super) async fn finish(db: &PgPool, id: Uuid) -> Result<bool, sqlx::Error> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let finished = sqlx::query!(
         "update hub.file set state = 'done', finished_at = clock_timestamp(), problem = null
          where id = $1 and state = 'applying' and records = expected
@@ -367,7 +367,7 @@ pub enum RetryError {
 
 /// Asks for a finished file to be taken up again, from its first record on. The daemon that watches its folder does it.
 pub async fn retry(db: &PgPool, id: Uuid, by: Actor<'_>) -> Result<FileRow, RetryError> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let asked = sqlx::query_scalar!(
         "update hub.file set state = 'again', problem = null
          where id = $1 and state in ('done', 'failed') and filed_at is not null
@@ -389,7 +389,7 @@ pub async fn retry(db: &PgPool, id: Uuid, by: Actor<'_>) -> Result<FileRow, Retr
 
 /// The file is back in `work/`: everything begins anew. What was received when it came stays so.
 pub(super) async fn begin_again(db: &PgPool, id: Uuid) -> Result<(), sqlx::Error> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     sqlx::query!("delete from hub.file_failure where file_id = $1", id).execute(&mut *tx).await?;
     sqlx::query!(
         "update hub.file set state = 'taken', kept_name = null, sha256 = null, format = null, encoding = null,

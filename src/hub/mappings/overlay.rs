@@ -13,8 +13,8 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use super::shelf::{InForce, Overlays, Shelf};
 use crate::{
     audit::{self, Actor, Entry},
-    database,
     mapping::BadAnswer,
+    transaction,
 };
 
 /// Channel that tells daemons of a new answer; the version in the store is the truth.
@@ -128,7 +128,7 @@ pub async fn systems_of(pool: &PgPool, table: &str, code: &str) -> Result<Vec<St
 
 /// Gives an answer, or another one. The code is no unmapped one any more.
 pub async fn answer(pool: &PgPool, place: Place<'_>, value: &str, by: Actor<'_>) -> Result<(), AnswerError> {
-    let mut tx = database::begin(pool).await?;
+    let mut tx = transaction::begin(pool).await?;
     let version = raise_version(&mut tx).await?;
     let before = sqlx::query_scalar!(
         r#"select value as "value!" from hub.mapping_answer
@@ -185,7 +185,7 @@ pub async fn answer(pool: &PgPool, place: Place<'_>, value: &str, by: Actor<'_>)
 
 /// Takes an answer back. False: there was none.
 pub async fn remove(pool: &PgPool, place: Place<'_>, by: Actor<'_>) -> Result<bool, sqlx::Error> {
-    let mut tx = database::begin(pool).await?;
+    let mut tx = transaction::begin(pool).await?;
     let before = sqlx::query_scalar!(
         r#"with of_all as (
              delete from hub.mapping_overlay

@@ -10,7 +10,6 @@ use super::preview::{PreviewError, Subject};
 use crate::{
     canonical::Entity,
     commerce::{self, WriteContext},
-    database,
     hub::{
         engine::Engine,
         pages::{Fate, Items, ItemsContext, Receipt, Verdict},
@@ -18,6 +17,7 @@ use crate::{
     },
     mapping::{Effective, Mapped},
     outbox::Provenance,
+    transaction,
 };
 
 /// How many records would end how; one with parts is one.
@@ -142,7 +142,7 @@ async fn judge_once(
         replaying: &[],
         stands_alone: false,
     };
-    let mut tx = database::begin(&engine.pool).await?;
+    let mut tx = transaction::begin(&engine.pool).await?;
     // Which rows it is about is known when it was done; how they were is asked when that has been taken back.
     let mut trial = tx.begin().await?;
     let mut tried: Vec<(usize, usize, Verdict)> = Vec::new();

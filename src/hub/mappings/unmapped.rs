@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     audit::Actor,
-    database,
     mapping::{Mapping, Unmapped},
+    transaction,
 };
 
 /// A code as it is listed, by the instance that sent it.
@@ -147,7 +147,7 @@ pub async fn systems_of<'e>(
 
 /// Puts a code aside: it is counted on, and listed only when asked for. Returns how many instances sent it.
 pub async fn ignore(pool: &PgPool, place: Place<'_>, by: Actor<'_>) -> Result<u64, sqlx::Error> {
-    let mut tx = database::begin(pool).await?;
+    let mut tx = transaction::begin(pool).await?;
     let done = sqlx::query!(
         "update hub.unmapped_code set ignored_at = clock_timestamp(), ignored_by = $4
          where system = $1 and table_name = $2 and code = $3 and ignored_at is null

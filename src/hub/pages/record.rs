@@ -17,7 +17,6 @@ use super::{
 use crate::{
     canonical::Entity,
     commerce::WriteContext,
-    database,
     hub::{
         cursors::{self, Position},
         dead_letters::{self, Arrival},
@@ -32,6 +31,7 @@ use crate::{
     },
     mapping::{Effective, Format, Mapped},
     outbox::Provenance,
+    transaction,
 };
 
 /// The run that a page belongs to.
@@ -108,7 +108,7 @@ pub async fn apply_page(
     page: &MappedPage<'_>,
     pending: &mut Pending,
 ) -> Result<Tally, ApplyError> {
-    let mut tx = database::begin(&engine.pool).await?;
+    let mut tx = transaction::begin(&engine.pool).await?;
     let write = WriteContext::source(Provenance {
         origin: cx.connector,
         bulk: cx.bulk,
@@ -187,7 +187,7 @@ pub async fn apply_page(
         pending.preview.add(page.mapped, &verdicts);
     }
     if let Some(compared) = compared {
-        let mut tx = database::begin(&engine.pool).await?;
+        let mut tx = transaction::begin(&engine.pool).await?;
         compared.note(&mut tx, cx.run_id).await?;
         tx.commit().await?;
     }
@@ -202,7 +202,7 @@ pub async fn flush(
     step: &Step,
     pending: &mut Pending,
 ) -> Result<(), ApplyError> {
-    let mut tx = database::begin(&engine.pool).await?;
+    let mut tx = transaction::begin(&engine.pool).await?;
     if !cx.dry_run {
         if !leases::fence(&mut *tx, cx.lease, engine.id, engine.settings.lease).await? {
             return Err(ApplyError::LeaseLost);

@@ -14,8 +14,8 @@ use super::super::{
 };
 use crate::{
     canonical::Entity,
-    database,
     outbox::{self, EventType, Events, Provenance},
+    transaction,
 };
 
 /// Whether the changes of a run go only to those who asked for all of them. A stream that knows no other pass than a
@@ -57,7 +57,7 @@ fn is_told(engine: &Engine, stream: &Stream) -> bool {
 /// Ends a run that went well, and tells of it when its changes were not told one by one. One that changed nothing costs
 /// nothing.
 pub(super) async fn finish(engine: &Engine, stream: &Stream, run: &Run, bulk: bool) -> Result<(), sqlx::Error> {
-    let mut tx = database::begin(&engine.pool).await?;
+    let mut tx = transaction::begin(&engine.pool).await?;
     runs::finish(&mut *tx, run.id, RunState::Done, None).await?;
     if bulk
         && !run.dry_run

@@ -47,7 +47,7 @@ use super::{
     states::{BreakerState, RunState},
     streams, sweeps,
 };
-use crate::{canonical::Entity, database, mapping::Format};
+use crate::{canonical::Entity, mapping::Format, transaction};
 
 pub use follow::follow;
 
@@ -210,7 +210,7 @@ async fn pass(
         return Err(RunError::Remote(Fault::contract(detail)));
     };
     if compares {
-        let mut tx = database::begin(db).await.map_err(lost)?;
+        let mut tx = transaction::begin(db).await.map_err(lost)?;
         reconcile::begins(&mut tx, run, entity).await.map_err(lost)?;
         tx.commit().await.map_err(lost)?;
     }
@@ -275,7 +275,7 @@ async fn pass(
     }
     ended?;
     if compares {
-        let mut tx = database::begin(db).await.map_err(lost)?;
+        let mut tx = transaction::begin(db).await.map_err(lost)?;
         reconcile::ends(&mut tx, run, entity).await.map_err(lost)?;
         tx.commit().await.map_err(lost)?;
     }
@@ -296,7 +296,7 @@ async fn mark_from_here(
     begins: bool,
     pass_started_at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    let mut tx = database::begin(&engine.pool).await?;
+    let mut tx = transaction::begin(&engine.pool).await?;
     if !marks {
         sweeps::forget(&mut *tx, &run.connector, &run.stream).await?;
     } else if begins {

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     commerce::returns::outgoing::{self, Handing},
-    database,
     hub::deliveries::Tried,
+    transaction,
 };
 
 const ENTITY: &str = "return";
@@ -26,7 +26,7 @@ const REJECTED: &str = "not sent: rejected before";
 pub(super) async fn approved(work: &Work<'_>) -> Result<Tried, Stopped> {
     let Some(id) = work.told.aggregate_id else { return Ok(Tried::not_asked(Ok(None))) };
     let is_new = work.told.unknown_since.is_none();
-    let mut tx = database::begin(&work.engine.pool).await?;
+    let mut tx = transaction::begin(&work.engine.pool).await?;
     let Some(installation) = if_ours(work, &mut tx).await? else {
         return Ok(Tried::not_asked(Err(patience("another daemon calls the system now"))));
     };

@@ -16,8 +16,8 @@ use crate::{
     audit::{self, Actor, Entry},
     canonical::{Change, Entity, Value},
     commerce::{CommandError, Outcome, WriteContext},
-    database,
     outbox::Provenance,
+    transaction,
 };
 
 #[derive(Debug, Clone, Serialize)]
@@ -173,7 +173,7 @@ async fn note(tx: &mut PgConnection, by: Actor<'_>, action: &'static str, sweep:
 
 /// What a sweep asked about is to go.
 pub async fn approve(db: &PgPool, by: Actor<'_>, id: Uuid) -> Result<(), SweepError> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let sweep = locked(&mut tx, id, "asked", "approved").await?;
     sqlx::query!(
         "update hub.sweep set state = 'approved', decided_by = $2, decided_at = clock_timestamp() where id = $1",
@@ -189,7 +189,7 @@ pub async fn approve(db: &PgPool, by: Actor<'_>, id: Uuid) -> Result<(), SweepEr
 
 /// What a sweep asked about is to stay: until its records' next documents no other one asks about them.
 pub async fn reject(db: &PgPool, by: Actor<'_>, id: Uuid) -> Result<(), SweepError> {
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     let sweep = locked(&mut tx, id, "asked", "rejected").await?;
     sqlx::query!("update hub.sweep_item set kept_at = clock_timestamp() where sweep_id = $1", id)
         .execute(&mut *tx)
@@ -222,7 +222,7 @@ pub async fn undo(engine: &Engine, by: Actor<'_>, id: Uuid) -> Result<u64, Sweep
 
 async fn undo_once(engine: &Engine, by: Actor<'_>, id: Uuid) -> Result<u64, SweepError> {
     const AT_ONCE: usize = 500;
-    let mut tx = database::begin(&engine.pool).await?;
+    let mut tx = transaction::begin(&engine.pool).await?;
     let sweep = locked(&mut tx, id, "done", "undone").await?;
     let hash = Entity::parse(&sweep.entity).and_then(|entity| Some((entity, deactivate::hash(entity)?)));
     let Some((entity, inactive)) = hash else { return Err(SweepError::Unknown(id)) };

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     audit::{self, Actor, Entry},
     canonical::Entity,
-    database,
     outbox::Provenance,
+    transaction,
 };
 
 /// Records that one transaction deactivates.
@@ -47,7 +47,7 @@ async fn step(engine: &Engine, of: Option<(&str, &str)>) -> Result<bool, ApplyEr
 }
 
 async fn attempt(engine: &Engine, of: Option<(&str, &str)>) -> Result<bool, ApplyError> {
-    let mut tx = database::begin(&engine.pool).await?;
+    let mut tx = transaction::begin(&engine.pool).await?;
     let due = sqlx::query!(
         "select id, state, connector, stream, entity, correlation_id from hub.sweep
          where state in ('pending', 'approved') and ($1::text is null or connector = $1)

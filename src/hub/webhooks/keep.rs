@@ -12,7 +12,7 @@ use super::{
     signature::Key,
     target::{Signer, Webhook, unsigned},
 };
-use crate::{audit::Actor, database, outbox::Provenance};
+use crate::{audit::Actor, outbox::Provenance, transaction};
 
 /// How often it looks by itself, whether it was woken or not.
 const POLL: Duration = Duration::from_secs(5);
@@ -91,7 +91,7 @@ async fn call_off_leftovers(engine: &Engine) -> Result<(), sqlx::Error> {
     for target in left {
         let correlation_id = Uuid::now_v7().to_string();
         let by = Actor::new("hub", &correlation_id);
-        let mut tx = database::begin(&engine.pool).await?;
+        let mut tx = transaction::begin(&engine.pool).await?;
         manage::call_off_all(&mut tx, by, &target, "the webhook endpoint was removed").await?;
         tx.commit().await?;
     }
@@ -113,7 +113,7 @@ pub(in crate::hub) async fn switch_off(
         place: None,
         now: engine.clock.now(),
     };
-    let mut tx = database::begin(&engine.pool).await?;
+    let mut tx = transaction::begin(&engine.pool).await?;
     let switched = change::give_up(&mut tx, &by, target, why, reason).await?;
     tx.commit().await?;
     if switched {

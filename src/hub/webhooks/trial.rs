@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{EndpointError, WebhookSettings, change, keep, secrets, target::Webhook};
-use crate::{audit::Actor, database, hub::deliveries::Document};
+use crate::{audit::Actor, hub::deliveries::Document, transaction};
 
 /// The type of a test event. It is sent by this alone; nobody subscribes to it.
 pub const TYPE: &str = "webhook.test";
@@ -84,7 +84,7 @@ pub async fn send(
         }
         (Ok(_), Some(why)) | (Err(why), _) => trial.detail = Some(why),
     }
-    let mut tx = database::begin(db).await?;
+    let mut tx = transaction::begin(db).await?;
     change::note(&mut tx, by, "webhook_endpoint.tested", endpoint, json!({ "ok": trial.ok, "status": trial.status }))
         .await?;
     tx.commit().await?;

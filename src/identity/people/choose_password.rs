@@ -5,7 +5,6 @@ use serde_json::json;
 use super::{Addressee, Inner, People, SendError, Visit};
 use crate::{
     audit::{self, Entry},
-    database,
     identity::{
         email::Email,
         links::{self, Holder},
@@ -16,6 +15,7 @@ use crate::{
     },
     mail::MailKind,
     principal::Scope,
+    transaction,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ impl People {
             UserState::Disabled => return Ok(()),
         };
         let holder = Holder::User(user.id);
-        let mut tx = database::begin(pool).await?;
+        let mut tx = transaction::begin(pool).await?;
         if links::just_sent(&mut tx, holder, kind, clock.now()).await? {
             return Ok(());
         }
@@ -81,7 +81,7 @@ impl People {
         new.check(&email)?;
         let hash = passwords.hash(new).await?;
         let actor = format!("user:{user_id}");
-        let mut tx = database::begin(pool).await?;
+        let mut tx = transaction::begin(pool).await?;
         if !links::spend(&mut tx, token).await? {
             return Err(LinkError::Refused);
         }

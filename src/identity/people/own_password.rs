@@ -6,7 +6,6 @@ use uuid::Uuid;
 use super::{Inner, People, Tokens, Visit, sign_in};
 use crate::{
     audit::{self, Entry},
-    database,
     identity::{
         email::Email,
         lockout::{self, Attempt},
@@ -15,6 +14,7 @@ use crate::{
         tokens::KeyProblem,
         users,
     },
+    transaction,
 };
 
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl People {
             return Err(ChangeError::Locked { seconds: (until - now).num_seconds().max(0) + 1 });
         }
         if !Passwords::verify(&turn, &change.current, hash).await? {
-            let mut tx = database::begin(pool).await?;
+            let mut tx = transaction::begin(pool).await?;
             sign_in::fail(&mut tx, &attempt, Some(user_id), visit, now).await?;
             tx.commit().await?;
             return Err(ChangeError::Wrong);
@@ -75,7 +75,7 @@ impl People {
         drop(turn);
         let hash = passwords.hash(&change.new).await?;
         let actor = format!("user:{user_id}");
-        let mut tx = database::begin(pool).await?;
+        let mut tx = transaction::begin(pool).await?;
         let epoch = users::set_password(&mut tx, user_id, &hash, &actor, now).await?.ok_or(ChangeError::Ended)?;
         sessions::end_all(&mut tx, user_id, Some(session), Reason::PasswordChanged, now).await?;
         let opened = sessions::reissue(&mut tx, user_id, session, epoch, now).await?.ok_or(ChangeError::Ended)?;

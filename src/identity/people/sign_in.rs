@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::{Inner, People, Tokens, Visit};
 use crate::{
     audit::{self, Entry},
-    database,
     identity::{
         email::Email,
         lockout::{self, Attempt},
@@ -17,6 +16,7 @@ use crate::{
         tokens::{KeyProblem, TokenRefusal},
         users::{self, Account, UserState},
     },
+    transaction,
 };
 
 /// What somebody shows to sign in.
@@ -92,7 +92,7 @@ impl People {
         };
         let hash = known.as_ref().and_then(|known| known.password_hash.clone());
         let good = Passwords::verify(&turn, &ask.password, hash).await?;
-        let mut tx = database::begin(pool).await?;
+        let mut tx = transaction::begin(pool).await?;
         let known = match known {
             Some(known) if good => known,
             known => {
@@ -124,7 +124,7 @@ impl People {
     pub async fn refresh(&self, shown: &str, visit: &Visit) -> Result<Tokens, RefreshError> {
         let now = self.0.clock.now();
         let device = Device { name: None, agent: visit.agent.clone(), address: visit.address };
-        let mut tx = database::begin(&self.0.pool).await?;
+        let mut tx = transaction::begin(&self.0.pool).await?;
         match sessions::renew(&mut tx, shown, &device, now).await? {
             Spent::Renewed(opened) => {
                 tx.commit().await?;
@@ -149,7 +149,7 @@ impl People {
         visit: &Visit,
     ) -> Result<(), sqlx::Error> {
         let now = self.0.clock.now();
-        let mut tx = database::begin(&self.0.pool).await?;
+        let mut tx = transaction::begin(&self.0.pool).await?;
         let mut ended = Vec::new();
         if let Some((user_id, session)) = session
             && sessions::end(&mut tx, user_id, session, Reason::SignedOut, now).await?
@@ -171,7 +171,7 @@ impl People {
 
     /// Ends one session of a person, from whichever other. `false`: there is none that is still open.
     pub async fn end_session(&self, user_id: i64, session: Uuid, visit: &Visit) -> Result<bool, sqlx::Error> {
-        let mut tx = database::begin(&self.0.pool).await?;
+        let mut tx = transaction::begin(&self.0.pool).await?;
         let ended = sessions::end(&mut tx, user_id, session, Reason::Revoked, self.0.clock.now()).await?;
         if ended {
             told(&mut tx, "session.revoked", user_id, session, visit).await?;
@@ -183,7 +183,7 @@ impl People {
 
     /// Ends every session of a person but this one.
     pub async fn end_other_sessions(&self, user_id: i64, session: Uuid, visit: &Visit) -> Result<u64, sqlx::Error> {
-        let mut tx = database::begin(&self.0.pool).await?;
+        let mut tx = transaction::begin(&self.0.pool).await?;
         let ended = sessions::end_all(&mut tx, user_id, Some(session), Reason::Revoked, self.0.clock.now()).await?;
         if ended > 0 {
             told(&mut tx, "session.others_revoked", user_id, session, visit).await?;
@@ -196,7 +196,7 @@ impl People {
     /// Opens a session for somebody who is known otherwise than by a password.
     pub async fn open_session(&self, user_id: i64, visit: &Visit) -> Result<Tokens, SignInError> {
         let now = self.0.clock.now();
-        let mut tx = database::begin(&self.0.pool).await?;
+        let mut tx = transaction::begin(&self.0.pool).await?;
         let (state, epoch) = users::signed_in(&mut tx, user_id, now).await?.ok_or(SignInError::Refused)?;
         if state != UserState::Active.as_str() {
             return Err(SignInError::Disabled);

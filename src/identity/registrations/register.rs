@@ -4,7 +4,6 @@ use serde_json::json;
 
 use crate::{
     audit::{self, Entry},
-    database,
     identity::{
         email::Email,
         links::{self, Holder},
@@ -13,7 +12,7 @@ use crate::{
         users::{self, UserError},
     },
     mail::{Locale, MailKind},
-    turkish,
+    transaction, turkish,
 };
 
 const LONGEST_TITLE: usize = 200;
@@ -93,7 +92,7 @@ impl People {
         let checked = check(new)?;
         let hash = self.passwords().hash(&new.password).await?;
         let now = self.clock().now();
-        let mut tx = database::begin(self.pool()).await?;
+        let mut tx = transaction::begin(self.pool()).await?;
         let id = sqlx::query_scalar!(
             "insert into identity.registration as r
                (state, email, full_name, phone, locale, password_hash, company_title, tax_number, tax_office,
@@ -152,7 +151,7 @@ impl People {
     /// Opens the link of the mail: the address is theirs.
     pub async fn verify_email(&self, token: &str, visit: &Visit) -> Result<(), LinkError> {
         let now = self.clock().now();
-        let mut tx = database::begin(self.pool()).await?;
+        let mut tx = transaction::begin(self.pool()).await?;
         let holder = links::holder(&mut tx, token, &[MailKind::Verification], now).await?;
         let Some(Holder::Registration(id)) = holder else { return Err(LinkError::Refused) };
         if !links::spend(&mut tx, token).await? {

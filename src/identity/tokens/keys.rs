@@ -31,8 +31,8 @@ use super::{
 use crate::{
     audit::{self, Actor, Entry},
     clock::Clock,
-    database,
     seal::{SealError, Sealer},
+    transaction,
 };
 
 /// A key that was rotated elsewhere signs here after this time at the latest.
@@ -239,7 +239,7 @@ impl SigningKeys {
     /// meet it, within a minute. `at_once`: whatever the tokens of the key before that are still good for.
     pub async fn rotate(&self, by: Actor<'_>, at_once: bool) -> Result<String, RotateError> {
         let now = self.clock.now();
-        let mut tx = database::begin(&self.pool).await?;
+        let mut tx = transaction::begin(&self.pool).await?;
         let kid = match &self.source {
             KeySource::File(path) => return Err(RotateError::TheirFile(path.clone())),
             KeySource::OwnFile(path) => file::rotate(path)?,

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     audit::{self, Actor, Entry},
-    database,
     seal::Sealer,
+    transaction,
 };
 
 /// Kept beside the newest: those whose tokens may still be about.
@@ -59,7 +59,7 @@ pub(super) async fn read(
             return Ok(keys);
         }
         // The first of several daemons makes it, the others find it.
-        let mut tx = database::begin(pool).await?;
+        let mut tx = transaction::begin(pool).await?;
         sqlx::query!("lock table identity.signing_key in exclusive mode").execute(&mut *tx).await?;
         let there = sqlx::query_scalar!(r#"select exists (select from identity.signing_key) as "there!""#);
         if !there.fetch_one(&mut *tx).await? {
@@ -72,7 +72,7 @@ pub(super) async fn read(
 /// Of several daemons that begin together one does it.
 async fn seal(pool: &PgPool, sealer: &Sealer, id: i64, kid: &str, clear: &[u8]) -> Result<(), KeyProblem> {
     let sealed = sealer.seal(&context(id), clear)?;
-    let mut tx = database::begin(pool).await?;
+    let mut tx = transaction::begin(pool).await?;
     let done = sqlx::query!(
         "update identity.signing_key set sealed = $2, pkcs8 = null where id = $1 and pkcs8 is not null",
         id,

@@ -19,7 +19,7 @@ use crate::{
         catalogue::{Forms, leaves, written},
         pricing::{Offer, ShelfRow, offers_of, shelf_rows},
     },
-    database,
+    transaction,
 };
 
 /// Of a shelf that is filled from the beginning, so many products at once.
@@ -92,7 +92,7 @@ pub async fn turn(db: &PgPool, forms: Forms) -> Result<Turn, sqlx::Error> {
 }
 
 async fn turned(db: &PgPool, forms: Forms) -> Result<Turn, sqlx::Error> {
-    let mut tx = database::begin_with(db, "begin isolation level repeatable read").await?;
+    let mut tx = transaction::begin_with(db, "begin isolation level repeatable read").await?;
     let state = sqlx::query!(
         r#"select pg_try_advisory_xact_lock($1) as "is_ours!", ready, built_to, snapshot, form,
                   pg_current_snapshot()::text as "now!"

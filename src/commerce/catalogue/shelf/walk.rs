@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     commerce::pricing::{self, Ask},
-    database,
+    transaction,
 };
 
 /// Products that a filter leaves are priced one by one up to so many; above, prices are walked in their order.
@@ -81,7 +81,7 @@ async fn view<'a>(
     if viewer.dealer.allow_zero_price {
         return Ok(None);
     }
-    let mut tx = database::begin_with(db, "begin isolation level repeatable read read only").await?;
+    let mut tx = transaction::begin_with(db, "begin isolation level repeatable read read only").await?;
     let state = sqlx::query!(
         r#"
         with recursive news as materialized (

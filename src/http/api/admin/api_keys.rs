@@ -21,7 +21,6 @@ use super::super::{
     sent::Sent,
 };
 use crate::{
-    database,
     http::{
         idempotency::{Answer, Idempotent, Stop},
         openapi::{Denied, ProblemDocument},
@@ -31,6 +30,7 @@ use crate::{
     },
     identity::api_keys::{self, ApiKey, KeyError, NewKey, SCOPES},
     principal::Permission,
+    transaction,
 };
 
 pub(super) fn routes() -> OpenApiRouter<PublicState> {
@@ -155,7 +155,7 @@ async fn create(State(state): State<HttpState>, acting: Acting, sent: Sent<KeyIn
         rate_per_minute: given.rate_per_minute,
         expires_at: given.expires_at,
     };
-    let mut tx = database::begin(&state.pool).await?;
+    let mut tx = transaction::begin(&state.pool).await?;
     let (about, key) = api_keys::create(&mut tx, acting.by_actor(), &new, acting.now()).await.map_err(problem)?;
     tx.commit().await?;
     Ok(secret(StatusCode::CREATED, Json(KeyOut { about, key: key.expose().to_owned() })))

@@ -22,7 +22,6 @@ use super::super::{
     users::id_of,
 };
 use crate::{
-    database,
     http::{
         idempotency::{Answer, Idempotent, Stop},
         openapi::{Denied, ProblemDocument},
@@ -40,6 +39,7 @@ use crate::{
         trial::Trial,
     },
     principal::Permission,
+    transaction,
 };
 
 pub(super) fn routes() -> OpenApiRouter<PublicState> {
@@ -434,7 +434,7 @@ async fn show_secrets(
     acting.require(Permission::HubConfigure)?;
     let id = id_of(&id, "webhook endpoint")?;
     let settings = &state.engine.settings.webhooks;
-    let mut tx = database::begin(&state.pool).await?;
+    let mut tx = transaction::begin(&state.pool).await?;
     let shown = secrets::show(&mut tx, settings, acting.by_actor(), acting.now(), id).await.map_err(problem)?;
     tx.commit().await?;
     let items = shown.into_iter().map(|one| WebhookSecret {

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use kopru::database;
+use kopru::transaction;
 use sqlx::{PgExecutor, Row as _, postgres::PgPoolOptions};
 
 use crate::support::database::TestDatabase;
@@ -29,28 +29,38 @@ async fn is_in_transaction(db: impl PgExecutor<'_>) -> bool {
 async fn a_transaction_that_nobody_waited_for_is_not_left_open() {
     let database = TestDatabase::new().await;
     let options = database.pool.connect_options();
-    let pool = PgPoolOptions::new().max_connections(1).connect_with((*options).clone()).await.expect("a pool");
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false)
+        .connect_with((*options).clone())
+        .await
+        .expect("a pool");
     let plain = "begin; set local enable_seqscan = off";
     for polls in 1..20 {
-        cut_off(database::begin(&pool), polls).await;
+        cut_off(transaction::begin(&pool), polls).await;
         assert!(!is_in_transaction(&pool).await, "begun and left after {polls} polls");
-        cut_off(database::begin_with(&pool, plain), polls).await;
+        cut_off(transaction::begin_with(&pool, plain), polls).await;
         assert!(!is_in_transaction(&pool).await, "begun with statements and left after {polls} polls");
     }
     // What is begun and waited for is one.
-    let mut tx = database::begin(&pool).await.expect("begun");
+    let mut tx = transaction::begin(&pool).await.expect("begun");
     sqlx::query("select pg_sleep(0.001)").execute(&mut *tx).await.expect("slept");
     assert!(is_in_transaction(&mut *tx).await);
 }
 
-/// Why [`database::begin`] is there. When this fails, sqlx can be asked directly.
+/// Why [`transaction::begin`] is there. When this fails, sqlx can be asked directly.
 #[tokio::test]
 async fn sqlx_leaves_one_open() {
     let database = TestDatabase::new().await;
     let options = database.pool.connect_options();
     let mut left = false;
     for polls in 1..20 {
-        let pool = PgPoolOptions::new().max_connections(1).connect_with((*options).clone()).await.expect("a pool");
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .test_before_acquire(false)
+            .connect_with((*options).clone())
+            .await
+            .expect("a pool");
         cut_off(pool.begin(), polls).await;
         left |= is_in_transaction(&pool).await;
     }
