@@ -299,7 +299,7 @@ impl Engine {
         let mut all = self.lock_in_hand();
         for id in ids {
             if let Some(known) = all.get_mut(id) {
-                *known = until;
+                *known = until.max(*known);
             }
         }
     }

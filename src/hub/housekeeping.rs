@@ -54,10 +54,10 @@ async fn beat(engine: &Engine, host: &str) -> Result<(), sqlx::Error> {
 }
 
 async fn renew(engine: &Engine) -> Result<(), sqlx::Error> {
-    let began = Instant::now();
     leases::renew_all(&engine.pool, engine.id, engine.settings.lease).await?;
     let in_hand = engine.in_hand();
     messages::renew(&engine.pool, engine.id, &in_hand, engine.settings.lease).await?;
+    let began = Instant::now();
     let renewed = deliveries::store::renew(&engine.pool, engine.id, &in_hand, engine.settings.lease).await?;
     engine.note_renewed(&renewed, began + engine.settings.lease);
     Ok(())

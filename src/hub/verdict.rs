@@ -33,6 +33,8 @@ pub enum Verdict {
 pub struct Tries {
     /// Attempts with an outcome that counts, without this one.
     pub before: i32,
+    /// How often it was asked for patience beside them.
+    pub waited: i32,
     pub first_at: Option<DateTime<Utc>>,
 }
 
@@ -48,7 +50,9 @@ pub async fn judge(engine: &Engine, system: &str, tries: Tries, fault: &Fault) -
             if engine.targets.get(system).is_some_and(|target| target.given_up_after().is_some()) {
                 breaker::record_patience(&engine.pool, system, &fault.to_string()).await?;
             }
-            let delay = settings.retry.delay_after(number).or(settings.retry.delays.last().copied());
+            let waited = u32::try_from(tries.waited).unwrap_or(0);
+            let delay =
+                settings.retry.delay_after(number.saturating_add(waited)).or(settings.retry.delays.last().copied());
             return Ok(Verdict::Later { after: delay.unwrap_or_default().max(at_least) });
         }
         Next::PauseConnector => return Ok(Verdict::Pause(fault.cause())),

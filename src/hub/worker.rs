@@ -253,7 +253,7 @@ async fn settle_letters(
 /// What a fault means for a message. To hold it means that everything of its system is to be held.
 async fn judge(engine: &Engine, connector: &str, message: &Claimed, fault: &Fault) -> Result<Finish, sqlx::Error> {
     let failure = failure_of(fault);
-    let tries = Tries { before: message.attempts, first_at: message.first_attempt_at };
+    let tries = Tries { before: message.attempts, waited: 0, first_at: message.first_attempt_at };
     Ok(match verdict::judge(engine, connector, tries, fault).await? {
         Verdict::Retry { after } | Verdict::Later { after } => Finish::Retry { after, failure },
         Verdict::Hold => Finish::Hold { failure },

@@ -40,7 +40,8 @@ const WRITES: u32 = 6;
 /// A call that came back.
 struct Made {
     delivery: Claimed,
-    tried: Tried,
+    /// `None`: it was let go, since its lease may be lost.
+    tried: Option<Tried>,
     /// Its lease is kept until its outcome is written.
     held: InHand,
 }
@@ -171,20 +172,17 @@ async fn keep_exclusive(engine: &Engine, free: &mut Vec<Free>) -> Result<(), sql
 }
 
 /// The call itself, unless there is no use in it.
-async fn attempt(engine: &Engine, target: Arc<dyn Target>, delivery: &Claimed) -> Tried {
+async fn attempt(engine: &Engine, target: Arc<dyn Target>, delivery: &Claimed) -> Option<Tried> {
     if useless(engine, delivery).is_some() || hopeless(engine, delivery) {
-        return Tried::not_asked(Ok(None));
+        return Some(Tried::not_asked(Ok(None)));
     }
     let cx = engine.context(delivery.correlation_id.clone());
     let call = Fenced::new(engine, delivery.document.id, target.deliver(&cx, &delivery.document));
     match timeout(target.timeout(), call).await {
-        Ok(Some(tried)) => tried,
-        Ok(None) => Tried::not_asked(Err(Fault::UnknownOutcome {
-            detail: "its lease ran out while it was under way, so another process may have taken it over".to_owned(),
-        })),
-        Err(_) => Tried::not_asked(Err(Fault::UnknownOutcome {
+        Ok(tried) => tried,
+        Err(_) => Some(Tried::not_asked(Err(Fault::UnknownOutcome {
             detail: format!("no answer within {} s", target.timeout().as_secs_f32()),
-        })),
+        }))),
     }
 }
 
@@ -230,6 +228,10 @@ async fn write(engine: &Engine, made: Vec<Made>) -> Result<(), sqlx::Error> {
     for one in made {
         let Made { delivery, tried, held: lease } = one;
         held.push(lease);
+        let Some(tried) = tried else {
+            outcomes.push(let_go(delivery));
+            continue;
+        };
         let finish = match &tried.outcome {
             _ if useless(engine, &delivery).is_some() && tried.asked.is_none() => match useless(engine, &delivery) {
                 Some(failure) => Finish::Discarded { failure },
@@ -272,6 +274,14 @@ async fn write(engine: &Engine, made: Vec<Made>) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
+/// What became of a call whose lease may be lost: neither its system nor the work is to blame.
+fn let_go(delivery: Claimed) -> Outcome {
+    let detail = "its lease ran out while it was under way, so another process may have taken it over".to_owned();
+    let failure = failure_of(&Fault::UnknownOutcome { detail });
+    let finish = Finish::Retry { after: Duration::ZERO, failure, unknown: true, counts: false };
+    Outcome { delivery, finish, asked: None, answered: None, effect: None }
+}
+
 async fn write_down(engine: &Engine, outcomes: Vec<Outcome>) -> Result<(), sqlx::Error> {
     let mut tx = keyed::begin(&engine.pool).await?;
     outcome::write(&mut tx, engine.id, engine.clock.now(), outcomes).await?;
@@ -285,7 +295,8 @@ async fn judge(engine: &Engine, delivery: &Claimed, fault: &Fault) -> Result<Fin
         keep::switch_off(engine, &delivery.target, Off::Gone, &failure.detail).await?;
         return Ok(Finish::Hold { failure, unknown });
     }
-    let tries = Tries { before: delivery.attempts - delivery.patience, first_at: delivery.first_attempt_at };
+    let (before, waited) = (delivery.attempts - delivery.patience, delivery.patience);
+    let tries = Tries { before, waited, first_at: delivery.first_attempt_at };
     Ok(match verdict::judge(engine, &delivery.target, tries, fault).await? {
         Verdict::Retry { after } => Finish::Retry { after, failure, unknown, counts: true },
         Verdict::Later { after } => Finish::Retry { after, failure, unknown, counts: false },

@@ -44,8 +44,21 @@ pub(super) async fn make(
         Ok(document) => document,
         // What became of the customer's card is not known: the document was not sent, and is not until that has settled.
         Err(fault @ Fault::UnknownOutcome { .. }) => return Ok(Tried::not_asked(Err(fault))),
-        // What may be there from before was not looked for: it stays handed over.
-        Err(fault) if work.told.unknown_since.is_some() => return Ok(Tried::not_asked(Err(fault))),
+        // What may be there from before stays handed over; where nothing is, it is given back all the same.
+        Err(fault) if work.told.unknown_since.is_some() => {
+            let errand = Errand {
+                outlet: work.outlet,
+                reference: &reference,
+                attempt: work.told.attempt,
+                unknown_since: work.told.unknown_since,
+                external_id: None,
+                record: &record,
+                document: &Value::Null,
+            };
+            let looked = call::look(work.engine, work.cx, work.sink, &errand).await?;
+            let refused = Tried::not_asked(Err(fault));
+            return Ok(if matches!(looked, Looked::Clear) { refused.with(given_back) } else { refused });
+        }
         Err(fault) => return Ok(Tried::not_asked(Err(fault)).with(given_back)),
     };
     let errand = Errand {
@@ -78,20 +91,25 @@ pub(super) async fn make(
     })
 }
 
+/// What is to be cancelled over there, as it is known there.
+pub(super) struct Known {
+    pub(super) reference: String,
+    /// `None`: it has none any more, or never had.
+    pub(super) external_id: Option<String>,
+    /// Whether it was there for certain: then that it is not found proves nothing.
+    pub(super) was_there: bool,
+}
+
 /// Has what is over there cancelled, by its id there if that is known. `effect`: what follows when it was.
-pub(super) async fn cancel(
-    work: &Work<'_>,
-    id: i64,
-    (reference, external_id): (&str, Option<&str>),
-    effect: Effect,
-) -> Tried {
-    let record = json!({ "id": id });
+pub(super) async fn cancel(work: &Work<'_>, id: i64, known: Known, effect: Effect) -> Tried {
+    let Known { reference, external_id, was_there } = known;
+    let record = json!({ "id": id, "wasThere": was_there });
     let errand = Errand {
         outlet: work.outlet,
-        reference,
+        reference: &reference,
         attempt: work.told.attempt,
         unknown_since: work.told.unknown_since,
-        external_id,
+        external_id: external_id.as_deref(),
         record: &record,
         document: &Value::Null,
     };

@@ -2,7 +2,7 @@
 
 use super::{
     effect::Effect,
-    making::{self, Making},
+    making::{self, Known, Making},
     names::{if_ours, name, patience, provenance},
     stopped::Stopped,
     target::Work,
@@ -73,7 +73,9 @@ pub(super) async fn cancelled(work: &Work<'_>) -> Result<Tried, Stopped> {
     }
     // One without a link was handed over and never known to be there: nothing that is under way stands before this.
     let tied = ties::tied(&mut *db, &work.instance.name, ENTITY, order).await?;
+    let was_there = tied.is_some();
     let (reference, external_id) = tied.unwrap_or_else(|| (reference_of(&installation, order), None));
+    let known = Known { reference, external_id, was_there };
     drop(db);
-    Ok(making::cancel(work, order, (&reference, external_id.as_deref()), Effect::OrderCancelled { order }).await)
+    Ok(making::cancel(work, order, known, Effect::OrderCancelled { order }).await)
 }

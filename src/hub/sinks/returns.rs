@@ -2,7 +2,7 @@
 
 use super::{
     effect::Effect,
-    making::{self, Making},
+    making::{self, Known, Making},
     names::{if_ours, name, patience, provenance},
     stopped::Stopped,
     target::Work,
@@ -68,7 +68,9 @@ pub(super) async fn rejected(work: &Work<'_>) -> Result<Tried, Stopped> {
         return nothing();
     }
     let tied = ties::tied(&mut *db, &work.instance.name, ENTITY, id).await?;
+    let was_there = tied.is_some();
     let (reference, external_id) = tied.unwrap_or_else(|| (reference_of(&installation, id), None));
+    let known = Known { reference, external_id, was_there };
     drop(db);
-    Ok(making::cancel(work, id, (&reference, external_id.as_deref()), Effect::ReturnWithdrawn { id }).await)
+    Ok(making::cancel(work, id, known, Effect::ReturnWithdrawn { id }).await)
 }

@@ -37,16 +37,19 @@ async fn vacate(conn: &mut PgConnection, connector: &str, entity: &str, ties: &[
     Ok(())
 }
 
-/// Writes the link, or what of it is new. A code that is linked to another record of ours stays with that one: a person has to look,
-/// and what was done is done. `false`: so it is.
+/// Writes the link, or what of it is new. A code that is linked to another record of ours stays with that one, and so does the number of
+/// a card: a person has to look, and what was done is done. `false`: so it is.
 pub async fn tie(conn: &mut PgConnection, connector: &str, tie: &Tie) -> Result<bool, sqlx::Error> {
-    vacate(conn, connector, tie.entity, &[tie]).await?;
+    // Cards keep their numbers: one that another customer has is that one's.
+    if tie.entity != "customer" {
+        vacate(conn, connector, tie.entity, &[tie]).await?;
+    }
     let written = sqlx::query!(
         "insert into hub.external_ref as r (connector, entity, internal_id, external_code, external_id)
          select $1, $2, $3, $4, $5
          where not exists (select from hub.external_ref o
                            where o.connector = $1 and o.entity = $2 and o.internal_id <> $3
-                             and o.external_code = $4)
+                             and (o.external_code = $4 or o.external_id = $5))
          on conflict (internal_id, connector, entity) do update
              set external_code = excluded.external_code, external_id = excluded.external_id,
                  last_synced_at = clock_timestamp()",
@@ -80,7 +83,7 @@ pub async fn tie_all(
          from unnest($3::bigint[], $4::text[], $5::text[]) as t (id, code, external_id)
          where not exists (select from hub.external_ref o
                            where o.connector = $1 and o.entity = $2 and o.internal_id <> t.id
-                             and o.external_code = t.code)
+                             and (o.external_code = t.code or o.external_id = t.external_id))
          on conflict (internal_id, connector, entity) do update
              set external_code = excluded.external_code, external_id = excluded.external_id,
                  last_synced_at = clock_timestamp()

@@ -78,6 +78,8 @@ async fn a_call_that_waited_longer_than_its_lease_is_not_made() {
         1,
         "whoever takes it up looks for it first"
     );
+    assert_eq!(hub.count("hub.breaker where faults_in_a_row > 0").await, 0, "its system is not to blame");
+    assert_eq!(hub.count("hub.delivery where state = 'waiting' and attempts = patience").await, 1, "nor is that a try");
 }
 
 #[tokio::test]

@@ -542,6 +542,21 @@ async fn a_number_that_logo_gives_anew_is_the_newer_orders_and_a_cancellation_is
     assert!(ties::tie(&mut conn, "logo", &tie).await.expect("tied"), "the newer one has it");
     let left = shop.hub.texts("select internal_id || ' ' || coalesce(external_id, '-') from hub.external_ref where entity = 'order' order by 1").await;
     assert_eq!(left, [format!("{old} -"), format!("{new} {number}")]);
+
+    // One whose number another order has by now, and which the books of this period do not show.
+    sqlx::query("update hub.external_ref set external_id = null, external_code = external_code || '0' where internal_id = $1 and entity = 'order'")
+        .bind(new)
+        .execute(db)
+        .await
+        .expect("changed");
+    shop.cancel(new).await;
+    let daemon = shop.hub.daemon().await;
+    shop.hub
+        .until("a person is asked", "select exists (select from hub.dead_letter where reason = 'another_slip')")
+        .await;
+    daemon.stop();
+    let states = shop.hub.texts("select state from commerce.sales_order order by id").await;
+    assert_eq!(states, ["cancelled", "confirmed"]);
 }
 
 #[tokio::test]

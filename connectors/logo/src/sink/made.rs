@@ -96,10 +96,10 @@ async fn listed(client: &LogoClient, kind: Kind<'_>, reference: &str) -> Result<
     if !settings.sort.is_empty() {
         query.push(("sort", settings.sort.clone()));
     }
+    let unreadable = || Fault::transient(format!("GET {}: the list cannot be read", kind.path()));
     let list = client.records(kind.resource, query).await?;
-    let rows: Value = serde_json::from_slice(&list.body)
-        .map_err(|_| Fault::transient(format!("GET {}: the list cannot be read", kind.path())))?;
-    let rows: &[Value] = rows["items"].as_array().map_or(&[], Vec::as_slice);
+    let rows: Value = serde_json::from_slice(&list.body).map_err(|_| unreadable())?;
+    let rows: &[Value] = rows["items"].as_array().ok_or_else(unreadable)?;
     let ours: Vec<&Value> = rows.iter().filter(|row| carries(row.get(kind.key), reference)).collect();
     // A build that does not look at the condition shows other slips, and ours may stand on any page.
     if ours.len() < rows.len() {
@@ -110,7 +110,7 @@ async fn listed(client: &LogoClient, kind: Kind<'_>, reference: &str) -> Result<
             kind.key
         )));
     }
-    Ok(ours.into_iter().filter_map(|row| reference_of(row.as_object()?)).collect())
+    ours.into_iter().map(|row| row.as_object().and_then(reference_of).ok_or_else(unreadable)).collect()
 }
 
 /// What the list shows is there, whatever is answered to the question for it alone.
@@ -173,6 +173,10 @@ pub async fn cancel(client: &LogoClient, kind: Kind<'_>, outgoing: &Outgoing<'_>
             [reference] => (reference.to_string(), shown(client, kind, reference).await?),
             [] => match other {
                 Some((reference, _)) => return Ok(Sent::Parked(another(kind, outgoing.reference, &reference))),
+                // It had a number, which another one has by now.
+                None if outgoing.external_id.is_none() && outgoing.record["wasThere"] == true => {
+                    return Ok(Sent::Parked(another(kind, outgoing.reference, "that had its number")));
+                }
                 None => {
                     return Ok(cancelled(outgoing.external_id.unwrap_or_default(), None, "it is not there any more"));
                 }

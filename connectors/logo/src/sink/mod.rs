@@ -17,7 +17,9 @@ mod xml;
 
 use std::{path::Path, time::Duration};
 
+use chrono_tz::Europe::Istanbul;
 use kopru_sdk::{Connector as _, Ctx, Fault, Outgoing, Outlet, Refusal, Sent, Sink, What, async_trait};
+use serde_json::Value;
 
 use self::made::Kind;
 use crate::{Logo, faults::OUTSIDE};
@@ -91,7 +93,9 @@ impl Sink for Logo {
         };
         match sent {
             // Only this one, when the books are open for what is of today: it was confirmed in a period that is over.
-            Err(Fault::Contract { detail }) if detail.ends_with(OUTSIDE) => {
+            Err(Fault::Contract { detail })
+                if detail.ends_with(OUTSIDE) && is_of_another_day(cx, outgoing.document) =>
+            {
                 self.check(cx).await?;
                 Err(Fault::Permanent(Refusal {
                     reason: "outside_the_period".to_owned(),
@@ -103,6 +107,12 @@ impl Sink for Logo {
             sent => sent,
         }
     }
+}
+
+/// A document of today that is refused says that nothing is open.
+fn is_of_another_day(cx: &Ctx, document: &Value) -> bool {
+    let today = cx.now.with_timezone(&Istanbul).format("%Y-%m-%d").to_string();
+    document["DATE"].as_str().is_some_and(|date| !date.starts_with(&today))
 }
 
 fn unknown(what: What) -> Fault {
