@@ -72,6 +72,8 @@ pub struct Outgoing<'a> {
     pub unknown_since: Option<DateTime<Utc>>,
     /// Of a record that is over there already: its own id there, if it is known. It is looked for by our reference otherwise.
     pub external_id: Option<&'a str>,
+    /// It was over there for certain: that it is not found then proves nothing.
+    pub was_there: bool,
     /// What it is made from, in our words.
     pub record: &'a Value,
     /// What the mapping made of it, in the system's words; null without a mapping.

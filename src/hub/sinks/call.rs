@@ -28,6 +28,7 @@ pub struct Errand<'a> {
     pub attempt: u32,
     pub unknown_since: Option<DateTime<Utc>>,
     pub external_id: Option<&'a str>,
+    pub was_there: bool,
     pub record: &'a Value,
     pub document: &'a Value,
 }
@@ -40,6 +41,7 @@ impl Errand<'_> {
             attempt: self.attempt,
             unknown_since: self.unknown_since,
             external_id: self.external_id,
+            was_there: self.was_there,
             record: self.record,
             document: self.document,
         }

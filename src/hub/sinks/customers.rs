@@ -101,15 +101,7 @@ async fn seek(work: &Work<'_>, customer: i64) -> Result<Option<Sought>, sqlx::Er
         Ok(document) => document,
         Err(fault) => return Ok(Some(Sought { outcome: Err(fault), asked: reference, note: None })),
     };
-    let errand = Errand {
-        outlet,
-        reference: &reference,
-        attempt: work.told.attempt,
-        unknown_since: work.told.unknown_since,
-        external_id: None,
-        record: &record,
-        document: &document,
-    };
+    let errand = Errand { outlet, ..work.errand(&reference, &record, &document) };
     let came = match call::look(work.engine, work.cx, work.sink, &errand).await? {
         Looked::Came(came) => came,
         Looked::Clear => call::send(work.cx, work.sink, &errand).await,

@@ -61,7 +61,7 @@ pub async fn apply(conn: &mut PgConnection, now: DateTime<Utc>, all: &[Following
     let mut known: HashSet<(&str, &str)> = HashSet::new();
     for one in all {
         match one.effect {
-            // One id twice is for a person to see: they are looked at one after the other.
+            // Of one id twice the later one has it: they are taken one after the other.
             Effect::OrderTaken { tie, .. } if known.insert((one.target, &tie.external_id)) => {
                 taken.entry(one.target).or_default().push(one);
             }

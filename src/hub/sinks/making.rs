@@ -46,30 +46,14 @@ pub(super) async fn make(
         Err(fault @ Fault::UnknownOutcome { .. }) => return Ok(Tried::not_asked(Err(fault))),
         // What may be there from before stays handed over; where nothing is, it is given back all the same.
         Err(fault) if work.told.unknown_since.is_some() => {
-            let errand = Errand {
-                outlet: work.outlet,
-                reference: &reference,
-                attempt: work.told.attempt,
-                unknown_since: work.told.unknown_since,
-                external_id: None,
-                record: &record,
-                document: &Value::Null,
-            };
+            let errand = work.errand(&reference, &record, &Value::Null);
             let looked = call::look(work.engine, work.cx, work.sink, &errand).await?;
             let refused = Tried::not_asked(Err(fault));
             return Ok(if matches!(looked, Looked::Clear) { refused.with(given_back) } else { refused });
         }
         Err(fault) => return Ok(Tried::not_asked(Err(fault)).with(given_back)),
     };
-    let errand = Errand {
-        outlet: work.outlet,
-        reference: &reference,
-        attempt: work.told.attempt,
-        unknown_since: work.told.unknown_since,
-        external_id: None,
-        record: &record,
-        document: &document,
-    };
+    let errand = work.errand(&reference, &record, &document);
     let came = match (call::look(work.engine, work.cx, work.sink, &errand).await?, unwanted) {
         (Looked::Came(came), _) => came,
         (Looked::Clear, Some((receipt, effect))) => {
@@ -103,16 +87,9 @@ pub(super) struct Known {
 /// Has what is over there cancelled, by its id there if that is known. `effect`: what follows when it was.
 pub(super) async fn cancel(work: &Work<'_>, id: i64, known: Known, effect: Effect) -> Tried {
     let Known { reference, external_id, was_there } = known;
-    let record = json!({ "id": id, "wasThere": was_there });
-    let errand = Errand {
-        outlet: work.outlet,
-        reference: &reference,
-        attempt: work.told.attempt,
-        unknown_since: work.told.unknown_since,
-        external_id: external_id.as_deref(),
-        record: &record,
-        document: &Value::Null,
-    };
+    let record = json!({ "id": id });
+    let errand =
+        Errand { external_id: external_id.as_deref(), was_there, ..work.errand(&reference, &record, &Value::Null) };
     let (outcome, answered, effect) = match call::send(work.cx, work.sink, &errand).await {
         Came::Taken(taken) => (Ok(taken.number), taken.note, Some(effect)),
         Came::Parked(refusal) => (Err(Fault::Permanent(refusal)), None, None),

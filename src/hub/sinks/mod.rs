@@ -14,7 +14,9 @@
 //! | [`ties`] | links that are made by sending, and the codes that documents name records by |
 //!
 //! Invariants
-//! - After a call whose outcome is not known it is looked first. While the system may still be at it nothing is sent again.
+//! - After a call whose outcome is not known, and when a letter is replayed, it is looked first. While the system may still be at it
+//!   nothing is sent again.
+//! - What carries our reference is ours, whatever number it has over there: numbers are given anew.
 //! - An order or a return is handed over before it is sent, by the daemon that holds the instance's lease, and given back when it was not
 //!   taken.
 //! - What was found is adopted or put before a person; nothing is sent beside it.

@@ -12,7 +12,7 @@ use super::super::{
     engine::{Engine, Instance, WeakEngine},
     pages::Failure,
 };
-use super::{customers, orders, returns, stopped::Stopped};
+use super::{call::Errand, customers, orders, returns, stopped::Stopped};
 use crate::{
     commerce::{orders::outgoing as orders_out, returns::outgoing as returns_out},
     outbox::EventType,
@@ -71,6 +71,20 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// What is to be sent of it, of a record that is not known over there.
+    pub fn errand<'b>(&'b self, reference: &'b str, record: &'b Value, document: &'b Value) -> Errand<'b> {
+        Errand {
+            outlet: self.outlet,
+            reference,
+            attempt: self.told.attempt,
+            unknown_since: self.told.unknown_since,
+            external_id: None,
+            was_there: false,
+            record,
+            document,
+        }
+    }
+
     /// The document of the mapping; without one there is nothing to say.
     pub fn map(&self, outlet: Outlet, record: &Value) -> Result<Value, Fault> {
         let Some(name) = outlet.mapping else { return Ok(Value::Null) };

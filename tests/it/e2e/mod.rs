@@ -17,6 +17,7 @@ mod files;
 mod installation;
 mod mails;
 mod mapping_edits;
+mod orders_judged;
 mod orders_out;
 mod outage;
 mod paging;

@@ -144,6 +144,7 @@ mod tests {
             attempt: 1,
             unknown_since: None,
             external_id: None,
+            was_there: false,
             record: &record,
             document: &document,
         };

@@ -174,7 +174,7 @@ pub async fn cancel(client: &LogoClient, kind: Kind<'_>, outgoing: &Outgoing<'_>
             [] => match other {
                 Some((reference, _)) => return Ok(Sent::Parked(another(kind, outgoing.reference, &reference))),
                 // It had a number, which another one has by now.
-                None if outgoing.external_id.is_none() && outgoing.record["wasThere"] == true => {
+                None if outgoing.external_id.is_none() && outgoing.was_there => {
                     return Ok(Sent::Parked(another(kind, outgoing.reference, "that had its number")));
                 }
                 None => {

@@ -197,6 +197,7 @@ mod tests {
             attempt: 1,
             unknown_since: None,
             external_id: None,
+            was_there: false,
             record: &record,
             document: &document,
         };
@@ -224,6 +225,7 @@ mod tests {
             attempt: 1,
             unknown_since: None,
             external_id: None,
+            was_there: false,
             record: &record,
             document: &document,
         };
@@ -244,6 +246,7 @@ mod tests {
             attempt: 1,
             unknown_since: None,
             external_id: None,
+            was_there: false,
             record: &record,
             document: &document,
         };
